@@ -1,1 +1,2 @@
-//! Sward.
+//! The Sward language and the program it compiles to.
+pub mod program;
