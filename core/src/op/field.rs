@@ -1,0 +1,75 @@
+//! The values of an op's fields, after expressions are evaluated.
+
+use super::{Default, Initializer, Schema};
+use crate::dim::Dim;
+use crate::program::DType;
+use crate::source::Span;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// The value of one field. Kinds `Int` and `Dim` are both [`FieldValue::Dim`]; an `Int` is constant.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FieldValue {
+    /// Not written and without default.
+    Absent,
+    /// A whole number or a symbolic size.
+    Dim(Dim),
+    /// A number.
+    Float(f64),
+    /// A switch.
+    Flag(bool),
+    /// A word of a choice.
+    Choice(&'static str),
+    /// A text.
+    Text(Arc<str>),
+    /// `Dims`, `Ints`, `Floats`, `Pair` and `Padding`, in the normal form of their kind: a pair has two items, padding four.
+    List(Arc<[FieldValue]>),
+    /// `padding: Same`.
+    Same,
+    /// A parameter's start.
+    Initial(Initializer),
+    /// A dtype.
+    DType(DType),
+}
+
+impl From<Default> for FieldValue {
+    fn from(default: Default) -> FieldValue {
+        match default {
+            Default::Required | Default::Absent => FieldValue::Absent,
+            Default::Int(value) => FieldValue::Dim(Dim::constant(value)),
+            Default::Float(value) => FieldValue::Float(value),
+            Default::Flag(value) => FieldValue::Flag(value),
+            Default::Choice(value) => FieldValue::Choice(value),
+            Default::Text(value) => FieldValue::Text(value.into()),
+        }
+    }
+}
+
+/// The values of all fields of a schema, in its order, with the places of those that were written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Fields {
+    /// One value a field of the schema.
+    pub values: SmallVec<[FieldValue; 4]>,
+    /// Where each was written; `None` for defaults.
+    pub spans: SmallVec<[Option<Span>; 4]>,
+}
+
+impl Fields {
+    /// The defaults of a schema.
+    pub fn defaults(schema: &Schema) -> Fields {
+        Fields {
+            values: schema.fields.iter().map(|field| FieldValue::from(field.default)).collect(),
+            spans: schema.fields.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// The value of the field with that name, if the schema has it.
+    pub fn get(&self, schema: &Schema, name: &str) -> Option<&FieldValue> {
+        schema.field_index(name).map(|index| &self.values[index])
+    }
+
+    /// Where the field with that name was written.
+    pub fn span(&self, schema: &Schema, name: &str) -> Option<Span> {
+        schema.field_index(name).and_then(|index| self.spans[index])
+    }
+}

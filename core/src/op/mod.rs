@@ -1,0 +1,77 @@
+//! What an op of the language is: its schema, its rule for types, its lowering.
+//!
+//! Core knows this trait and no concrete op. The catalogue in `sward-ops` holds one op a file and registers them in a
+//! [`Catalogue`]. Resolving reads an op's [`Schema`] to check fields and references before the op sees them; checking calls
+//! [`Op::infer`] once for every node of a graph, with symbolic types; compiling calls [`Op::lower`] with sizes.
+
+mod call;
+mod catalogue;
+mod field;
+mod initializer;
+mod lowering;
+mod schema;
+mod types;
+
+pub use call::{Call, Complaint, Input, Refused};
+pub use catalogue::{Catalogue, CatalogueError};
+pub use field::{FieldValue, Fields};
+pub use initializer::Initializer;
+pub use lowering::LowerCall;
+pub use schema::{Accepts, Default, Field, FieldKind, Outputs, Port, PortKind, Schema};
+pub use types::{ParameterKind, ParameterSpec, SymbolicType, display_shape};
+
+use crate::dim::Dim;
+use crate::program::{BuildError, Builder, ValueId};
+use smallvec::SmallVec;
+
+/// What a gradient does at a port of an op.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Differentiable {
+    /// Gradients flow by a rule.
+    Rule,
+    /// The gradient is zero almost everywhere, for this reason (comparisons, rounding, `Detach`): it ends here silently, as asked.
+    Zero(&'static str),
+    /// There is no gradient, for this reason: a trained parameter before this port is an error.
+    None(&'static str),
+}
+
+/// One op of the catalogue. Implementors are unit structs; an op's file holds everything that is to know about it.
+pub trait Op: Send + Sync + 'static {
+    /// Name, fields, ports and documentation.
+    fn schema(&self) -> &'static Schema;
+
+    /// The types of the outputs, in the order of [`Op::output_names`]; declares parameters and obligations on the way.
+    ///
+    /// # Errors
+    /// [`Refused`], after at least one [`Call::error`]: the checker marks the outputs unknown and goes on with other nodes.
+    fn infer(&self, call: &mut Call<'_>) -> Result<SmallVec<[SymbolicType; 2]>, Refused>;
+
+    /// Whether and how gradients pass from the outputs to this port.
+    fn differentiable(&self, _port: &str) -> Differentiable {
+        Differentiable::Rule
+    }
+
+    /// Floating point operations of the forward pass, a multiply-add counted as two.
+    fn flops(&self, call: &Call<'_>, outputs: &[SymbolicType]) -> Dim;
+
+    /// Emits the op's program with sizes; returns one value an output, of the types that `infer` gives at these sizes.
+    ///
+    /// # Errors
+    /// As the builder's; [`LowerCall::refuse`] for sizes that a lowering cannot carry.
+    fn lower(&self, call: &LowerCall<'_>, builder: &mut Builder) -> Result<SmallVec<[ValueId; 2]>, BuildError>;
+}
+
+/// The names of an op's outputs for these fields: the schema's, or `0`, `1`, ... where their number depends on a field.
+pub fn output_names(schema: &Schema, fields: &Fields) -> Vec<String> {
+    match schema.outputs {
+        Outputs::Named(names) => names.iter().map(|name| (*name).to_string()).collect(),
+        Outputs::Counted { field } => {
+            let count = match fields.get(schema, field) {
+                Some(FieldValue::Dim(dim)) => dim.as_constant().unwrap_or(0).max(0) as usize,
+                Some(FieldValue::List(items)) => items.len(),
+                _ => 0,
+            };
+            (0..count).map(|index| index.to_string()).collect()
+        }
+    }
+}
