@@ -1,6 +1,6 @@
 //! What an op's rule for types sees of its node.
 
-use super::{FieldValue, Fields, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape};
+use super::{FieldValue, Fields, FormulaText, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape};
 use crate::diagnostic::Code;
 use crate::diagnostic::codes;
 use crate::dim::{Dim, DimError, Obligation};
@@ -175,6 +175,14 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A field of the kind `Formula`.
+    pub fn formula(&self, field: &str) -> &'a FormulaText {
+        match self.value(field) {
+            FieldValue::Formula(formula) => formula,
+            other => panic!("{}.{field} is {other:?}, not a formula", self.schema.name),
+        }
+    }
+
     /// A field of the kind `DType`.
     pub fn dtype(&self, field: &str) -> Option<DType> {
         match self.value(field) {
@@ -302,6 +310,7 @@ impl<'a> Call<'a> {
             PortKind::One => inputs.len() == 1,
             PortKind::Optional => inputs.len() <= 1,
             PortKind::Many => !inputs.is_empty(),
+            PortKind::Named => true,
         })
     }
 }

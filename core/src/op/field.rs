@@ -2,6 +2,7 @@
 
 use super::{Default, Initializer, Schema};
 use crate::dim::Dim;
+use crate::expr::Expr;
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
@@ -30,6 +31,30 @@ pub enum FieldValue {
     Initial(Initializer),
     /// A dtype.
     DType(DType),
+    /// A formula with its names resolved.
+    Formula(Arc<FormulaText>),
+}
+
+/// An elementwise expression whose names are resolved.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FormulaText {
+    /// The expression.
+    pub expression: Expr,
+    /// The text it was parsed from.
+    pub text: Arc<str>,
+    /// Every name in it, and what it stands for.
+    pub names: Vec<(String, FormulaName)>,
+}
+
+/// What a name in a formula stands for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FormulaName {
+    /// The tensor at this position of the op's `Named` port.
+    Input(usize),
+    /// A number: the value of a param.
+    Number(f64),
+    /// A whole number or size that is known when the graph is lowered.
+    Size(Dim),
 }
 
 impl From<Default> for FieldValue {

@@ -1,6 +1,6 @@
 //! What an op's lowering sees of its node: the same fields with sizes, and program values instead of types.
 
-use super::{FieldValue, Fields, Schema};
+use super::{FieldValue, Fields, FormulaText, Schema};
 use crate::dim::{Dim, Sizes};
 use crate::program::{BuildError, Builder, DType, TensorType, ValueId};
 use smallvec::SmallVec;
@@ -131,6 +131,19 @@ impl<'a> LowerCall<'a> {
             FieldValue::Text(text) => text,
             other => panic!("{}.{field} is {other:?}, not a text", self.schema.name),
         }
+    }
+
+    /// A field of the kind `Formula`.
+    pub fn formula(&self, field: &str) -> &'a FormulaText {
+        match self.value(field) {
+            FieldValue::Formula(formula) => formula,
+            other => panic!("{}.{field} is {other:?}, not a formula", self.schema.name),
+        }
+    }
+
+    /// The value of a size at the time of lowering.
+    pub fn evaluate(&self, dim: &Dim) -> i64 {
+        self.whole(dim)
     }
 
     /// A field of the kind `DType`.

@@ -14,7 +14,7 @@ mod types;
 
 pub use call::{Call, Complaint, Input, Refused};
 pub use catalogue::{Catalogue, CatalogueError};
-pub use field::{FieldValue, Fields};
+pub use field::{FieldValue, Fields, FormulaName, FormulaText};
 pub use initializer::Initializer;
 pub use lowering::LowerCall;
 pub use schema::{Accepts, Default, Field, FieldKind, Outputs, Port, PortKind, Schema};

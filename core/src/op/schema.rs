@@ -65,6 +65,8 @@ pub enum PortKind {
     Optional,
     /// A list of one or more.
     Many,
+    /// Those that a field of the kind `Formula` names, if any; never written by itself.
+    Named,
 }
 
 /// The dtypes that a port takes.
@@ -124,6 +126,9 @@ pub enum FieldKind {
     Initial,
     /// A dtype: `F32`, `I64`, `Bool`.
     DType,
+    /// An elementwise expression over nodes, inputs and params, written as the node's unnamed item. The tensors it names arrive at the
+    /// op's port of the kind `Named`, in the order of their first mention; see [`super::FormulaText`].
+    Formula,
 }
 
 /// What holds when a field is not written.

@@ -1,9 +1,9 @@
 //! Reverse-mode differentiation: appends the backward pass to a program as ordinary instructions.
 
-use super::{BuildError, Builder, GradientCall, ValueId};
+use super::{BuildError, Builder, GradientCall, TensorType, ValueId};
 use rustc_hash::FxHashMap;
 
-/// The two operations that accumulation needs; supplied by the catalogue, since core knows no concrete primitive.
+/// The operations that accumulation and number literals need; supplied by the catalogue, since core knows no concrete primitive.
 pub trait Algebra {
     /// Emits the elementwise sum of two values of one type.
     ///
