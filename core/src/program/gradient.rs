@@ -15,6 +15,12 @@ pub trait Algebra {
         left: ValueId,
         right: ValueId,
     ) -> Result<ValueId, BuildError>;
+
+    /// Emits a tensor filled with one number.
+    ///
+    /// # Errors
+    /// As [`Builder::emit`].
+    fn fill(&self, builder: &mut Builder, tensor_type: &TensorType, value: f64) -> Result<ValueId, BuildError>;
 }
 
 /// Why a program could not be differentiated.
