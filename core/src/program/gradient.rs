@@ -20,7 +20,12 @@ pub trait Algebra {
     ///
     /// # Errors
     /// As [`Builder::emit`].
-    fn fill(&self, builder: &mut Builder, tensor_type: &TensorType, value: f64) -> Result<ValueId, BuildError>;
+    fn fill(
+        &self,
+        builder: &mut Builder,
+        tensor_type: &TensorType,
+        value: f64,
+    ) -> Result<ValueId, BuildError>;
 }
 
 /// Why a program could not be differentiated.
