@@ -21,16 +21,8 @@ impl Array {
     /// # Panics
     /// When the number of elements is not the product of the sizes.
     pub fn new(dtype: DType, shape: &[usize], data: Vec<f64>) -> Array {
-        assert_eq!(
-            data.len(),
-            element_count(shape),
-            "elements of shape {shape:?}"
-        );
-        Array {
-            dtype,
-            shape: Shape::from_slice(shape),
-            data,
-        }
+        assert_eq!(data.len(), element_count(shape), "elements of shape {shape:?}");
+        Array { dtype, shape: Shape::from_slice(shape), data }
     }
 
     /// An `F32` array.
@@ -40,19 +32,12 @@ impl Array {
 
     /// An array filled with one number.
     pub fn filled(tensor_type: &TensorType, value: f64) -> Array {
-        Array::new(
-            tensor_type.dtype,
-            &tensor_type.shape,
-            vec![value; tensor_type.elements()],
-        )
+        Array::new(tensor_type.dtype, &tensor_type.shape, vec![value; tensor_type.elements()])
     }
 
     /// The array's type.
     pub fn tensor_type(&self) -> TensorType {
-        TensorType {
-            dtype: self.dtype,
-            shape: self.shape.clone(),
-        }
+        TensorType { dtype: self.dtype, shape: self.shape.clone() }
     }
 
     /// Row-major strides in elements.
@@ -67,15 +52,7 @@ impl Array {
     /// Strides for reading this array as if it had the shape `target` (equal rank; size 1 repeats).
     pub fn broadcast_strides(&self, target: &[usize]) -> Shape {
         let own = self.strides();
-        (0..target.len())
-            .map(|axis| {
-                if self.shape[axis] == 1 && target[axis] != 1 {
-                    0
-                } else {
-                    own[axis]
-                }
-            })
-            .collect()
+        (0..target.len()).map(|axis| if self.shape[axis] == 1 && target[axis] != 1 { 0 } else { own[axis] }).collect()
     }
 }
 
@@ -107,10 +84,6 @@ impl Array {
 
     /// The row-major position of a multi-dimensional index.
     pub fn offset(&self, index: &[usize]) -> usize {
-        index
-            .iter()
-            .zip(self.strides())
-            .map(|(position, stride)| position * stride)
-            .sum()
+        index.iter().zip(self.strides()).map(|(position, stride)| position * stride).sum()
     }
 }

@@ -1,9 +1,6 @@
 //! Growing a program by one instruction at a time.
 
-use super::{
-    Argument, Instruction, Origin, OriginId, Output, Primitive, Program, Role, TensorType, Update,
-    ValueId,
-};
+use super::{Argument, Instruction, Origin, OriginId, Output, Primitive, Program, Role, TensorType, Update, ValueId};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -59,27 +56,13 @@ impl Default for Builder {
 impl Builder {
     /// An empty program.
     pub fn new() -> Builder {
-        let none = Origin {
-            path: String::new(),
-            place: None,
-        };
-        Builder {
-            program: Program {
-                origins: vec![none],
-                ..Program::default()
-            },
-            origin: OriginId(0),
-            next_stream: 0,
-        }
+        let none = Origin { path: String::new(), place: None };
+        Builder { program: Program { origins: vec![none], ..Program::default() }, origin: OriginId(0), next_stream: 0 }
     }
 
     /// Continues a program, with the origin "no node".
     pub fn from_program(program: Program, next_stream: u32) -> Builder {
-        Builder {
-            program,
-            origin: OriginId(0),
-            next_stream,
-        }
+        Builder { program, origin: OriginId(0), next_stream }
     }
 
     /// Sets the graph node that the following instructions come from.
@@ -120,12 +103,7 @@ impl Builder {
     /// Declares a value that is given from outside.
     pub fn argument(&mut self, name: &str, role: Role, tensor_type: TensorType) -> ValueId {
         let value = self.define(tensor_type);
-        self.program.arguments.push(Argument {
-            name: name.to_string(),
-            role,
-            value,
-            origin: self.origin,
-        });
+        self.program.arguments.push(Argument { name: name.to_string(), role, value, origin: self.origin });
         value
     }
 
@@ -133,11 +111,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError::Operands`] where the operands do not fit the primitive.
-    pub fn emit(
-        &mut self,
-        op: impl Primitive,
-        inputs: &[ValueId],
-    ) -> Result<SmallVec<[ValueId; 2]>, BuildError> {
+    pub fn emit(&mut self, op: impl Primitive, inputs: &[ValueId]) -> Result<SmallVec<[ValueId; 2]>, BuildError> {
         self.emit_shared(Arc::new(op), inputs)
     }
 
@@ -145,36 +119,17 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError::Operands`] where the operands do not fit the primitive.
-    pub fn emit_shared(
-        &mut self,
-        op: Arc<dyn Primitive>,
-        inputs: &[ValueId],
-    ) -> Result<SmallVec<[ValueId; 2]>, BuildError> {
-        let operands: Vec<TensorType> = inputs
-            .iter()
-            .map(|value| self.type_of(*value).clone())
-            .collect();
+    pub fn emit_shared(&mut self, op: Arc<dyn Primitive>, inputs: &[ValueId]) -> Result<SmallVec<[ValueId; 2]>, BuildError> {
+        let operands: Vec<TensorType> = inputs.iter().map(|value| self.type_of(*value).clone()).collect();
         let types = op.infer(&operands).map_err(|reason| BuildError::Operands {
             path: self.path().to_string(),
             primitive: op.name(),
-            operands: operands
-                .iter()
-                .map(TensorType::to_string)
-                .collect::<Vec<_>>()
-                .join(", "),
+            operands: operands.iter().map(TensorType::to_string).collect::<Vec<_>>().join(", "),
             reason,
         })?;
-        let outputs: SmallVec<[ValueId; 2]> = types
-            .into_iter()
-            .map(|tensor_type| self.define(tensor_type))
-            .collect();
+        let outputs: SmallVec<[ValueId; 2]> = types.into_iter().map(|tensor_type| self.define(tensor_type)).collect();
         let inputs = SmallVec::from_slice(inputs);
-        self.program.instructions.push(Instruction {
-            op,
-            inputs,
-            outputs: outputs.clone(),
-            origin: self.origin,
-        });
+        self.program.instructions.push(Instruction { op, inputs, outputs: outputs.clone(), origin: self.origin });
         Ok(outputs)
     }
 
@@ -182,20 +137,13 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError::Operands`] where the operands do not fit the primitive.
-    pub fn emit_one(
-        &mut self,
-        op: impl Primitive,
-        inputs: &[ValueId],
-    ) -> Result<ValueId, BuildError> {
+    pub fn emit_one(&mut self, op: impl Primitive, inputs: &[ValueId]) -> Result<ValueId, BuildError> {
         Ok(self.emit(op, inputs)?[0])
     }
 
     /// Names a result.
     pub fn output(&mut self, name: &str, value: ValueId) {
-        self.program.outputs.push(Output {
-            name: name.to_string(),
-            value,
-        });
+        self.program.outputs.push(Output { name: name.to_string(), value });
     }
 
     /// States what an argument holds after the run.
@@ -205,19 +153,12 @@ impl Builder {
 
     /// An error of the current origin, for lowerings.
     pub fn refuse(&self, reason: impl Into<String>) -> BuildError {
-        BuildError::Lowering {
-            path: self.path().to_string(),
-            reason: reason.into(),
-        }
+        BuildError::Lowering { path: self.path().to_string(), reason: reason.into() }
     }
 
     /// A missing gradient at the current origin, for gradient rules.
     pub fn no_gradient(&self, primitive: &'static str, reason: impl Into<String>) -> BuildError {
-        BuildError::NoGradient {
-            path: self.path().to_string(),
-            primitive,
-            reason: reason.into(),
-        }
+        BuildError::NoGradient { path: self.path().to_string(), primitive, reason: reason.into() }
     }
 
     /// The program so far.

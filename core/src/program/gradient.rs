@@ -9,23 +9,13 @@ pub trait Algebra {
     ///
     /// # Errors
     /// As [`Builder::emit`].
-    fn add(
-        &self,
-        builder: &mut Builder,
-        left: ValueId,
-        right: ValueId,
-    ) -> Result<ValueId, BuildError>;
+    fn add(&self, builder: &mut Builder, left: ValueId, right: ValueId) -> Result<ValueId, BuildError>;
 
     /// Emits a tensor filled with one number.
     ///
     /// # Errors
     /// As [`Builder::emit`].
-    fn fill(
-        &self,
-        builder: &mut Builder,
-        tensor_type: &TensorType,
-        value: f64,
-    ) -> Result<ValueId, BuildError>;
+    fn fill(&self, builder: &mut Builder, tensor_type: &TensorType, value: f64) -> Result<ValueId, BuildError>;
 }
 
 /// Why a program could not be differentiated.
@@ -77,26 +67,15 @@ pub fn differentiate(
     }
     for index in (0..forward_length).rev() {
         let instruction = builder.program().instructions[index].clone();
-        if !instruction
-            .outputs
-            .iter()
-            .any(|output| needed[output.index()])
-        {
+        if !instruction.outputs.iter().any(|output| needed[output.index()]) {
             continue;
         }
-        let incoming: Vec<Option<ValueId>> = instruction
-            .outputs
-            .iter()
-            .map(|output| gradients.of(*output))
-            .collect();
+        let incoming: Vec<Option<ValueId>> = instruction.outputs.iter().map(|output| gradients.of(*output)).collect();
         if incoming.iter().all(Option::is_none) {
             continue;
         }
-        let wanted_inputs: Vec<bool> = instruction
-            .inputs
-            .iter()
-            .map(|input| needed[input.index()] && builder.type_of(*input).dtype.is_float())
-            .collect();
+        let wanted_inputs: Vec<bool> =
+            instruction.inputs.iter().map(|input| needed[input.index()] && builder.type_of(*input).dtype.is_float()).collect();
         if !wanted_inputs.contains(&true) {
             continue;
         }
@@ -108,15 +87,8 @@ pub fn differentiate(
             wanted: &wanted_inputs,
         };
         let results = instruction.op.gradient(builder, &call)?;
-        debug_assert_eq!(
-            results.len(),
-            instruction.inputs.len(),
-            "{} gives one gradient per input",
-            instruction.op.name()
-        );
-        for ((input, gradient), is_wanted) in
-            instruction.inputs.iter().zip(results).zip(wanted_inputs)
-        {
+        debug_assert_eq!(results.len(), instruction.inputs.len(), "{} gives one gradient per input", instruction.op.name());
+        for ((input, gradient), is_wanted) in instruction.inputs.iter().zip(results).zip(wanted_inputs) {
             if let (Some(gradient), true) = (gradient, is_wanted) {
                 accumulate(builder, &mut gradients, *input, gradient, algebra)?;
             }
@@ -132,11 +104,7 @@ fn accumulate(
     gradient: ValueId,
     algebra: &dyn Algebra,
 ) -> Result<(), BuildError> {
-    debug_assert_eq!(
-        builder.shape(value),
-        builder.shape(gradient),
-        "a gradient has its value's shape"
-    );
+    debug_assert_eq!(builder.shape(value), builder.shape(gradient), "a gradient has its value's shape");
     let sum = match gradients.of(value) {
         Some(earlier) => algebra.add(builder, earlier, gradient)?,
         None => gradient,

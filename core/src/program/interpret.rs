@@ -46,10 +46,7 @@ pub fn interpret(
     for argument in &program.arguments {
         let given = arguments
             .get(&argument.name)
-            .ok_or_else(|| InterpretError::Missing {
-                name: argument.name.clone(),
-                role: argument.role,
-            })?;
+            .ok_or_else(|| InterpretError::Missing { name: argument.name.clone(), role: argument.role })?;
         let expected = program.type_of(argument.value);
         if given.shape != expected.shape {
             return Err(InterpretError::Type {
@@ -62,46 +59,25 @@ pub fn interpret(
     }
     for instruction in &program.instructions {
         let results = {
-            let inputs: Vec<&Array> = instruction
-                .inputs
-                .iter()
-                .map(|input| values[input.index()].as_ref().expect("defined before use"))
-                .collect();
+            let inputs: Vec<&Array> =
+                instruction.inputs.iter().map(|input| values[input.index()].as_ref().expect("defined before use")).collect();
             instruction.op.reference(&inputs, key)
         };
-        assert_eq!(
-            results.len(),
-            instruction.outputs.len(),
-            "results of {}",
-            instruction.op.name()
-        );
+        assert_eq!(results.len(), instruction.outputs.len(), "results of {}", instruction.op.name());
         for (output, mut array) in instruction.outputs.iter().zip(results) {
             let expected = program.type_of(*output);
-            assert_eq!(
-                array.shape,
-                expected.shape,
-                "shape of {}'s result",
-                instruction.op.name()
-            );
+            assert_eq!(array.shape, expected.shape, "shape of {}'s result", instruction.op.name());
             array.dtype = expected.dtype;
             values[output.index()] = Some(array);
         }
     }
     let read = |value: super::ValueId| values[value.index()].clone().expect("outputs are defined");
-    let outputs = program
-        .outputs
-        .iter()
-        .map(|output| (output.name.clone(), read(output.value)))
-        .collect();
+    let outputs = program.outputs.iter().map(|output| (output.name.clone(), read(output.value))).collect();
     let updates = program
         .updates
         .iter()
         .map(|update| {
-            let argument = program
-                .arguments
-                .iter()
-                .find(|argument| argument.value == update.slot)
-                .expect("a verified slot");
+            let argument = program.arguments.iter().find(|argument| argument.value == update.slot).expect("a verified slot");
             (argument.name.clone(), read(update.value))
         })
         .collect();

@@ -166,10 +166,7 @@ impl Program {
     /// For every value, how many instruction inputs, outputs and updates read it.
     pub fn use_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.types.len()];
-        let inputs = self
-            .instructions
-            .iter()
-            .flat_map(|instruction| instruction.inputs.iter().copied());
+        let inputs = self.instructions.iter().flat_map(|instruction| instruction.inputs.iter().copied());
         let results = self.outputs.iter().map(|output| output.value);
         let updates = self.updates.iter().map(|update| update.value);
         for value in inputs.chain(results).chain(updates) {
@@ -180,24 +177,13 @@ impl Program {
 
     /// Floating point operations of one run, by each primitive's own count.
     pub fn flops(&self) -> f64 {
-        self.instructions
-            .iter()
-            .map(|instruction| self.flops_of(instruction))
-            .sum()
+        self.instructions.iter().map(|instruction| self.flops_of(instruction)).sum()
     }
 
     /// Floating point operations of one instruction.
     pub fn flops_of(&self, instruction: &Instruction) -> f64 {
-        let inputs: Vec<TensorType> = instruction
-            .inputs
-            .iter()
-            .map(|value| self.type_of(*value).clone())
-            .collect();
-        let outputs: Vec<TensorType> = instruction
-            .outputs
-            .iter()
-            .map(|value| self.type_of(*value).clone())
-            .collect();
+        let inputs: Vec<TensorType> = instruction.inputs.iter().map(|value| self.type_of(*value).clone()).collect();
+        let outputs: Vec<TensorType> = instruction.outputs.iter().map(|value| self.type_of(*value).clone()).collect();
         instruction.op.flops(&inputs, &outputs)
     }
 }

@@ -46,11 +46,7 @@ pub trait Primitive: Debug + Send + Sync + Any {
     ///
     /// # Errors
     /// [`BuildError::NoGradient`] where a wanted gradient does not exist.
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError>;
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError>;
 
     /// Computes the results in f64, plainly: the definition that engines are compared with.
     fn reference(&self, inputs: &[&Array], key: RunKey) -> Vec<Array>;

@@ -12,11 +12,7 @@ impl fmt::Display for Value {
 }
 
 fn join(values: &[ValueId]) -> String {
-    values
-        .iter()
-        .map(|value| Value(*value).to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    values.iter().map(|value| Value(*value).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Program {
@@ -30,13 +26,7 @@ impl fmt::Display for Program {
                 Role::State => "state",
                 Role::Setting => "setting",
             };
-            writeln!(
-                f,
-                "{}: {} = {role} {}",
-                Value(argument.value),
-                self.type_of(argument.value),
-                argument.name
-            )?;
+            writeln!(f, "{}: {} = {role} {}", Value(argument.value), self.type_of(argument.value), argument.name)?;
         }
         let mut origin = None;
         for instruction in &self.instructions {
@@ -45,11 +35,8 @@ impl fmt::Display for Program {
                 let path = &self.origins[instruction.origin.0 as usize].path;
                 writeln!(f, "// {}", if path.is_empty() { "(no node)" } else { path })?;
             }
-            let results: Vec<String> = instruction
-                .outputs
-                .iter()
-                .map(|output| format!("{}: {}", Value(*output), self.type_of(*output)))
-                .collect();
+            let results: Vec<String> =
+                instruction.outputs.iter().map(|output| format!("{}: {}", Value(*output), self.type_of(*output))).collect();
             write!(f, "{} = {}", results.join(", "), instruction.op.name())?;
             let attributes = instruction.op.attributes();
             if !attributes.is_empty() {
@@ -61,11 +48,8 @@ impl fmt::Display for Program {
             writeln!(f, "output {} = {}", output.name, Value(output.value))?;
         }
         for update in &self.updates {
-            let name = self
-                .arguments
-                .iter()
-                .find(|argument| argument.value == update.slot)
-                .map_or("?", |argument| &argument.name);
+            let name =
+                self.arguments.iter().find(|argument| argument.value == update.slot).map_or("?", |argument| &argument.name);
             writeln!(f, "update {name} = {}", Value(update.value))?;
         }
         Ok(())

@@ -49,9 +49,7 @@ pub type Shape = SmallVec<[usize; 6]>;
 
 /// Number of elements of a tensor with these sizes; 1 for rank 0. Saturates.
 pub fn element_count(shape: &[usize]) -> usize {
-    shape
-        .iter()
-        .fold(1, |count: usize, size| count.saturating_mul(*size))
+    shape.iter().fold(1, |count: usize, size| count.saturating_mul(*size))
 }
 
 /// Dtype and sizes of a value.
@@ -66,10 +64,7 @@ pub struct TensorType {
 impl TensorType {
     /// A type from its parts.
     pub fn new(dtype: DType, shape: &[usize]) -> TensorType {
-        TensorType {
-            dtype,
-            shape: Shape::from_slice(shape),
-        }
+        TensorType { dtype, shape: Shape::from_slice(shape) }
     }
 
     /// An `F32` tensor of these sizes.
@@ -110,9 +105,7 @@ impl fmt::Display for TensorType {
 ///
 /// # Errors
 /// A text that names the axis and both sizes, or the two ranks.
-pub fn broadcast_shapes<'a>(
-    shapes: impl IntoIterator<Item = &'a [usize]>,
-) -> Result<Shape, String> {
+pub fn broadcast_shapes<'a>(shapes: impl IntoIterator<Item = &'a [usize]>) -> Result<Shape, String> {
     let mut common: Option<Shape> = None;
     for shape in shapes {
         let Some(target) = &mut common else {
@@ -120,19 +113,13 @@ pub fn broadcast_shapes<'a>(
             continue;
         };
         if target.len() != shape.len() {
-            return Err(format!(
-                "operands of rank {} and {} do not broadcast",
-                target.len(),
-                shape.len()
-            ));
+            return Err(format!("operands of rank {} and {} do not broadcast", target.len(), shape.len()));
         }
         for (axis, (target, size)) in target.iter_mut().zip(shape).enumerate() {
             if *target == 1 {
                 *target = *size;
             } else if *size != 1 && *size != *target {
-                return Err(format!(
-                    "axis {axis}: sizes {target} and {size} do not broadcast"
-                ));
+                return Err(format!("axis {axis}: sizes {target} and {size} do not broadcast"));
             }
         }
     }

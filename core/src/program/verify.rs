@@ -38,45 +38,20 @@ pub fn verify(program: &Program) -> Result<(), VerifyError> {
                 program.origins[instruction.origin.0 as usize].path
             )
         };
-        if let Some(input) = instruction
-            .inputs
-            .iter()
-            .find(|input| !defined[input.index()])
-        {
-            return fail(
-                place(),
-                format!("%{} is read before it is defined", input.0),
-            );
+        if let Some(input) = instruction.inputs.iter().find(|input| !defined[input.index()]) {
+            return fail(place(), format!("%{} is read before it is defined", input.0));
         }
-        let operands: Vec<TensorType> = instruction
-            .inputs
-            .iter()
-            .map(|input| program.type_of(*input).clone())
-            .collect();
+        let operands: Vec<TensorType> = instruction.inputs.iter().map(|input| program.type_of(*input).clone()).collect();
         let expected = match instruction.op.infer(&operands) {
             Ok(expected) => expected,
             Err(reason) => return fail(place(), reason),
         };
         if expected.len() != instruction.outputs.len() {
-            return fail(
-                place(),
-                format!(
-                    "{} results, its rule gives {}",
-                    instruction.outputs.len(),
-                    expected.len()
-                ),
-            );
+            return fail(place(), format!("{} results, its rule gives {}", instruction.outputs.len(), expected.len()));
         }
         for (output, expected) in instruction.outputs.iter().zip(expected) {
             if *program.type_of(*output) != expected {
-                return fail(
-                    place(),
-                    format!(
-                        "%{} is {}, its rule gives {expected}",
-                        output.0,
-                        program.type_of(*output)
-                    ),
-                );
+                return fail(place(), format!("%{} is {}, its rule gives {expected}", output.0, program.type_of(*output)));
             }
             if std::mem::replace(&mut defined[output.index()], true) {
                 return fail(place(), format!("%{} is defined twice", output.0));
@@ -97,25 +72,12 @@ pub fn verify(program: &Program) -> Result<(), VerifyError> {
     let mut slots = rustc_hash::FxHashSet::default();
     for update in &program.updates {
         let place = format!("update of %{}", update.slot.0);
-        let slot = program
-            .arguments
-            .iter()
-            .find(|argument| argument.value == update.slot);
-        if !slot
-            .is_some_and(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
-        {
+        let slot = program.arguments.iter().find(|argument| argument.value == update.slot);
+        if !slot.is_some_and(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State)) {
             return fail(place, "the slot is no parameter or state".to_string());
         }
-        if !is_defined(update.value)
-            || program.type_of(update.value) != program.type_of(update.slot)
-        {
-            return fail(
-                place,
-                format!(
-                    "%{} is not a defined value of the slot's type",
-                    update.value.0
-                ),
-            );
+        if !is_defined(update.value) || program.type_of(update.value) != program.type_of(update.slot) {
+            return fail(place, format!("%{} is not a defined value of the slot's type", update.value.0));
         }
         if !slots.insert(update.slot) {
             return fail(place, "the slot is updated twice".to_string());
