@@ -1,1 +1,4 @@
 //! Sward.
+pub mod metrics;
+pub mod random;
+pub mod schedule;

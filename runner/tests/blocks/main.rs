@@ -1,0 +1,5 @@
+//! The building blocks of training against values of scikit-learn, PyTorch and other outside judges.
+
+mod fixture;
+mod metrics;
+mod schedule;
