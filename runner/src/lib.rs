@@ -1,4 +1,6 @@
 //! Sward.
 pub mod metrics;
 pub mod random;
+pub mod samplers;
 pub mod schedule;
+pub mod splits;

@@ -3,3 +3,4 @@
 mod fixture;
 mod metrics;
 mod schedule;
+mod splits;
