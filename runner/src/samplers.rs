@@ -83,13 +83,7 @@ impl Batches {
     ///
     /// # Errors
     /// Weights or classes that do not fit the samples, or nothing to draw.
-    pub fn new(
-        sampler: Sampler,
-        samples: usize,
-        batch: usize,
-        drop_last: bool,
-        seed: u64,
-    ) -> Result<Self, SamplerError> {
+    pub fn new(sampler: Sampler, samples: usize, batch: usize, drop_last: bool, seed: u64) -> Result<Self, SamplerError> {
         if samples == 0 || batch == 0 || (drop_last && samples < batch) {
             return Err(SamplerError::Empty { samples, batch });
         }
@@ -209,10 +203,7 @@ mod tests {
         assert!(weighted(&[1.0, -1.0]).unwrap_err().to_string().starts_with("the weight of sample 1 is -1"));
         assert!(weighted(&[1.0, f64::NAN]).is_err());
         assert_eq!(weighted(&[0.0, 0.0]).unwrap_err(), SamplerError::NothingToDraw);
-        assert_eq!(
-            weighted(&[1.0]).unwrap_err().to_string(),
-            "the sampler has 1 weights for 2 samples"
-        );
+        assert_eq!(weighted(&[1.0]).unwrap_err().to_string(), "the sampler has 1 weights for 2 samples");
         assert!(Batches::new(Sampler::Uniform, 3, 4, true, 0).is_err(), "an epoch would have no step");
     }
 

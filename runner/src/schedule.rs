@@ -413,10 +413,7 @@ mod tests {
     #[test]
     fn settings_without_a_meaning_are_refused_by_name() {
         let error = |shape| Schedule { warmup: Warmup::default(), shape }.validate().unwrap_err().to_string();
-        assert_eq!(
-            error(Shape::Cosine { steps: 0, minimum: 0.0 }),
-            "the schedule's `steps` must be at least one step"
-        );
+        assert_eq!(error(Shape::Cosine { steps: 0, minimum: 0.0 }), "the schedule's `steps` must be at least one step");
         assert_eq!(
             error(Shape::WarmRestarts { cycles: vec![], minimum: 0.0 }),
             "the schedule's `cycles` must name at least one cycle"
@@ -440,8 +437,7 @@ mod tests {
     #[test]
     fn early_stopping_ends_after_its_patience_and_counts_small_gains_as_none() {
         let mut stopping = EarlyStopping::new(Direction::Maximize, 3, 0.01);
-        let verdicts: Vec<_> =
-            [f64::NAN, 0.5, 0.505, 0.52, f64::NAN, 0.1, 0.52].map(|value| stopping.observe(value)).into();
+        let verdicts: Vec<_> = [f64::NAN, 0.5, 0.505, 0.52, f64::NAN, 0.1, 0.52].map(|value| stopping.observe(value)).into();
         use Verdict::{Best, Stop, Wait};
         assert_eq!(verdicts, [Wait, Best, Wait, Best, Wait, Wait, Stop]);
         assert_eq!(stopping.best(), Some(0.52));

@@ -332,11 +332,7 @@ pub fn leaks(splits: &[Split], groups: Option<&Groups>) -> Vec<SplitError> {
 ///
 /// # Errors
 /// Flags that do not fit the targets.
-pub fn folds_without_target(
-    splits: &[Split],
-    targets: &[&str],
-    observed: &[bool],
-) -> Result<Vec<SplitError>, SplitError> {
+pub fn folds_without_target(splits: &[Split], targets: &[&str], observed: &[bool]) -> Result<Vec<SplitError>, SplitError> {
     let last_row = splits.iter().flat_map(|split| split.train.iter().chain(&split.validation)).max();
     let rows = last_row.map_or(0, |row| row + 1);
     if observed.len() < rows * targets.len() {
@@ -381,10 +377,7 @@ mod tests {
     #[test]
     fn a_missing_group_is_refused_by_row_and_column() {
         let error = Groups::new(&[("State", &texts(&["Tas", ""]))]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "row 1 has no State: a missing State may hide a leak, fill it or drop the row"
-        );
+        assert_eq!(error.to_string(), "row 1 has no State: a missing State may hide a leak, fill it or drop the row");
     }
 
     #[test]
@@ -403,10 +396,7 @@ mod tests {
         let split = Split { train: vec![0, 1, 2], validation: vec![3, 4, 5] };
         let found = leaks(&[split], Some(&groups(&[1, 2, 2, 2, 2, 3])));
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].to_string(),
-            "fold 0: group 2 is in training (row 2) and in validation (row 3)"
-        );
+        assert_eq!(found[0].to_string(), "fold 0: group 2 is in training (row 2) and in validation (row 3)");
         let twice = Split { train: vec![0, 1], validation: vec![1] };
         assert_eq!(leaks(&[twice], None)[0].to_string(), "fold 0: row 1 is used twice");
     }

@@ -24,11 +24,7 @@ impl Space {
             let needs = "values above -1 in log1p space";
             Err(MetricError::Domain { metric, needs, what, row: first_row + pair.row, target: pair.target, value })
         };
-        Ok(Pair {
-            predicted: log("the prediction", pair.predicted)?,
-            label: log("the label", pair.label)?,
-            ..pair
-        })
+        Ok(Pair { predicted: log("the prediction", pair.predicted)?, label: log("the label", pair.label)?, ..pair })
     }
 }
 
@@ -141,10 +137,8 @@ impl Regression {
     /// A value that is not finite or lies outside the space, named by row and target; nothing is taken in then.
     pub fn update(&mut self, block: &Block) -> Result<(), MetricError> {
         check_length("a block's row", self.targets.len(), block.targets())?;
-        let pairs: Vec<Pair> = block
-            .pairs()
-            .map(|pair| self.space.map("r2_score", pair.finite(self.rows)?, self.rows))
-            .collect::<Result<_, _>>()?;
+        let pairs: Vec<Pair> =
+            block.pairs().map(|pair| self.space.map("r2_score", pair.finite(self.rows)?, self.rows)).collect::<Result<_, _>>()?;
         for pair in pairs {
             self.targets[pair.target].add(1.0, pair.predicted, pair.label);
         }
@@ -344,9 +338,7 @@ mod tests {
 
     #[test]
     fn a_constant_target_scores_one_when_met_and_zero_otherwise() {
-        let r2 = |predicted: &[f32]| {
-            regression(predicted, &[3.0; 3], &[true; 3]).r2_score(TargetAverage::Uniform).unwrap()
-        };
+        let r2 = |predicted: &[f32]| regression(predicted, &[3.0; 3], &[true; 3]).r2_score(TargetAverage::Uniform).unwrap();
         assert_eq!(r2(&[3.0; 3]), 1.0);
         assert_eq!(r2(&[3.0, 3.0, 2.0]), 0.0);
     }
@@ -371,10 +363,7 @@ mod tests {
         log.update(&Block::new(2, &[0.0; 2], &[0.0; 2], None).unwrap()).unwrap();
         let before = log.clone();
         let bad = log.update(&Block::new(2, &[1.0, -1.0], &[0.0; 2], None).unwrap()).unwrap_err();
-        assert_eq!(
-            bad.to_string(),
-            "r2_score needs values above -1 in log1p space, but the prediction of row 1, target 1 is -1"
-        );
+        assert_eq!(bad.to_string(), "r2_score needs values above -1 in log1p space, but the prediction of row 1, target 1 is -1");
         assert_eq!(log, before, "a refused block leaves no trace");
 
         let mut tweedie = Tweedie::new(1.5).unwrap();

@@ -39,9 +39,7 @@ fn masked_regression_metrics_equal_scikit_learn() {
     all_close(&log.r2_scores().unwrap(), &case["r2_scores_log1p"]);
     close(log.r2_score(average).unwrap(), &case["r2_score_weighted_log1p"], EXACT);
 
-    for (space, name) in
-        [(Space::Plain, "weighted_global_r2_score"), (Space::Log1p, "weighted_global_r2_score_log1p")]
-    {
+    for (space, name) in [(Space::Plain, "weighted_global_r2_score"), (Space::Log1p, "weighted_global_r2_score_log1p")] {
         close(weighted_global_r2_score(&block, &weights, space).unwrap(), &case[name], EXACT);
     }
 }
@@ -126,13 +124,10 @@ fn calibration_error_equals_torchmetrics() {
 fn bootstrap_intervals_agree_with_scipy() {
     let case = &load("metrics/metrics.json")["intervals"];
     let (base, arm) = (numbers(&case["base"]), numbers(&case["arm"]));
-    let mean = |values: &[f64], rows: &[usize]| {
-        Some(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64)
-    };
+    let mean = |values: &[f64], rows: &[usize]| Some(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64);
     let settings = Bootstrap { resamples: 20_000, ..Bootstrap::default() };
     let single = bootstrap(base.len(), &settings, |rows| mean(&base, rows)).unwrap();
-    let paired =
-        paired_bootstrap(base.len(), &settings, |rows| mean(&base, rows), |rows| mean(&arm, rows)).unwrap();
+    let paired = paired_bootstrap(base.len(), &settings, |rows| mean(&base, rows), |rows| mean(&arm, rows)).unwrap();
     for (found, name) in [(single, "mean"), (paired, "paired")] {
         let expected = numbers(&case[name]);
         // A quantile of 20,000 draws wanders by about 2 % of the standard error; five times that is allowed.

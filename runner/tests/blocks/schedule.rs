@@ -32,8 +32,7 @@ fn rates_equal_the_schedulers_of_pytorch_and_transformers() {
     compare("warm_then_cosine", warmup(0.1), Shape::Cosine { steps: 43, minimum: 1e-5 });
     compare("warm_restarts", NO_WARMUP, Shape::WarmRestarts { cycles: vec![10, 20, 40], minimum: 1e-5 });
     compare("warm_restarts_even", NO_WARMUP, Shape::WarmRestarts { cycles: vec![15], minimum: 0.0 });
-    let one_cycle =
-        |steps, rise, start_divisor, end_divisor| Shape::OneCycle { steps, rise, start_divisor, end_divisor };
+    let one_cycle = |steps, rise, start_divisor, end_divisor| Shape::OneCycle { steps, rise, start_divisor, end_divisor };
     compare("one_cycle", NO_WARMUP, one_cycle(60, 0.3, 25.0, 1e4));
     compare("one_cycle_custom", NO_WARMUP, one_cycle(41, 0.2, 10.0, 100.0));
     compare("step", NO_WARMUP, Shape::Step { every: 7, gamma: 0.3 });
