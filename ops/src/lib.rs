@@ -1,1 +1,3 @@
-//! Sward.
+//! The catalogue: the primitives that programs consist of, and the ops that graph files are written in.
+
+pub mod primitives;

@@ -1,0 +1,62 @@
+//! The primitives of a program: what every engine runs. One primitive (with its gradient) is one file; `docs/program.md` is the list.
+
+pub mod adaptive_average_pool;
+pub mod arg_reduce;
+pub mod attention;
+pub mod attention_gradient;
+pub mod average_pool;
+pub mod concat;
+pub mod constant;
+pub mod convolution;
+pub mod convolution_gradient;
+pub mod cumulative_sum;
+pub mod expand;
+pub mod iota;
+pub mod layer_norm;
+pub mod layer_norm_gradient;
+pub mod matmul;
+pub mod max_pool;
+pub mod optimizer_update;
+pub mod pad;
+pub mod permute;
+pub mod pool;
+pub mod reduce;
+pub mod reshape;
+pub mod resize;
+pub mod slice;
+pub mod softmax;
+mod support;
+pub mod take;
+pub mod take_along;
+pub mod top_k;
+
+pub use adaptive_average_pool::{
+    AdaptiveAveragePool, AdaptiveAveragePoolGradient, adaptive_window,
+};
+pub use arg_reduce::{ArgReduce, ArgReduceKind};
+pub use attention::{Attention, AttentionMask, AttentionSizes};
+pub use attention_gradient::AttentionGradient;
+pub use average_pool::{AveragePool, AveragePoolGradient};
+pub use concat::Concat;
+pub use constant::Constant;
+pub use convolution::{Convolution, ConvolutionGeometry};
+pub use convolution_gradient::{ConvolutionInputGradient, ConvolutionWeightGradient};
+pub use cumulative_sum::CumulativeSum;
+pub use expand::Expand;
+pub use iota::Iota;
+pub use layer_norm::LayerNorm;
+pub use layer_norm_gradient::LayerNormGradient;
+pub use matmul::{MatMul, MatMulSizes};
+pub use max_pool::{MaxPool, MaxPoolGradient};
+pub use optimizer_update::{OptimizerRule, OptimizerUpdate};
+pub use pad::{Pad, PadGradient, PadMode};
+pub use permute::Permute;
+pub use pool::PoolAxis;
+pub use reduce::{Reduce, ReduceKind};
+pub use reshape::Reshape;
+pub use resize::{Resize, ResizeGradient, ResizeMode, ResizeTaps};
+pub use slice::{Slice, SliceGradient};
+pub use softmax::{Softmax, SoftmaxGradient};
+pub use take::{Take, TakeGradient};
+pub use take_along::{TakeAlong, TakeAlongGradient};
+pub use top_k::TopK;
