@@ -1,13 +1,9 @@
 //! `adaptive_average_pool` and its gradient.
 
-use super::support::{
-    add_at, build, expect_operands, image_shape, no_gradients, pair, result_gradient, zeros,
-};
+use super::support::{add_at, build, expect_operands, image_shape, no_gradients, pair, result_gradient, zeros};
 use std::any::Any;
 use std::ops::Range;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// Means over a grid of windows that covers the image: x `[n,h,w,c]` gives `[n,oh,ow,c]`.
 /// PyTorch: `torch.nn.functional.adaptive_avg_pool2d`.
@@ -30,11 +26,7 @@ pub fn adaptive_window(index: usize, output: usize, size: usize) -> Range<usize>
 }
 
 fn check(input: (usize, usize)) -> Result<(), String> {
-    if input.0 == 0 || input.1 == 0 {
-        Err("pooling over an image without pixels".to_string())
-    } else {
-        Ok(())
-    }
+    if input.0 == 0 || input.1 == 0 { Err("pooling over an image without pixels".to_string()) } else { Ok(()) }
 }
 
 impl Primitive for AdaptiveAveragePool {
@@ -50,24 +42,15 @@ impl Primitive for AdaptiveAveragePool {
         expect_operands(inputs, 1)?;
         let [batch, height, width, channels] = image_shape(&inputs[0], "image")?;
         check((height, width))?;
-        Ok(vec![TensorType::new(
-            inputs[0].dtype,
-            &[batch, self.output.0, self.output.1, channels],
-        )])
+        Ok(vec![TensorType::new(inputs[0].dtype, &[batch, self.output.0, self.output.1, channels])])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
         let shape = builder.shape(call.inputs[0]);
-        let rule = AdaptiveAveragePoolGradient {
-            input: (shape[1], shape[2]),
-        };
+        let rule = AdaptiveAveragePoolGradient { input: (shape[1], shape[2]) };
         Ok(vec![Some(builder.emit_one(rule, &[gradient])?)])
     }
 
@@ -108,33 +91,21 @@ impl Primitive for AdaptiveAveragePoolGradient {
         expect_operands(inputs, 1)?;
         let [batch, _, _, channels] = image_shape(&inputs[0], "dy")?;
         check(self.input)?;
-        Ok(vec![TensorType::new(
-            inputs[0].dtype,
-            &[batch, self.input.0, self.input.1, channels],
-        )])
+        Ok(vec![TensorType::new(inputs[0].dtype, &[batch, self.input.0, self.input.1, channels])])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
         let shape = builder.shape(call.inputs[0]);
-        let rule = AdaptiveAveragePool {
-            output: (shape[1], shape[2]),
-        };
+        let rule = AdaptiveAveragePool { output: (shape[1], shape[2]) };
         Ok(vec![Some(builder.emit_one(rule, &[gradient])?)])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let dy = inputs[0];
-        let mut dx = zeros(
-            dy.dtype,
-            &[dy.shape[0], self.input.0, self.input.1, dy.shape[3]],
-        );
+        let mut dx = zeros(dy.dtype, &[dy.shape[0], self.input.0, self.input.1, dy.shape[3]]);
         Array::for_each_index(&dy.shape, |index| {
             let rows = adaptive_window(index[1], dy.shape[1], self.input.0);
             let columns = adaptive_window(index[2], dy.shape[2], self.input.1);

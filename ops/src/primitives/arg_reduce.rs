@@ -2,9 +2,7 @@
 
 use super::support::{build, expect_axis, expect_operands, no_gradients, with_axis};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// Which extreme.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,24 +39,14 @@ impl Primitive for ArgReduce {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         expect_operands(inputs, 1)?;
         expect_axis(self.axis, inputs[0].rank())?;
-        let result = TensorType {
-            dtype: DType::I64,
-            shape: with_axis(&inputs[0].shape, self.axis, 1),
-        };
+        let result = TensorType { dtype: DType::I64, shape: with_axis(&inputs[0].shape, self.axis, 1) };
         if inputs[0].shape[self.axis] == 0 && result.elements() > 0 {
-            return Err(format!(
-                "axis {} of {} has no elements",
-                self.axis, inputs[0]
-            ));
+            return Err(format!("axis {} of {} has no elements", self.axis, inputs[0]));
         }
         Ok(vec![result])
     }
 
-    fn gradient(
-        &self,
-        _: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, _: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         Ok(no_gradients(call))
     }
 

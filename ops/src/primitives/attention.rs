@@ -3,9 +3,7 @@
 use super::attention_gradient::AttentionGradient;
 use super::support::{expect_operands, expect_type, list, no_gradients, zeros};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId};
 
 /// What the mask operand of an attention is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,27 +52,13 @@ impl AttentionSizes {
     /// # Errors
     /// Where they do not fit each other.
     pub fn of(q: &[usize], k: &[usize], v: &[usize]) -> Result<AttentionSizes, String> {
-        let (&[batch, queries, heads, width], &[_, keys, _, _], &[_, _, _, value_width]) =
-            (q, k, v)
-        else {
+        let (&[batch, queries, heads, width], &[_, keys, _, _], &[_, _, _, value_width]) = (q, k, v) else {
             return Err("q, k and v are [batch, tokens, heads, width]".to_string());
         };
         if k != [batch, keys, heads, width] || v != [batch, keys, heads, value_width] {
-            return Err(format!(
-                "q {}, k {} and v {} do not fit",
-                list(q),
-                list(k),
-                list(v)
-            ));
+            return Err(format!("q {}, k {} and v {} do not fit", list(q), list(k), list(v)));
         }
-        Ok(AttentionSizes {
-            batch,
-            queries,
-            keys,
-            heads,
-            width,
-            value_width,
-        })
+        Ok(AttentionSizes { batch, queries, keys, heads, width, value_width })
     }
 
     /// Multiply-adds count two: both products forward.
@@ -133,16 +117,12 @@ impl Attention {
             AttentionMask::Additive => "additive",
             AttentionMask::Boolean => "boolean",
         };
-        format!(
-            "scale={:?}, causal={}, mask={mask}",
-            self.scale, self.causal
-        )
+        format!("scale={:?}, causal={}, mask={mask}", self.scale, self.causal)
     }
 
     /// Operations of the forward pass; the backward pass does two and a half times as many.
     pub(crate) fn forward_flops(&self, q: &TensorType, k: &TensorType, v: &TensorType) -> f64 {
-        AttentionSizes::of(&q.shape, &k.shape, &v.shape)
-            .map_or(0.0, |sizes| sizes.flops(self.causal))
+        AttentionSizes::of(&q.shape, &k.shape, &v.shape).map_or(0.0, |sizes| sizes.flops(self.causal))
     }
 
     /// The masked scaled score of one query and key; -inf where the query may not attend.
@@ -153,13 +133,10 @@ impl Attention {
         mask: Option<(&Array, &Shape)>,
         [batch, head, query, key]: [usize; 4],
     ) -> f64 {
-        let product: f64 = (0..q.shape[3])
-            .map(|column| q.at(&[batch, query, head, column]) * k.at(&[batch, key, head, column]))
-            .sum();
-        let masked = mask.map(|(mask, strides)| {
-            mask.data
-                [batch * strides[0] + head * strides[1] + query * strides[2] + key * strides[3]]
-        });
+        let product: f64 =
+            (0..q.shape[3]).map(|column| q.at(&[batch, query, head, column]) * k.at(&[batch, key, head, column])).sum();
+        let masked =
+            mask.map(|(mask, strides)| mask.data[batch * strides[0] + head * strides[1] + query * strides[2] + key * strides[3]]);
         match (self.mask, masked) {
             _ if self.causal && key > query => f64::NEG_INFINITY,
             (AttentionMask::Boolean, Some(0.0)) => f64::NEG_INFINITY,
@@ -187,34 +164,21 @@ impl Primitive for Attention {
         expect_operands(inputs, 3 + usize::from(self.has_mask()))?;
         let sizes = self.check(&inputs[0], &inputs[1], &inputs[2], inputs.get(3))?;
         Ok(vec![
-            TensorType::new(
-                inputs[0].dtype,
-                &[sizes.batch, sizes.queries, sizes.heads, sizes.value_width],
-            ),
+            TensorType::new(inputs[0].dtype, &[sizes.batch, sizes.queries, sizes.heads, sizes.value_width]),
             TensorType::f32(&[sizes.batch, sizes.heads, sizes.queries]),
         ])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         if call.gradients[1].is_some() {
-            return Err(builder.no_gradient(
-                self.name(),
-                "logsumexp is there for the backward pass alone",
-            ));
+            return Err(builder.no_gradient(self.name(), "logsumexp is there for the backward pass alone"));
         }
         let mut results = no_gradients(call);
         let Some(gradient) = call.gradients[0] else {
             return Ok(results);
         };
         let mask_gradient = self.mask == AttentionMask::Additive && call.wanted[3];
-        let rule = AttentionGradient {
-            attention: *self,
-            mask_gradient,
-        };
+        let rule = AttentionGradient { attention: *self, mask_gradient };
         let mut operands = vec![gradient];
         operands.extend_from_slice(&call.inputs[..3]);
         operands.extend_from_slice(call.outputs);
@@ -230,16 +194,11 @@ impl Primitive for Attention {
         let sizes = AttentionSizes::of(&q.shape, &k.shape, &v.shape).expect("checked operands");
         let strides = inputs.get(3).map(|mask| mask_strides(mask, &sizes));
         let mask = inputs.get(3).copied().zip(strides.as_ref());
-        let mut out = zeros(
-            q.dtype,
-            &[sizes.batch, sizes.queries, sizes.heads, sizes.value_width],
-        );
+        let mut out = zeros(q.dtype, &[sizes.batch, sizes.queries, sizes.heads, sizes.value_width]);
         let mut logsumexp = zeros(DType::F32, &[sizes.batch, sizes.heads, sizes.queries]);
         Array::for_each_index(&[sizes.batch, sizes.heads, sizes.queries], |index| {
             let [batch, head, query] = [index[0], index[1], index[2]];
-            let scores: Vec<f64> = (0..sizes.keys)
-                .map(|key| self.score(q, k, mask, [batch, head, query, key]))
-                .collect();
+            let scores: Vec<f64> = (0..sizes.keys).map(|key| self.score(q, k, mask, [batch, head, query, key])).collect();
             let row = logsumexp.offset(index);
             logsumexp.data[row] = log_sum_exp(&scores);
             if logsumexp.data[row] == f64::NEG_INFINITY {
@@ -248,10 +207,7 @@ impl Primitive for Attention {
             for column in 0..sizes.value_width {
                 let target = out.offset(&[batch, query, head, column]);
                 out.data[target] = (0..sizes.keys)
-                    .map(|key| {
-                        (scores[key] - logsumexp.data[row]).exp()
-                            * v.at(&[batch, key, head, column])
-                    })
+                    .map(|key| (scores[key] - logsumexp.data[row]).exp() * v.at(&[batch, key, head, column]))
                     .sum();
             }
         });
@@ -271,36 +227,13 @@ impl Primitive for Attention {
 fn log_sum_exp(values: &[f64]) -> f64 {
     let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
-        return if values.iter().any(|value| value.is_nan()) {
-            f64::NAN
-        } else {
-            largest
-        };
+        return if values.iter().any(|value| value.is_nan()) { f64::NAN } else { largest };
     }
-    largest
-        + values
-            .iter()
-            .map(|value| (value - largest).exp())
-            .sum::<f64>()
-            .ln()
+    largest + values.iter().map(|value| (value - largest).exp()).sum::<f64>().ln()
 }
 
 /// Checks the results of the forward pass as operands of the gradient.
-pub(crate) fn check_saved(
-    out: &TensorType,
-    logsumexp: &TensorType,
-    sizes: &AttentionSizes,
-) -> Result<(), String> {
-    expect_type(
-        out,
-        out.dtype,
-        &[sizes.batch, sizes.queries, sizes.heads, sizes.value_width],
-        "out",
-    )?;
-    expect_type(
-        logsumexp,
-        DType::F32,
-        &[sizes.batch, sizes.heads, sizes.queries],
-        "logsumexp",
-    )
+pub(crate) fn check_saved(out: &TensorType, logsumexp: &TensorType, sizes: &AttentionSizes) -> Result<(), String> {
+    expect_type(out, out.dtype, &[sizes.batch, sizes.queries, sizes.heads, sizes.value_width], "out")?;
+    expect_type(logsumexp, DType::F32, &[sizes.batch, sizes.heads, sizes.queries], "logsumexp")
 }

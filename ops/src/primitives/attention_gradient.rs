@@ -3,9 +3,7 @@
 use super::attention::{Attention, AttentionMask, AttentionSizes, check_saved, mask_strides};
 use super::support::{add_at, expect_float_shape, expect_operands, zeros};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// The gradient of [`Attention`]: dout `[b,tq,h,e]`, q, k, v, out, logsumexp `f32 [b,h,tq]`, mask? give dq, dk, dv of the operands'
 /// dtypes and, where asked for, dmask `f32` of the mask's sizes. The scores are computed again: the tokens x tokens matrix is never stored.
@@ -23,11 +21,7 @@ impl Primitive for AttentionGradient {
     }
 
     fn attributes(&self) -> String {
-        format!(
-            "{}, mask_gradient={}",
-            self.attention.text(),
-            self.mask_gradient
-        )
+        format!("{}, mask_gradient={}", self.attention.text(), self.mask_gradient)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -46,15 +40,8 @@ impl Primitive for AttentionGradient {
         Ok(results)
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        _: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
-        Err(builder.no_gradient(
-            self.name(),
-            "second derivatives of an attention are not there",
-        ))
+    fn gradient(&self, builder: &mut Builder, _: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
+        Err(builder.no_gradient(self.name(), "second derivatives of an attention are not there"))
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
@@ -62,8 +49,7 @@ impl Primitive for AttentionGradient {
         let sizes = AttentionSizes::of(&q.shape, &k.shape, &v.shape).expect("checked operands");
         let strides = inputs.get(6).map(|mask| mask_strides(mask, &sizes));
         let mask = inputs.get(6).copied().zip(strides.as_ref());
-        let [mut dq, mut dk, mut dv] =
-            [q, k, v].map(|operand| zeros(operand.dtype, &operand.shape));
+        let [mut dq, mut dk, mut dv] = [q, k, v].map(|operand| zeros(operand.dtype, &operand.shape));
         let mut dmask = inputs.get(6).map(|mask| zeros(DType::F32, &mask.shape));
         Array::for_each_index(&[sizes.batch, sizes.heads, sizes.queries], |index| {
             let [batch, head, query] = [index[0], index[1], index[2]];
@@ -94,10 +80,7 @@ impl Primitive for AttentionGradient {
                     add_at(&mut dk, &k_at, dscore * self.attention.scale * q.at(&q_at));
                 }
                 if let (Some(dmask), Some(strides)) = (&mut dmask, &strides) {
-                    dmask.data[batch * strides[0]
-                        + head * strides[1]
-                        + query * strides[2]
-                        + key * strides[3]] += dscore;
+                    dmask.data[batch * strides[0] + head * strides[1] + query * strides[2] + key * strides[3]] += dscore;
                 }
             }
         });
@@ -108,9 +91,7 @@ impl Primitive for AttentionGradient {
 
     fn flops(&self, inputs: &[TensorType], _: &[TensorType]) -> f64 {
         // Five products instead of two.
-        2.5 * self
-            .attention
-            .forward_flops(&inputs[1], &inputs[2], &inputs[3])
+        2.5 * self.attention.forward_flops(&inputs[1], &inputs[2], &inputs[3])
     }
 
     fn preferred_input(&self, input: usize, wanted: DType) -> DType {

@@ -2,13 +2,10 @@
 
 use super::pool::PoolAxis;
 use super::support::{
-    ImageShape, add_at, build, expect_operands, expect_type, image_shape, no_gradients, pair,
-    result_gradient, zeros,
+    ImageShape, add_at, build, expect_operands, expect_type, image_shape, no_gradients, pair, result_gradient, zeros,
 };
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// The mean of every window: x `[n,h,w,c]` gives `[n,h',w',c]`. PyTorch: `torch.nn.functional.avg_pool2d`. Pairs are (height, width).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,42 +34,16 @@ pub struct AveragePoolGradient {
 impl AveragePool {
     /// The pooling along the height and along the width.
     pub fn axes(&self) -> (PoolAxis, PoolAxis) {
-        let AveragePool {
-            kernel,
-            stride,
-            padding,
-            ceil_mode,
-            ..
-        } = *self;
+        let AveragePool { kernel, stride, padding, ceil_mode, .. } = *self;
         (
-            PoolAxis {
-                kernel: kernel.0,
-                stride: stride.0,
-                padding: padding.0,
-                dilation: 1,
-                ceil_mode,
-            },
-            PoolAxis {
-                kernel: kernel.1,
-                stride: stride.1,
-                padding: padding.1,
-                dilation: 1,
-                ceil_mode,
-            },
+            PoolAxis { kernel: kernel.0, stride: stride.0, padding: padding.0, dilation: 1, ceil_mode },
+            PoolAxis { kernel: kernel.1, stride: stride.1, padding: padding.1, dilation: 1, ceil_mode },
         )
     }
 
-    fn result_shape(
-        &self,
-        [batch, height, width, channels]: ImageShape,
-    ) -> Result<ImageShape, String> {
+    fn result_shape(&self, [batch, height, width, channels]: ImageShape) -> Result<ImageShape, String> {
         let (rows, columns) = self.axes();
-        Ok([
-            batch,
-            rows.output_size(height)?,
-            columns.output_size(width)?,
-            channels,
-        ])
+        Ok([batch, rows.output_size(height)?, columns.output_size(width)?, channels])
     }
 
     /// What the sum of the window at `position` is divided by, over an operand of `input` (height, width).
@@ -86,12 +57,7 @@ impl AveragePool {
     }
 
     /// Calls `visit` with every position of the operand in the window at an index of the result.
-    fn for_each_source(
-        &self,
-        index: &[usize],
-        input: (usize, usize),
-        mut visit: impl FnMut([usize; 4]),
-    ) {
+    fn for_each_source(&self, index: &[usize], input: (usize, usize), mut visit: impl FnMut([usize; 4])) {
         let (rows, columns) = self.axes();
         for row in rows.window(index[1], input.0) {
             for column in columns.window(index[2], input.1) {
@@ -123,19 +89,12 @@ impl Primitive for AveragePool {
         Ok(vec![TensorType::new(inputs[0].dtype, &shape)])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
         let shape = builder.shape(call.inputs[0]);
-        let rule = AveragePoolGradient {
-            pool: *self,
-            input: (shape[1], shape[2]),
-        };
+        let rule = AveragePoolGradient { pool: *self, input: (shape[1], shape[2]) };
         Ok(vec![Some(builder.emit_one(rule, &[gradient])?)])
     }
 
@@ -172,20 +131,11 @@ impl Primitive for AveragePoolGradient {
         expect_operands(inputs, 1)?;
         let dy = image_shape(&inputs[0], "dy")?;
         let x = [dy[0], self.input.0, self.input.1, dy[3]];
-        expect_type(
-            &inputs[0],
-            inputs[0].dtype,
-            &self.pool.result_shape(x)?,
-            "dy",
-        )?;
+        expect_type(&inputs[0], inputs[0].dtype, &self.pool.result_shape(x)?, "dy")?;
         Ok(vec![TensorType::new(inputs[0].dtype, &x)])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
@@ -194,15 +144,10 @@ impl Primitive for AveragePoolGradient {
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let dy = inputs[0];
-        let mut dx = zeros(
-            dy.dtype,
-            &[dy.shape[0], self.input.0, self.input.1, dy.shape[3]],
-        );
+        let mut dx = zeros(dy.dtype, &[dy.shape[0], self.input.0, self.input.1, dy.shape[3]]);
         Array::for_each_index(&dy.shape, |index| {
             let share = dy.at(index) / self.pool.divisor((index[1], index[2]), self.input) as f64;
-            self.pool.for_each_source(index, self.input, |position| {
-                add_at(&mut dx, &position, share)
-            });
+            self.pool.for_each_source(index, self.input, |position| add_at(&mut dx, &position, share));
         });
         vec![dx]
     }

@@ -3,9 +3,7 @@
 use super::slice::Slice;
 use super::support::{expect_axis, no_gradients, result_gradient, with_axis, zeros};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// One or more tensors of one dtype joined along an axis; the other sizes are equal. PyTorch: `torch.cat`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,24 +30,14 @@ impl Primitive for Concat {
                 && operand.rank() == first.rank()
                 && with_axis(&operand.shape, self.axis, 0) == with_axis(&first.shape, self.axis, 0);
             if !fits {
-                return Err(format!(
-                    "{operand} does not join {first} along axis {}",
-                    self.axis
-                ));
+                return Err(format!("{operand} does not join {first} along axis {}", self.axis));
             }
             total += operand.shape[self.axis];
         }
-        Ok(vec![TensorType {
-            dtype: first.dtype,
-            shape: with_axis(&first.shape, self.axis, total),
-        }])
+        Ok(vec![TensorType { dtype: first.dtype, shape: with_axis(&first.shape, self.axis, total) }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
@@ -58,12 +46,7 @@ impl Primitive for Concat {
         for (position, input) in call.inputs.iter().enumerate() {
             let length = builder.shape(*input)[self.axis];
             if call.wanted[position] {
-                let part = Slice {
-                    axis: self.axis,
-                    start,
-                    length,
-                    step: 1,
-                };
+                let part = Slice { axis: self.axis, start, length, step: 1 };
                 results[position] = Some(builder.emit_one(part, &[gradient])?);
             }
             start += length;
@@ -73,10 +56,7 @@ impl Primitive for Concat {
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let total = inputs.iter().map(|x| x.shape[self.axis]).sum();
-        let mut result = zeros(
-            inputs[0].dtype,
-            &with_axis(&inputs[0].shape, self.axis, total),
-        );
+        let mut result = zeros(inputs[0].dtype, &with_axis(&inputs[0].shape, self.axis, total));
         let mut start = 0;
         for x in inputs {
             Array::for_each_index(&x.shape, |index| {

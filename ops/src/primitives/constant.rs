@@ -4,8 +4,7 @@ use super::support::{expect_operands, list, no_gradients};
 use std::any::Any;
 use std::sync::Arc;
 use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId,
-    element_count,
+    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId, element_count,
 };
 
 /// A literal tensor of any dtype. No operands; the result is `[shape]`. PyTorch: `torch.tensor`.
@@ -22,11 +21,7 @@ pub struct Constant {
 impl Constant {
     /// A constant from its parts; as many elements as the sizes' product.
     pub fn new(dtype: DType, shape: &[usize], data: Vec<f64>) -> Constant {
-        Constant {
-            dtype,
-            shape: Shape::from_slice(shape),
-            data: data.into(),
-        }
+        Constant { dtype, shape: Shape::from_slice(shape), data: data.into() }
     }
 }
 
@@ -39,12 +34,7 @@ impl Primitive for Constant {
     }
 
     fn attributes(&self) -> String {
-        let head: Vec<String> = self
-            .data
-            .iter()
-            .take(PRINTED)
-            .map(|value| format!("{value:?}"))
-            .collect();
+        let head: Vec<String> = self.data.iter().take(PRINTED).map(|value| format!("{value:?}")).collect();
         let data = if self.data.len() <= PRINTED {
             list(&head)
         } else {
@@ -52,36 +42,20 @@ impl Primitive for Constant {
             for value in self.data.iter() {
                 hasher.update(&value.to_bits().to_le_bytes());
             }
-            format!(
-                "[{},...]#{}",
-                head.join(","),
-                &hasher.finalize().to_hex()[..32]
-            )
+            format!("[{},...]#{}", head.join(","), &hasher.finalize().to_hex()[..32])
         };
-        format!(
-            "dtype={}, shape={}, data={data}",
-            self.dtype,
-            list(&self.shape)
-        )
+        format!("dtype={}, shape={}, data={data}", self.dtype, list(&self.shape))
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         expect_operands(inputs, 0)?;
         if self.data.len() != element_count(&self.shape) {
-            return Err(format!(
-                "{} elements for the sizes {}",
-                self.data.len(),
-                list(&self.shape)
-            ));
+            return Err(format!("{} elements for the sizes {}", self.data.len(), list(&self.shape)));
         }
         Ok(vec![TensorType::new(self.dtype, &self.shape)])
     }
 
-    fn gradient(
-        &self,
-        _: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, _: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         Ok(no_gradients(call))
     }
 

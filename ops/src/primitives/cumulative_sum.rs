@@ -1,12 +1,8 @@
 //! `cumulative_sum`: running sums along an axis.
 
-use super::support::{
-    build, expect_axis, expect_operands, no_gradients, result_gradient, with_axis,
-};
+use super::support::{build, expect_axis, expect_operands, no_gradients, result_gradient, with_axis};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// Running sums along an axis, each including its own element: x gives the same sizes and dtype (not `bool`).
 /// PyTorch: `torch.cumsum`; reversed, `torch.flip` of the sums of the flipped.
@@ -36,18 +32,11 @@ impl Primitive for CumulativeSum {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        let rule = CumulativeSum {
-            reverse: !self.reverse,
-            ..*self
-        };
+        let rule = CumulativeSum { reverse: !self.reverse, ..*self };
         Ok(vec![Some(builder.emit_one(rule, &[gradient])?)])
     }
 
@@ -55,14 +44,8 @@ impl Primitive for CumulativeSum {
         let x = inputs[0];
         vec![build(x.dtype, &x.shape, |index| {
             let own = index[self.axis];
-            let summed = if self.reverse {
-                own..x.shape[self.axis]
-            } else {
-                0..own + 1
-            };
-            summed
-                .map(|position| x.at(&with_axis(index, self.axis, position)))
-                .sum()
+            let summed = if self.reverse { own..x.shape[self.axis] } else { 0..own + 1 };
+            summed.map(|position| x.at(&with_axis(index, self.axis, position))).sum()
         })]
     }
 

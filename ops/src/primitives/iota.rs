@@ -2,9 +2,7 @@
 
 use super::support::{build, expect_operands, no_gradients};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// 0, 1, 2, ...: no operands, result `i64 [length]`. PyTorch: `torch.arange(length)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,11 +25,7 @@ impl Primitive for Iota {
         Ok(vec![TensorType::new(DType::I64, &[self.length])])
     }
 
-    fn gradient(
-        &self,
-        _: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, _: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         Ok(no_gradients(call))
     }
 

@@ -1,13 +1,9 @@
 //! `layer_norm`: normalization over the last axis, with or without centring.
 
 use super::layer_norm_gradient::LayerNormGradient;
-use super::support::{
-    build, expect_float, expect_float_shape, expect_operands, no_gradients, with_axis, zeros,
-};
+use super::support::{build, expect_float, expect_float_shape, expect_operands, no_gradients, with_axis, zeros};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// Normalization over the last axis: x `[..., c]`, weight? `[c]`, bias? `[c]` give y `[..., c]` of x's dtype, mean
 /// `f32 [..., 1]` and rstd `f32 [..., 1]`, with `y = (x - mean) rstd weight + bias`, `rstd = 1 / sqrt(variance + epsilon)`.
@@ -30,43 +26,24 @@ impl Primitive for LayerNorm {
     }
 
     fn attributes(&self) -> String {
-        format!(
-            "epsilon={:?}, centered={}, weight={}, bias={}",
-            self.epsilon, self.centered, self.weight, self.bias
-        )
+        format!("epsilon={:?}, centered={}, weight={}, bias={}", self.epsilon, self.centered, self.weight, self.bias)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        expect_operands(
-            inputs,
-            1 + usize::from(self.weight) + usize::from(self.bias),
-        )?;
+        expect_operands(inputs, 1 + usize::from(self.weight) + usize::from(self.bias))?;
         let x = &inputs[0];
         expect_float(x, "x")?;
-        let width = *x
-            .shape
-            .last()
-            .ok_or("a tensor of rank 0 has no last axis")?;
+        let width = *x.shape.last().ok_or("a tensor of rank 0 has no last axis")?;
         for operand in &inputs[1..] {
             expect_float_shape(operand, &[width], "weight or bias")?;
         }
-        let statistics = TensorType {
-            dtype: DType::F32,
-            shape: with_axis(&x.shape, x.rank() - 1, 1),
-        };
+        let statistics = TensorType { dtype: DType::F32, shape: with_axis(&x.shape, x.rank() - 1, 1) };
         Ok(vec![x.clone(), statistics.clone(), statistics])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         if call.gradients[1].is_some() || call.gradients[2].is_some() {
-            return Err(builder.no_gradient(
-                self.name(),
-                "mean and rstd are there for the backward pass alone",
-            ));
+            return Err(builder.no_gradient(self.name(), "mean and rstd are there for the backward pass alone"));
         }
         let mut results = no_gradients(call);
         let Some(gradient) = call.gradients[0] else {
@@ -102,27 +79,20 @@ impl Primitive for LayerNorm {
         let weight = self.weight.then(|| inputs[1]);
         let bias = self.bias.then(|| inputs[inputs.len() - 1]);
         let statistics = with_axis(&x.shape, last, 1);
-        let (mut mean, mut rstd) = (
-            zeros(DType::F32, &statistics),
-            zeros(DType::F32, &statistics),
-        );
+        let (mut mean, mut rstd) = (zeros(DType::F32, &statistics), zeros(DType::F32, &statistics));
         for row in 0..mean.data.len() {
             let values = &x.data[row * width..(row + 1) * width];
             if self.centered {
                 mean.data[row] = values.iter().sum::<f64>() / width as f64;
             }
-            let squares: f64 = values
-                .iter()
-                .map(|value| (value - mean.data[row]).powi(2))
-                .sum();
+            let squares: f64 = values.iter().map(|value| (value - mean.data[row]).powi(2)).sum();
             rstd.data[row] = 1.0 / (squares / width as f64 + self.epsilon).sqrt();
         }
         let y = build(x.dtype, &x.shape, |index| {
             let row = with_axis(index, last, 0);
             let normal = (x.at(index) - mean.at(&row)) * rstd.at(&row);
             let column = index[last];
-            normal * weight.map_or(1.0, |weight| weight.data[column])
-                + bias.map_or(0.0, |bias| bias.data[column])
+            normal * weight.map_or(1.0, |weight| weight.data[column]) + bias.map_or(0.0, |bias| bias.data[column])
         });
         vec![y, mean, rstd]
     }

@@ -2,13 +2,11 @@
 
 use super::expand::sum_to_shape;
 use super::reshape::Reshape;
-use super::support::{
-    build, expect_float, expect_float_dtype, list, no_gradients, result_gradient,
-};
+use super::support::{build, expect_float, expect_float_dtype, list, no_gradients, result_gradient};
 use std::any::Any;
 use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId,
-    broadcast_shapes, element_count,
+    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId, broadcast_shapes,
+    element_count,
 };
 
 /// Matrix products over batch axes: a `[..., m, k]` (`[..., k, m]` where transposed), b `[..., k, n]` (`[..., n, k]`) give `[..., m, n]`. Equal
@@ -38,11 +36,7 @@ pub struct MatMulSizes {
 
 fn matrix(shape: &[usize], transposed: bool) -> (usize, usize) {
     let (rows, columns) = (shape[shape.len() - 2], shape[shape.len() - 1]);
-    if transposed {
-        (columns, rows)
-    } else {
-        (rows, columns)
-    }
+    if transposed { (columns, rows) } else { (rows, columns) }
 }
 
 fn batch_of(shape: &[usize]) -> &[usize] {
@@ -56,11 +50,7 @@ impl MatMul {
     /// Where they do not fit each other.
     pub fn sizes(&self, a: &[usize], b: &[usize]) -> Result<MatMulSizes, String> {
         if a.len() < 2 || b.len() < 2 {
-            return Err(format!(
-                "matrices expected, sizes {} and {} given",
-                list(a),
-                list(b)
-            ));
+            return Err(format!("matrices expected, sizes {} and {} given", list(a), list(b)));
         }
         let batch = broadcast_shapes([batch_of(a), batch_of(b)])?;
         let ((m, k), (k_of_b, n)) = (matrix(a, self.transpose_a), matrix(b, self.transpose_b));
@@ -71,67 +61,30 @@ impl MatMul {
     }
 
     /// The gradient in a, of a's sizes but for broadcast batch axes.
-    fn a_gradient(
-        &self,
-        builder: &mut Builder,
-        dy: ValueId,
-        b: ValueId,
-        dtype: DType,
-    ) -> Result<ValueId, BuildError> {
+    fn a_gradient(&self, builder: &mut Builder, dy: ValueId, b: ValueId, dtype: DType) -> Result<ValueId, BuildError> {
         let (transpose_a, transpose_b, operands) = match self.transpose_a {
             false => (false, !self.transpose_b, [dy, b]),
             true => (self.transpose_b, true, [b, dy]),
         };
-        builder.emit_one(
-            MatMul {
-                transpose_a,
-                transpose_b,
-                dtype,
-            },
-            &operands,
-        )
+        builder.emit_one(MatMul { transpose_a, transpose_b, dtype }, &operands)
     }
 
     /// The gradient in b, of b's sizes but for broadcast batch axes.
-    fn b_gradient(
-        &self,
-        builder: &mut Builder,
-        dy: ValueId,
-        a: ValueId,
-        dtype: DType,
-    ) -> Result<ValueId, BuildError> {
+    fn b_gradient(&self, builder: &mut Builder, dy: ValueId, a: ValueId, dtype: DType) -> Result<ValueId, BuildError> {
         let (transpose_a, transpose_b, operands) = match self.transpose_b {
             false => (!self.transpose_a, false, [a, dy]),
             true => (true, self.transpose_a, [dy, a]),
         };
-        builder.emit_one(
-            MatMul {
-                transpose_a,
-                transpose_b,
-                dtype,
-            },
-            &operands,
-        )
+        builder.emit_one(MatMul { transpose_a, transpose_b, dtype }, &operands)
     }
 
     /// The gradient in a `b` without batch: the batch joins the rows, so that one product sums over both.
-    fn shared_b_gradient(
-        &self,
-        builder: &mut Builder,
-        dy: ValueId,
-        a: ValueId,
-        b: ValueId,
-    ) -> Result<ValueId, BuildError> {
+    fn shared_b_gradient(&self, builder: &mut Builder, dy: ValueId, a: ValueId, b: ValueId) -> Result<ValueId, BuildError> {
         let mut flat = |value: ValueId| {
             let shape = builder.shape(value);
             let columns = shape[shape.len() - 1];
             let rows = element_count(&shape[..shape.len() - 1]);
-            builder.emit_one(
-                Reshape {
-                    shape: Shape::from_slice(&[rows, columns]),
-                },
-                &[value],
-            )
+            builder.emit_one(Reshape { shape: Shape::from_slice(&[rows, columns]) }, &[value])
         };
         let (flat_dy, flat_a) = (flat(dy)?, flat(a)?);
         let flat_gradient = self.b_gradient(builder, flat_dy, flat_a, DType::F32)?;
@@ -146,40 +99,22 @@ impl Primitive for MatMul {
     }
 
     fn attributes(&self) -> String {
-        format!(
-            "transpose_a={}, transpose_b={}, dtype={}",
-            self.transpose_a, self.transpose_b, self.dtype
-        )
+        format!("transpose_a={}, transpose_b={}, dtype={}", self.transpose_a, self.transpose_b, self.dtype)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         if inputs.len() < 2 {
-            return Err(format!(
-                "two matrices expected, {} operands given",
-                inputs.len()
-            ));
+            return Err(format!("two matrices expected, {} operands given", inputs.len()));
         }
         expect_float(&inputs[0], "a")?;
         expect_float(&inputs[1], "b")?;
         expect_float_dtype(self.dtype)?;
         let sizes = self.sizes(&inputs[0].shape, &inputs[1].shape)?;
-        let shape: Shape = sizes
-            .batch
-            .iter()
-            .copied()
-            .chain([sizes.m, sizes.n])
-            .collect();
-        Ok(vec![TensorType {
-            dtype: self.dtype,
-            shape,
-        }])
+        let shape: Shape = sizes.batch.iter().copied().chain([sizes.m, sizes.n]).collect();
+        Ok(vec![TensorType { dtype: self.dtype, shape }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
@@ -196,11 +131,7 @@ impl Primitive for MatMul {
             results[1] = Some(self.shared_b_gradient(builder, gradient, a, b)?);
         } else if call.wanted[1] {
             // A b without batch is a weight: its gradient stays in f32, as a convolution's does.
-            let dtype = if is_shared_b {
-                DType::F32
-            } else {
-                builder.type_of(b).dtype
-            };
+            let dtype = if is_shared_b { DType::F32 } else { builder.type_of(b).dtype };
             let whole = self.b_gradient(builder, gradient, a, dtype)?;
             results[1] = Some(sum_to_shape(builder, whole, b)?);
         }
@@ -210,34 +141,12 @@ impl Primitive for MatMul {
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let (a, b) = (inputs[0], inputs[1]);
         let sizes = self.sizes(&a.shape, &b.shape).expect("checked operands");
-        let shape: Shape = sizes
-            .batch
-            .iter()
-            .copied()
-            .chain([sizes.m, sizes.n])
-            .collect();
+        let shape: Shape = sizes.batch.iter().copied().chain([sizes.m, sizes.n]).collect();
         let rank = shape.len();
         // The index of an operand for batch position `index` and matrix position (row, column).
-        let position = |operand: &Array,
-                        index: &[usize],
-                        row: usize,
-                        column: usize,
-                        transposed: bool|
-         -> f64 {
-            let mut at: Vec<usize> = (0..rank - 2)
-                .map(|axis| {
-                    if operand.shape[axis] == 1 {
-                        0
-                    } else {
-                        index[axis]
-                    }
-                })
-                .collect();
-            at.extend(if transposed {
-                [column, row]
-            } else {
-                [row, column]
-            });
+        let position = |operand: &Array, index: &[usize], row: usize, column: usize, transposed: bool| -> f64 {
+            let mut at: Vec<usize> = (0..rank - 2).map(|axis| if operand.shape[axis] == 1 { 0 } else { index[axis] }).collect();
+            at.extend(if transposed { [column, row] } else { [row, column] });
             operand.at(&at)
         };
         vec![build(self.dtype, &shape, |index| {

@@ -2,13 +2,10 @@
 
 use super::pool::PoolAxis;
 use super::support::{
-    ImageShape, add_at, build, expect_operands, expect_type, image_shape, no_gradients, pair,
-    result_gradient, zeros,
+    ImageShape, add_at, build, expect_operands, expect_type, image_shape, no_gradients, pair, result_gradient, zeros,
 };
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// The largest element of every window: x `[n,h,w,c]` gives `[n,h',w',c]`. Padding counts as -inf; NaN wins.
 /// PyTorch: `torch.nn.functional.max_pool2d`. Pairs are (height, width).
@@ -37,42 +34,16 @@ pub struct MaxPoolGradient {
 impl MaxPool {
     /// The pooling along the height and along the width.
     pub fn axes(&self) -> (PoolAxis, PoolAxis) {
-        let MaxPool {
-            kernel,
-            stride,
-            padding,
-            dilation,
-            ceil_mode,
-        } = *self;
+        let MaxPool { kernel, stride, padding, dilation, ceil_mode } = *self;
         (
-            PoolAxis {
-                kernel: kernel.0,
-                stride: stride.0,
-                padding: padding.0,
-                dilation: dilation.0,
-                ceil_mode,
-            },
-            PoolAxis {
-                kernel: kernel.1,
-                stride: stride.1,
-                padding: padding.1,
-                dilation: dilation.1,
-                ceil_mode,
-            },
+            PoolAxis { kernel: kernel.0, stride: stride.0, padding: padding.0, dilation: dilation.0, ceil_mode },
+            PoolAxis { kernel: kernel.1, stride: stride.1, padding: padding.1, dilation: dilation.1, ceil_mode },
         )
     }
 
-    fn result_shape(
-        &self,
-        [batch, height, width, channels]: ImageShape,
-    ) -> Result<ImageShape, String> {
+    fn result_shape(&self, [batch, height, width, channels]: ImageShape) -> Result<ImageShape, String> {
         let (rows, columns) = self.axes();
-        Ok([
-            batch,
-            rows.output_size(height)?,
-            columns.output_size(width)?,
-            channels,
-        ])
+        Ok([batch, rows.output_size(height)?, columns.output_size(width)?, channels])
     }
 
     /// The position of the first maximum of the window at an index of the result; `None` where the window holds padding alone.
@@ -83,9 +54,7 @@ impl MaxPool {
             for column in columns.window(index[2], x.shape[2]) {
                 let candidate = [index[0], row, column, index[3]];
                 let value = x.at(&candidate);
-                if best.is_none_or(|best| {
-                    value > x.at(&best) || (value.is_nan() && !x.at(&best).is_nan())
-                }) {
+                if best.is_none_or(|best| value > x.at(&best) || (value.is_nan() && !x.at(&best).is_nan())) {
                     best = Some(candidate);
                 }
             }
@@ -116,26 +85,18 @@ impl Primitive for MaxPool {
         Ok(vec![TensorType::new(inputs[0].dtype, &shape)])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        Ok(vec![Some(builder.emit_one(
-            MaxPoolGradient { pool: *self },
-            &[gradient, call.inputs[0]],
-        )?)])
+        Ok(vec![Some(builder.emit_one(MaxPoolGradient { pool: *self }, &[gradient, call.inputs[0]])?)])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let x = inputs[0];
         let types = self.infer(&[x.tensor_type()]).expect("checked operands");
         vec![build(x.dtype, &types[0].shape, |index| {
-            self.first_maximum(x, index)
-                .map_or(f64::NEG_INFINITY, |position| x.at(&position))
+            self.first_maximum(x, index).map_or(f64::NEG_INFINITY, |position| x.at(&position))
         })]
     }
 
@@ -166,11 +127,7 @@ impl Primitive for MaxPoolGradient {
         Ok(vec![TensorType::new(inputs[0].dtype, &x)])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        _: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, _: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         Err(builder.no_gradient(self.name(), "second derivatives of a pooling are not there"))
     }
 

@@ -30,9 +30,7 @@ pub mod take;
 pub mod take_along;
 pub mod top_k;
 
-pub use adaptive_average_pool::{
-    AdaptiveAveragePool, AdaptiveAveragePoolGradient, adaptive_window,
-};
+pub use adaptive_average_pool::{AdaptiveAveragePool, AdaptiveAveragePoolGradient, adaptive_window};
 pub use arg_reduce::{ArgReduce, ArgReduceKind};
 pub use attention::{Attention, AttentionMask, AttentionSizes};
 pub use attention_gradient::AttentionGradient;

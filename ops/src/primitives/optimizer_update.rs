@@ -2,9 +2,7 @@
 
 use super::support::{expect_float_shape, expect_operands, expect_type};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// The rule of an optimizer, without its learning rate and weight decay.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -60,47 +58,23 @@ impl OptimizerRule {
     /// The settings operand of step `t` (1 at the first). The gradient scale joins clipping and accumulation.
     pub fn settings_at(&self, step: u64, learning_rate: f64, gradient_scale: f64) -> Vec<f64> {
         match *self {
-            OptimizerRule::Sgd { .. } => vec![
-                learning_rate,
-                gradient_scale,
-                if step <= 1 { 1.0 } else { 0.0 },
-            ],
-            OptimizerRule::Adam { beta1, beta2, .. }
-            | OptimizerRule::AdamW { beta1, beta2, .. } => {
+            OptimizerRule::Sgd { .. } => vec![learning_rate, gradient_scale, if step <= 1 { 1.0 } else { 0.0 }],
+            OptimizerRule::Adam { beta1, beta2, .. } | OptimizerRule::AdamW { beta1, beta2, .. } => {
                 let correction = |beta: f64| 1.0 - beta.powf(step as f64);
-                vec![
-                    learning_rate,
-                    gradient_scale,
-                    correction(beta1),
-                    correction(beta2),
-                ]
+                vec![learning_rate, gradient_scale, correction(beta1), correction(beta2)]
             }
         }
     }
 
     fn text(&self) -> String {
         match self {
-            OptimizerRule::Sgd {
-                momentum,
-                nesterov,
-                dampening,
-            } => {
-                format!(
-                    "rule=sgd, momentum={momentum:?}, nesterov={nesterov}, dampening={dampening:?}"
-                )
+            OptimizerRule::Sgd { momentum, nesterov, dampening } => {
+                format!("rule=sgd, momentum={momentum:?}, nesterov={nesterov}, dampening={dampening:?}")
             }
-            OptimizerRule::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
+            OptimizerRule::Adam { beta1, beta2, epsilon } => {
                 format!("rule=adam, beta1={beta1:?}, beta2={beta2:?}, epsilon={epsilon:?}")
             }
-            OptimizerRule::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
+            OptimizerRule::AdamW { beta1, beta2, epsilon } => {
                 format!("rule=adamw, beta1={beta1:?}, beta2={beta2:?}, epsilon={epsilon:?}")
             }
         }
@@ -123,41 +97,21 @@ impl OptimizerUpdate {
         let learning_rate = settings[0];
         let gradient = gradient * settings[1];
         match self.rule {
-            OptimizerRule::Sgd {
-                momentum,
-                nesterov,
-                dampening,
-            } => {
+            OptimizerRule::Sgd { momentum, nesterov, dampening } => {
                 let gradient = gradient + self.weight_decay * parameter;
                 let Some(buffer) = moments.first_mut() else {
                     return parameter - learning_rate * gradient;
                 };
-                let taken = if settings[2] != 0.0 {
-                    1.0
-                } else {
-                    1.0 - dampening
-                };
+                let taken = if settings[2] != 0.0 { 1.0 } else { 1.0 - dampening };
                 *buffer = momentum * *buffer + taken * gradient;
-                let direction = if nesterov {
-                    gradient + momentum * *buffer
-                } else {
-                    *buffer
-                };
+                let direction = if nesterov { gradient + momentum * *buffer } else { *buffer };
                 parameter - learning_rate * direction
             }
-            OptimizerRule::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
+            OptimizerRule::Adam { beta1, beta2, epsilon } => {
                 let gradient = gradient + self.weight_decay * parameter;
                 parameter - adam(gradient, beta1, beta2, epsilon, settings, moments)
             }
-            OptimizerRule::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
+            OptimizerRule::AdamW { beta1, beta2, epsilon } => {
                 let decayed = parameter * (1.0 - learning_rate * self.weight_decay);
                 decayed - adam(gradient, beta1, beta2, epsilon, settings, moments)
             }
@@ -166,14 +120,7 @@ impl OptimizerUpdate {
 }
 
 /// Adam's step, learning rate included.
-fn adam(
-    gradient: f64,
-    beta1: f64,
-    beta2: f64,
-    epsilon: f64,
-    settings: &[f64],
-    moments: &mut [f64],
-) -> f64 {
+fn adam(gradient: f64, beta1: f64, beta2: f64, epsilon: f64, settings: &[f64], moments: &mut [f64]) -> f64 {
     moments[0] += (1.0 - beta1) * (gradient - moments[0]);
     moments[1] = beta2 * moments[1] + (1.0 - beta2) * gradient * gradient;
     let root = moments[1].sqrt() / settings[3].sqrt() + epsilon;
@@ -194,45 +141,22 @@ impl Primitive for OptimizerUpdate {
         let parameter = &inputs[0];
         expect_float_shape(parameter, &parameter.shape, "the parameter")?;
         expect_float_shape(&inputs[1], &parameter.shape, "the gradient")?;
-        expect_type(
-            &inputs[2],
-            DType::F32,
-            &[self.rule.settings()],
-            "the settings",
-        )?;
+        expect_type(&inputs[2], DType::F32, &[self.rule.settings()], "the settings")?;
         for moment in &inputs[3..] {
             expect_type(moment, DType::F32, &parameter.shape, "a moment")?;
         }
-        Ok(std::iter::once(parameter)
-            .chain(&inputs[3..])
-            .cloned()
-            .collect())
+        Ok(std::iter::once(parameter).chain(&inputs[3..]).cloned().collect())
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        _: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, _: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         Err(builder.no_gradient(self.name(), "an optimizer's step is not differentiated"))
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
-        let mut results: Vec<Array> = std::iter::once(inputs[0])
-            .chain(inputs[3..].iter().copied())
-            .cloned()
-            .collect();
+        let mut results: Vec<Array> = std::iter::once(inputs[0]).chain(inputs[3..].iter().copied()).cloned().collect();
         for element in 0..inputs[0].data.len() {
-            let mut moments: Vec<f64> = results[1..]
-                .iter()
-                .map(|moment| moment.data[element])
-                .collect();
-            results[0].data[element] = self.step(
-                inputs[0].data[element],
-                inputs[1].data[element],
-                &inputs[2].data,
-                &mut moments,
-            );
+            let mut moments: Vec<f64> = results[1..].iter().map(|moment| moment.data[element]).collect();
+            results[0].data[element] = self.step(inputs[0].data[element], inputs[1].data[element], &inputs[2].data, &mut moments);
             for (moment, value) in results[1..].iter_mut().zip(moments) {
                 moment.data[element] = value;
             }

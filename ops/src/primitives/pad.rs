@@ -2,9 +2,7 @@
 
 use super::support::{add_at, build, expect_operands, list, no_gradients, result_gradient, zeros};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId};
 
 /// What stands in the padding.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -64,12 +62,7 @@ pub struct PadGradient {
 impl Pad {
     fn padded(&self, shape: &[usize]) -> Result<Shape, String> {
         if shape.len() != self.low.len() || shape.len() != self.high.len() {
-            return Err(format!(
-                "padding {} and {} for rank {}",
-                list(&self.low),
-                list(&self.high),
-                shape.len()
-            ));
+            return Err(format!("padding {} and {} for rank {}", list(&self.low), list(&self.high), shape.len()));
         }
         for axis in 0..shape.len() {
             let most = self.low[axis].max(self.high[axis]);
@@ -79,39 +72,25 @@ impl Pad {
                 PadMode::Replicate => most == 0 || shape[axis] > 0,
             };
             if !fits {
-                return Err(format!(
-                    "{} padding of {most} on axis {axis} of size {}",
-                    self.mode.text(),
-                    shape[axis]
-                ));
+                return Err(format!("{} padding of {most} on axis {axis} of size {}", self.mode.text(), shape[axis]));
             }
         }
-        Ok((0..shape.len())
-            .map(|axis| self.low[axis] + shape[axis] + self.high[axis])
-            .collect())
+        Ok((0..shape.len()).map(|axis| self.low[axis] + shape[axis] + self.high[axis]).collect())
     }
 
     fn unpadded(&self, shape: &[usize]) -> Result<Shape, String> {
         let inner: Option<Shape> = (0..shape.len().min(self.low.len()).min(self.high.len()))
             .map(|axis| shape[axis].checked_sub(self.low[axis] + self.high[axis]))
             .collect();
-        let inner =
-            inner.ok_or_else(|| format!("sizes {} are less than the padding", list(shape)))?;
+        let inner = inner.ok_or_else(|| format!("sizes {} are less than the padding", list(shape)))?;
         match self.padded(&inner)?.as_slice() == shape {
             true => Ok(inner),
-            false => Err(format!(
-                "padding {} and {} for rank {}",
-                list(&self.low),
-                list(&self.high),
-                shape.len()
-            )),
+            false => Err(format!("padding {} and {} for rank {}", list(&self.low), list(&self.high), shape.len())),
         }
     }
 
     fn source(&self, index: &[usize], inner: &[usize]) -> Option<Vec<usize>> {
-        (0..index.len())
-            .map(|axis| self.mode.source(index[axis], self.low[axis], inner[axis]))
-            .collect()
+        (0..index.len()).map(|axis| self.mode.source(index[axis], self.low[axis], inner[axis])).collect()
     }
 }
 
@@ -121,48 +100,26 @@ impl Primitive for Pad {
     }
 
     fn attributes(&self) -> String {
-        format!(
-            "low={}, high={}, mode={}",
-            list(&self.low),
-            list(&self.high),
-            self.mode.text()
-        )
+        format!("low={}, high={}, mode={}", list(&self.low), list(&self.high), self.mode.text())
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         expect_operands(inputs, 1)?;
-        Ok(vec![TensorType {
-            dtype: inputs[0].dtype,
-            shape: self.padded(&inputs[0].shape)?,
-        }])
+        Ok(vec![TensorType { dtype: inputs[0].dtype, shape: self.padded(&inputs[0].shape)? }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        Ok(vec![Some(builder.emit_one(
-            PadGradient { pad: self.clone() },
-            &[gradient],
-        )?)])
+        Ok(vec![Some(builder.emit_one(PadGradient { pad: self.clone() }, &[gradient])?)])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let x = inputs[0];
         let shape = self.padded(&x.shape).expect("checked operands");
-        let fill = if let PadMode::Constant(value) = self.mode {
-            value
-        } else {
-            0.0
-        };
-        vec![build(x.dtype, &shape, |index| {
-            self.source(index, &x.shape)
-                .map_or(fill, |source| x.at(&source))
-        })]
+        let fill = if let PadMode::Constant(value) = self.mode { value } else { 0.0 };
+        vec![build(x.dtype, &shape, |index| self.source(index, &x.shape).map_or(fill, |source| x.at(&source)))]
     }
 
     fn flops(&self, _: &[TensorType], _: &[TensorType]) -> f64 {
@@ -185,17 +142,10 @@ impl Primitive for PadGradient {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         expect_operands(inputs, 1)?;
-        Ok(vec![TensorType {
-            dtype: inputs[0].dtype,
-            shape: self.pad.unpadded(&inputs[0].shape)?,
-        }])
+        Ok(vec![TensorType { dtype: inputs[0].dtype, shape: self.pad.unpadded(&inputs[0].shape)? }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
@@ -203,10 +153,7 @@ impl Primitive for PadGradient {
             PadMode::Constant(_) => PadMode::Constant(0.0),
             mode => mode,
         };
-        let forward = Pad {
-            mode,
-            ..self.pad.clone()
-        };
+        let forward = Pad { mode, ..self.pad.clone() };
         Ok(vec![Some(builder.emit_one(forward, &[gradient])?)])
     }
 

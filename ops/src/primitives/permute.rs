@@ -3,9 +3,7 @@
 use super::support::{build, expect_operands, list, no_gradients, result_gradient};
 use smallvec::SmallVec;
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId};
 
 /// Axes in another order: axis `i` of the result is axis `axes[i]` of the operand. Any dtype. PyTorch: `torch.permute`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,28 +37,13 @@ impl Primitive for Permute {
         let mut sorted = self.axes.clone();
         sorted.sort_unstable();
         if !sorted.iter().copied().eq(0..inputs[0].rank()) {
-            return Err(format!(
-                "{} does not name every axis of {} once",
-                list(&self.axes),
-                inputs[0]
-            ));
+            return Err(format!("{} does not name every axis of {} once", list(&self.axes), inputs[0]));
         }
-        let shape: Shape = self
-            .axes
-            .iter()
-            .map(|axis| inputs[0].shape[*axis])
-            .collect();
-        Ok(vec![TensorType {
-            dtype: inputs[0].dtype,
-            shape,
-        }])
+        let shape: Shape = self.axes.iter().map(|axis| inputs[0].shape[*axis]).collect();
+        Ok(vec![TensorType { dtype: inputs[0].dtype, shape }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };

@@ -26,25 +26,16 @@ impl PoolAxis {
         }
         let extent = self.dilation * (self.kernel - 1) + 1;
         if self.padding > extent / 2 {
-            return Err(format!(
-                "padding {} is more than half of the window's extent {extent}",
-                self.padding
-            ));
+            return Err(format!("padding {} is more than half of the window's extent {extent}", self.padding));
         }
         if size == 0 {
             return Err("pooling over an image without pixels".to_string());
         }
         let padded = size + 2 * self.padding;
         let Some(rest) = padded.checked_sub(extent) else {
-            return Err(format!(
-                "a window that covers {extent} does not fit the padded size {padded}"
-            ));
+            return Err(format!("a window that covers {extent} does not fit the padded size {padded}"));
         };
-        let mut count = if self.ceil_mode {
-            rest.div_ceil(self.stride)
-        } else {
-            rest / self.stride
-        } + 1;
+        let mut count = if self.ceil_mode { rest.div_ceil(self.stride) } else { rest / self.stride } + 1;
         if self.ceil_mode && (count - 1) * self.stride >= size + self.padding {
             count -= 1;
         }
@@ -53,13 +44,7 @@ impl PoolAxis {
 
     /// The input's positions in window `index`, padding left out, in rising order.
     pub fn window(&self, index: usize, size: usize) -> impl Iterator<Item = usize> + use<> {
-        let PoolAxis {
-            kernel,
-            stride,
-            padding,
-            dilation,
-            ..
-        } = *self;
+        let PoolAxis { kernel, stride, padding, dilation, .. } = *self;
         (0..kernel)
             .filter_map(move |tap| (index * stride + tap * dilation).checked_sub(padding))
             .filter(move |position| *position < size)

@@ -4,9 +4,7 @@ use super::expand::Expand;
 use super::support::{build, expect_axis, expect_operands, list, no_gradients, result_gradient};
 use smallvec::SmallVec;
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId};
 
 /// What a reduction computes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,15 +65,7 @@ pub struct Reduce {
 impl Reduce {
     /// The sizes of the result.
     pub fn result_shape(&self, shape: &[usize]) -> Shape {
-        (0..shape.len())
-            .map(|axis| {
-                if self.axes.contains(&axis) {
-                    1
-                } else {
-                    shape[axis]
-                }
-            })
-            .collect()
+        (0..shape.len()).map(|axis| if self.axes.contains(&axis) { 1 } else { shape[axis] }).collect()
     }
 
     /// How many elements one result stands for.
@@ -92,60 +82,31 @@ impl Reduce {
             }
         }
         let dtype_fits = match self.kind {
-            ReduceKind::Sum => {
-                self.dtype.is_float() || self.dtype == DType::I64 && !x.dtype.is_float()
-            }
+            ReduceKind::Sum => self.dtype.is_float() || self.dtype == DType::I64 && !x.dtype.is_float(),
             ReduceKind::Mean => self.dtype.is_float(),
-            ReduceKind::Max | ReduceKind::Min => {
-                self.dtype == x.dtype || self.dtype.is_float() && x.dtype.is_float()
-            }
+            ReduceKind::Max | ReduceKind::Min => self.dtype == x.dtype || self.dtype.is_float() && x.dtype.is_float(),
         };
         if !dtype_fits {
             return Err(format!("{} of {x} as {}", self.kind.text(), self.dtype));
         }
-        let result = TensorType {
-            dtype: self.dtype,
-            shape: self.result_shape(&x.shape),
-        };
+        let result = TensorType { dtype: self.dtype, shape: self.result_shape(&x.shape) };
         let is_extreme = matches!(self.kind, ReduceKind::Max | ReduceKind::Min);
-        if is_extreme
-            && !self.dtype.is_float()
-            && self.count(&x.shape) == 0
-            && result.elements() > 0
-        {
-            return Err(format!(
-                "no {} of no {} elements",
-                self.kind.text(),
-                self.dtype
-            ));
+        if is_extreme && !self.dtype.is_float() && self.count(&x.shape) == 0 && result.elements() > 0 {
+            return Err(format!("no {} of no {} elements", self.kind.text(), self.dtype));
         }
         Ok(result)
     }
 
     pub(crate) fn text(&self) -> String {
-        format!(
-            "kind={}, axes={}, dtype={}",
-            self.kind.text(),
-            list(&self.axes),
-            self.dtype
-        )
+        format!("kind={}, axes={}, dtype={}", self.kind.text(), list(&self.axes), self.dtype)
     }
 
     /// The reduction of an array.
     pub(crate) fn apply(&self, x: &Array) -> Array {
-        let mut result = build(self.dtype, &self.result_shape(&x.shape), |_| {
-            self.kind.start()
-        });
+        let mut result = build(self.dtype, &self.result_shape(&x.shape), |_| self.kind.start());
         Array::for_each_index(&x.shape, |index| {
-            let target: Vec<usize> = (0..index.len())
-                .map(|axis| {
-                    if self.axes.contains(&axis) {
-                        0
-                    } else {
-                        index[axis]
-                    }
-                })
-                .collect();
+            let target: Vec<usize> =
+                (0..index.len()).map(|axis| if self.axes.contains(&axis) { 0 } else { index[axis] }).collect();
             let offset = result.offset(&target);
             result.data[offset] = self.kind.join(result.data[offset], x.at(index));
         });
@@ -171,11 +132,7 @@ impl Primitive for Reduce {
         Ok(vec![self.infer_from(&inputs[0])?])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
@@ -183,9 +140,7 @@ impl Primitive for Reduce {
         Ok(vec![Some(match self.kind {
             ReduceKind::Sum => builder.emit_one(Expand { shape }, &[gradient])?,
             ReduceKind::Mean | ReduceKind::Max | ReduceKind::Min => {
-                return Err(
-                    builder.no_gradient(self.name(), "the elementwise primitive is not there yet")
-                );
+                return Err(builder.no_gradient(self.name(), "the elementwise primitive is not there yet"));
             }
         })])
     }

@@ -1,14 +1,9 @@
 //! `resize` and its gradient: images to another size.
 
-use super::support::{
-    add_at, build, expect_operands, expect_type, image_shape, no_gradients, pair, result_gradient,
-    zeros,
-};
+use super::support::{add_at, build, expect_operands, expect_type, image_shape, no_gradients, pair, result_gradient, zeros};
 use smallvec::SmallVec;
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// How a resized image is read between pixels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,9 +66,7 @@ fn filter(mode: ResizeMode, antialias: bool, distance: f64) -> f64 {
 impl Resize {
     /// What every position of the result reads along an axis of `size` elements resized to `output`: the one definition for all engines.
     pub fn taps(&self, size: usize, output: usize) -> Vec<ResizeTaps> {
-        (0..output)
-            .map(|index| self.taps_at(index, size, output))
-            .collect()
+        (0..output).map(|index| self.taps_at(index, size, output)).collect()
     }
 
     fn taps_at(&self, index: usize, size: usize, output: usize) -> ResizeTaps {
@@ -81,10 +74,7 @@ impl Resize {
             // PyTorch multiplies in f32; so do we, to choose the same pixel.
             let scale = size as f32 / output as f32;
             let start = ((index as f32 * scale).floor() as usize).min(size - 1);
-            return ResizeTaps {
-                start,
-                weights: SmallVec::from_slice(&[1.0]),
-            };
+            return ResizeTaps { start, weights: SmallVec::from_slice(&[1.0]) };
         }
         let scale = match (self.align_corners, output) {
             (true, 0 | 1) => 0.0,
@@ -94,22 +84,10 @@ impl Resize {
         if self.antialias {
             return self.antialiased(index, size, scale);
         }
-        let centre = if self.align_corners {
-            scale * index as f64
-        } else {
-            scale * (index as f64 + 0.5) - 0.5
-        };
-        let centre = if self.mode == ResizeMode::Bilinear {
-            centre.max(0.0)
-        } else {
-            centre
-        };
+        let centre = if self.align_corners { scale * index as f64 } else { scale * (index as f64 + 0.5) - 0.5 };
+        let centre = if self.mode == ResizeMode::Bilinear { centre.max(0.0) } else { centre };
         let below = centre.floor() as isize;
-        let reach = if self.mode == ResizeMode::Bilinear {
-            0..=1
-        } else {
-            -1..=2
-        };
+        let reach = if self.mode == ResizeMode::Bilinear { 0..=1 } else { -1..=2 };
         let last = size as isize - 1;
         let start = (below + reach.start()).clamp(0, last) as usize;
         let end = (below + reach.end()).clamp(0, last) as usize;
@@ -123,19 +101,14 @@ impl Resize {
     }
 
     fn antialiased(&self, index: usize, size: usize, scale: f64) -> ResizeTaps {
-        let radius = if self.mode == ResizeMode::Bilinear {
-            1.0
-        } else {
-            2.0
-        };
+        let radius = if self.mode == ResizeMode::Bilinear { 1.0 } else { 2.0 };
         let widening = scale.max(1.0);
         let support = radius * widening;
         let centre = scale * (index as f64 + 0.5);
         let start = ((centre - support + 0.5) as isize).max(0) as usize;
         let end = ((centre + support + 0.5) as usize).min(size);
-        let mut weights: SmallVec<[f64; 4]> = (start..end)
-            .map(|position| filter(self.mode, true, (position as f64 - centre + 0.5) / widening))
-            .collect();
+        let mut weights: SmallVec<[f64; 4]> =
+            (start..end).map(|position| filter(self.mode, true, (position as f64 - centre + 0.5) / widening)).collect();
         let total: f64 = weights.iter().sum();
         if total != 0.0 {
             weights.iter_mut().for_each(|weight| *weight /= total);
@@ -159,30 +132,19 @@ impl Resize {
             ResizeMode::Bilinear => "bilinear",
             ResizeMode::Bicubic => "bicubic",
         };
-        format!(
-            "mode={mode}, output={}, align_corners={}, antialias={}",
-            pair(self.output),
-            self.align_corners,
-            self.antialias
-        )
+        format!("mode={mode}, output={}, align_corners={}, antialias={}", pair(self.output), self.align_corners, self.antialias)
     }
 
     fn flops_of(&self, resized: &TensorType, input: (usize, usize)) -> f64 {
         let taps = |size: usize, output: usize| {
-            let widening = if self.antialias {
-                (size as f64 / output.max(1) as f64).max(1.0)
-            } else {
-                1.0
-            };
+            let widening = if self.antialias { (size as f64 / output.max(1) as f64).max(1.0) } else { 1.0 };
             match self.mode {
                 ResizeMode::Nearest => 0.0,
                 ResizeMode::Bilinear => 2.0 * widening,
                 ResizeMode::Bicubic => 4.0 * widening,
             }
         };
-        2.0 * resized.elements() as f64
-            * taps(input.0, self.output.0)
-            * taps(input.1, self.output.1)
+        2.0 * resized.elements() as f64 * taps(input.0, self.output.0) * taps(input.1, self.output.1)
     }
 }
 
@@ -199,44 +161,27 @@ impl Primitive for Resize {
         expect_operands(inputs, 1)?;
         let [batch, height, width, channels] = image_shape(&inputs[0], "image")?;
         self.check((height, width))?;
-        Ok(vec![TensorType::new(
-            inputs[0].dtype,
-            &[batch, self.output.0, self.output.1, channels],
-        )])
+        Ok(vec![TensorType::new(inputs[0].dtype, &[batch, self.output.0, self.output.1, channels])])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
         let shape = builder.shape(call.inputs[0]);
-        let rule = ResizeGradient {
-            resize: *self,
-            input: (shape[1], shape[2]),
-        };
+        let rule = ResizeGradient { resize: *self, input: (shape[1], shape[2]) };
         Ok(vec![Some(builder.emit_one(rule, &[gradient])?)])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
         let x = inputs[0];
-        let (rows, columns) = (
-            self.taps(x.shape[1], self.output.0),
-            self.taps(x.shape[2], self.output.1),
-        );
+        let (rows, columns) = (self.taps(x.shape[1], self.output.0), self.taps(x.shape[2], self.output.1));
         let shape = [x.shape[0], self.output.0, self.output.1, x.shape[3]];
         vec![build(x.dtype, &shape, |index| {
             let mut sum = 0.0;
-            for_each_tap(
-                &rows[index[1]],
-                &columns[index[2]],
-                |row, column, weight| {
-                    sum += weight * x.at(&[index[0], row, column, index[3]]);
-                },
-            );
+            for_each_tap(&rows[index[1]], &columns[index[2]], |row, column, weight| {
+                sum += weight * x.at(&[index[0], row, column, index[3]]);
+            });
             sum
         })]
     }
@@ -253,11 +198,7 @@ impl Primitive for Resize {
 fn for_each_tap(rows: &ResizeTaps, columns: &ResizeTaps, mut visit: impl FnMut(usize, usize, f64)) {
     for (row, row_weight) in rows.weights.iter().enumerate() {
         for (column, column_weight) in columns.weights.iter().enumerate() {
-            visit(
-                rows.start + row,
-                columns.start + column,
-                row_weight * column_weight,
-            );
+            visit(rows.start + row, columns.start + column, row_weight * column_weight);
         }
     }
 }
@@ -277,17 +218,10 @@ impl Primitive for ResizeGradient {
         self.resize.check(self.input)?;
         let expected = [batch, self.resize.output.0, self.resize.output.1, channels];
         expect_type(&inputs[0], inputs[0].dtype, &expected, "dy")?;
-        Ok(vec![TensorType::new(
-            inputs[0].dtype,
-            &[batch, self.input.0, self.input.1, channels],
-        )])
+        Ok(vec![TensorType::new(inputs[0].dtype, &[batch, self.input.0, self.input.1, channels])])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
@@ -298,22 +232,11 @@ impl Primitive for ResizeGradient {
         let dy = inputs[0];
         let rows = self.resize.taps(self.input.0, self.resize.output.0);
         let columns = self.resize.taps(self.input.1, self.resize.output.1);
-        let mut dx = zeros(
-            dy.dtype,
-            &[dy.shape[0], self.input.0, self.input.1, dy.shape[3]],
-        );
+        let mut dx = zeros(dy.dtype, &[dy.shape[0], self.input.0, self.input.1, dy.shape[3]]);
         Array::for_each_index(&dy.shape, |index| {
-            for_each_tap(
-                &rows[index[1]],
-                &columns[index[2]],
-                |row, column, weight| {
-                    add_at(
-                        &mut dx,
-                        &[index[0], row, column, index[3]],
-                        weight * dy.at(index),
-                    );
-                },
-            );
+            for_each_tap(&rows[index[1]], &columns[index[2]], |row, column, weight| {
+                add_at(&mut dx, &[index[0], row, column, index[3]], weight * dy.at(index));
+            });
         });
         vec![dx]
     }

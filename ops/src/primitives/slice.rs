@@ -1,12 +1,8 @@
 //! `slice` and its gradient: part of one axis.
 
-use super::support::{
-    build, expect_axis, expect_operands, no_gradients, result_gradient, with_axis, zeros,
-};
+use super::support::{build, expect_axis, expect_operands, no_gradients, result_gradient, with_axis, zeros};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// Positions `start, start + step, ...` of one axis, `length` of them. Any dtype. PyTorch: `x[start:stop:step]`; unlike there, the
 /// step may be negative.
@@ -48,9 +44,7 @@ fn check_positions(start: usize, length: usize, step: isize, size: usize) -> Res
     }
     let last = (length as i128 - 1) * step as i128 + start as i128;
     if start >= size || last < 0 || last >= size as i128 {
-        return Err(format!(
-            "positions {start} to {last} of an axis of size {size}"
-        ));
+        return Err(format!("positions {start} to {last} of an axis of size {size}"));
     }
     Ok(())
 }
@@ -61,43 +55,23 @@ impl Primitive for Slice {
     }
 
     fn attributes(&self) -> String {
-        format!(
-            "axis={}, start={}, length={}, step={}",
-            self.axis, self.start, self.length, self.step
-        )
+        format!("axis={}, start={}, length={}, step={}", self.axis, self.start, self.length, self.step)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         expect_operands(inputs, 1)?;
         expect_axis(self.axis, inputs[0].rank())?;
-        check_positions(
-            self.start,
-            self.length,
-            self.step,
-            inputs[0].shape[self.axis],
-        )?;
+        check_positions(self.start, self.length, self.step, inputs[0].shape[self.axis])?;
         let shape = with_axis(&inputs[0].shape, self.axis, self.length);
-        Ok(vec![TensorType {
-            dtype: inputs[0].dtype,
-            shape,
-        }])
+        Ok(vec![TensorType { dtype: inputs[0].dtype, shape }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
         let size = builder.shape(call.inputs[0])[self.axis];
-        let back = SliceGradient {
-            axis: self.axis,
-            start: self.start,
-            step: self.step,
-            size,
-        };
+        let back = SliceGradient { axis: self.axis, start: self.start, step: self.step, size };
         Ok(vec![Some(builder.emit_one(back, &[gradient])?)])
     }
 
@@ -125,10 +99,7 @@ impl Primitive for SliceGradient {
     }
 
     fn attributes(&self) -> String {
-        format!(
-            "axis={}, start={}, step={}, size={}",
-            self.axis, self.start, self.step, self.size
-        )
+        format!("axis={}, start={}, step={}, size={}", self.axis, self.start, self.step, self.size)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -136,35 +107,20 @@ impl Primitive for SliceGradient {
         expect_axis(self.axis, inputs[0].rank())?;
         check_positions(self.start, inputs[0].shape[self.axis], self.step, self.size)?;
         let shape = with_axis(&inputs[0].shape, self.axis, self.size);
-        Ok(vec![TensorType {
-            dtype: inputs[0].dtype,
-            shape,
-        }])
+        Ok(vec![TensorType { dtype: inputs[0].dtype, shape }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
         let length = builder.shape(call.inputs[0])[self.axis];
-        let forward = Slice {
-            axis: self.axis,
-            start: self.start,
-            length,
-            step: self.step,
-        };
+        let forward = Slice { axis: self.axis, start: self.start, length, step: self.step };
         Ok(vec![Some(builder.emit_one(forward, &[gradient])?)])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
-        let mut result = zeros(
-            inputs[0].dtype,
-            &with_axis(&inputs[0].shape, self.axis, self.size),
-        );
+        let mut result = zeros(inputs[0].dtype, &with_axis(&inputs[0].shape, self.axis, self.size));
         Array::for_each_index(&inputs[0].shape, |index| {
             let mut target = index.to_vec();
             target[self.axis] = position(self.start, self.step, index[self.axis]);

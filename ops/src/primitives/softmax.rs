@@ -1,13 +1,10 @@
 //! `softmax` and its gradient, over the last axis.
 
 use super::support::{
-    build, expect_float, expect_float_dtype, expect_float_shape, expect_operands, no_gradients,
-    result_gradient,
+    build, expect_float, expect_float_dtype, expect_float_shape, expect_operands, no_gradients, result_gradient,
 };
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// Softmax over the last axis, or its logarithm: x `[..., c]` gives the same sizes. A row of -inf alone gives NaN, as in PyTorch.
 /// PyTorch: `torch.softmax(x, -1)`, `torch.log_softmax(x, -1)`.
@@ -28,11 +25,7 @@ pub struct SoftmaxGradient {
 
 fn infer_rows(x: &TensorType) -> Result<(), String> {
     expect_float(x, "x")?;
-    if x.rank() == 0 {
-        Err("a tensor of rank 0 has no last axis".to_string())
-    } else {
-        Ok(())
-    }
+    if x.rank() == 0 { Err("a tensor of rank 0 has no last axis".to_string()) } else { Ok(()) }
 }
 
 /// The rows of an array along its last axis.
@@ -57,18 +50,11 @@ impl Primitive for Softmax {
         Ok(vec![TensorType::new(self.dtype, &inputs[0].shape)])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        Ok(vec![Some(builder.emit_one(
-            SoftmaxGradient { log: self.log },
-            &[gradient, call.outputs[0]],
-        )?)])
+        Ok(vec![Some(builder.emit_one(SoftmaxGradient { log: self.log }, &[gradient, call.outputs[0]])?)])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
@@ -114,11 +100,7 @@ impl Primitive for SoftmaxGradient {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        _: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, _: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         Err(builder.no_gradient(self.name(), "second derivatives of a softmax are not there"))
     }
 
@@ -130,11 +112,7 @@ impl Primitive for SoftmaxGradient {
             let sum: f64 = (0..dy.shape[last])
                 .map(|column| {
                     other[last] = column;
-                    if self.log {
-                        dy.at(&other)
-                    } else {
-                        dy.at(&other) * y.at(&other)
-                    }
+                    if self.log { dy.at(&other) } else { dy.at(&other) * y.at(&other) }
                 })
                 .sum();
             match self.log {

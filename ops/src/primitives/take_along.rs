@@ -1,13 +1,11 @@
 //! `take_along` and its gradient: for every position its own pick along an axis.
 
 use super::support::{
-    add_at, build, checked_index, expect_axis, expect_float, expect_operands, expect_type,
-    no_gradients, result_gradient, with_axis, zeros,
+    add_at, build, checked_index, expect_axis, expect_float, expect_operands, expect_type, no_gradients, result_gradient,
+    with_axis, zeros,
 };
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// `result[.., i, ..] = x[.., indices[.., i, ..], ..]`: x and indices `i64` of one rank and equal sizes off the axis give the indices' sizes.
 /// PyTorch: `torch.gather`, `torch.take_along_dim`.
@@ -42,28 +40,15 @@ impl Primitive for TakeAlong {
         expect_axis(self.axis, indices.rank())?;
         let expected = with_axis(&x.shape, self.axis, indices.shape[self.axis]);
         expect_type(indices, DType::I64, &expected, "the indices")?;
-        Ok(vec![TensorType {
-            dtype: x.dtype,
-            shape: expected,
-        }])
+        Ok(vec![TensorType { dtype: x.dtype, shape: expected }])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        let rule = TakeAlongGradient {
-            axis: self.axis,
-            size: builder.shape(call.inputs[0])[self.axis],
-        };
-        Ok(vec![
-            Some(builder.emit_one(rule, &[gradient, call.inputs[1]])?),
-            None,
-        ])
+        let rule = TakeAlongGradient { axis: self.axis, size: builder.shape(call.inputs[0])[self.axis] };
+        Ok(vec![Some(builder.emit_one(rule, &[gradient, call.inputs[1]])?), None])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
@@ -98,23 +83,14 @@ impl Primitive for TakeAlongGradient {
         expect_float(dy, "dy")?;
         expect_axis(self.axis, dy.rank())?;
         expect_type(indices, DType::I64, &dy.shape, "the indices")?;
-        Ok(vec![TensorType::f32(&with_axis(
-            &dy.shape, self.axis, self.size,
-        ))])
+        Ok(vec![TensorType::f32(&with_axis(&dy.shape, self.axis, self.size))])
     }
 
-    fn gradient(
-        &self,
-        builder: &mut Builder,
-        call: &GradientCall<'_>,
-    ) -> Result<Vec<Option<ValueId>>, BuildError> {
+    fn gradient(&self, builder: &mut Builder, call: &GradientCall<'_>) -> Result<Vec<Option<ValueId>>, BuildError> {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        Ok(vec![
-            Some(builder.emit_one(TakeAlong { axis: self.axis }, &[gradient, call.inputs[1]])?),
-            None,
-        ])
+        Ok(vec![Some(builder.emit_one(TakeAlong { axis: self.axis }, &[gradient, call.inputs[1]])?), None])
     }
 
     fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
