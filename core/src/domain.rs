@@ -33,12 +33,7 @@ impl Domain {
     /// Every finite number.
     pub const FINITE: Domain = Domain::open(f64::NEG_INFINITY, f64::INFINITY);
     /// Finite and at least 0.
-    pub const NON_NEGATIVE: Domain = Domain {
-        low: 0.0,
-        high: f64::INFINITY,
-        low_open: false,
-        high_open: true,
-    };
+    pub const NON_NEGATIVE: Domain = Domain { low: 0.0, high: f64::INFINITY, low_open: false, high_open: true };
     /// Finite and above 0.
     pub const POSITIVE: Domain = Domain::open(0.0, f64::INFINITY);
     /// From 0 to 1.
@@ -58,22 +53,12 @@ impl Domain {
 
     /// An interval with both ends.
     pub const fn closed(low: f64, high: f64) -> Domain {
-        Domain {
-            low,
-            high,
-            low_open: false,
-            high_open: false,
-        }
+        Domain { low, high, low_open: false, high_open: false }
     }
 
     /// An interval without its ends.
     pub const fn open(low: f64, high: f64) -> Domain {
-        Domain {
-            low,
-            high,
-            low_open: true,
-            high_open: true,
-        }
+        Domain { low, high, low_open: true, high_open: true }
     }
 
     /// A single value.
@@ -89,10 +74,7 @@ impl Domain {
     /// assert_eq!(Domain::from_name("Negative"), None);
     /// ```
     pub fn from_name(name: &str) -> Option<Domain> {
-        Domain::NAMED
-            .iter()
-            .find(|(own, _)| *own == name)
-            .map(|(_, domain)| *domain)
+        Domain::NAMED.iter().find(|(own, _)| *own == name).map(|(_, domain)| *domain)
     }
 
     /// Whether a number lies inside. NaN lies in [`Domain::ANY`] alone.
@@ -100,25 +82,15 @@ impl Domain {
         if value.is_nan() {
             return *self == Domain::ANY;
         }
-        let above = if self.low_open {
-            value > self.low
-        } else {
-            value >= self.low
-        };
-        let below = if self.high_open {
-            value < self.high
-        } else {
-            value <= self.high
-        };
+        let above = if self.low_open { value > self.low } else { value >= self.low };
+        let below = if self.high_open { value < self.high } else { value <= self.high };
         above && below
     }
 
     /// Whether every value of another domain lies inside.
     pub fn contains(&self, other: &Domain) -> bool {
-        let low =
-            self.low < other.low || self.low == other.low && (!self.low_open || other.low_open);
-        let high = self.high > other.high
-            || self.high == other.high && (!self.high_open || other.high_open);
+        let low = self.low < other.low || self.low == other.low && (!self.low_open || other.low_open);
+        let high = self.high > other.high || self.high == other.high && (!self.high_open || other.high_open);
         low && high
     }
 
@@ -134,12 +106,7 @@ impl Domain {
             std::cmp::Ordering::Less => (other.high, other.high_open),
             std::cmp::Ordering::Equal => (self.high, self.high_open && other.high_open),
         };
-        Domain {
-            low,
-            high,
-            low_open,
-            high_open,
-        }
+        Domain { low, high, low_open, high_open }
     }
 
     /// Whether infinities are left out.
@@ -164,15 +131,7 @@ impl fmt::Display for Domain {
             f64::NEG_INFINITY => "-infinity".to_owned(),
             value => value.to_string(),
         };
-        let (open, close) = (
-            if self.low_open { '(' } else { '[' },
-            if self.high_open { ')' } else { ']' },
-        );
-        write!(
-            formatter,
-            "{open}{}, {}{close}",
-            end(self.low),
-            end(self.high)
-        )
+        let (open, close) = (if self.low_open { '(' } else { '[' }, if self.high_open { ')' } else { ']' });
+        write!(formatter, "{open}{}, {}{close}", end(self.low), end(self.high))
     }
 }

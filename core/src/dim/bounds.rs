@@ -20,11 +20,7 @@ impl Dim {
             Form::Constant(value) => Some(*value),
             Form::Name(_) => Some(1),
             // The value is an integer, so a fractional bound rounds up.
-            Form::Polynomial(polynomial) => lower_bound(polynomial)?
-                .negate()
-                .ok()?
-                .floor()
-                .checked_neg(),
+            Form::Polynomial(polynomial) => lower_bound(polynomial)?.negate().ok()?.floor().checked_neg(),
         }
     }
 }
@@ -63,11 +59,7 @@ fn term_bound(term: &Term) -> Option<Rational> {
             return None;
         }
         // A divisor may be as large as it likes, so the quotient is only known to be positive.
-        bound = if *power < 0 {
-            Rational::ZERO
-        } else {
-            bound.multiply(least.power(*power).ok()?).ok()?
-        };
+        bound = if *power < 0 { Rational::ZERO } else { bound.multiply(least.power(*power).ok()?).ok()? };
     }
     Some(bound)
 }
@@ -81,11 +73,7 @@ fn atom_bound(atom: &Atom) -> Option<Rational> {
             let bounds: Option<Vec<i64>> = arguments.iter().map(Dim::lower_bound).collect();
             bounds?.into_iter().min().map(Rational::whole)
         }
-        Atom::Maximum(arguments) => arguments
-            .iter()
-            .filter_map(Dim::lower_bound)
-            .max()
-            .map(Rational::whole),
+        Atom::Maximum(arguments) => arguments.iter().filter_map(Dim::lower_bound).max().map(Rational::whole),
     }
 }
 
@@ -118,23 +106,12 @@ fn shifted_bound(polynomial: &Polynomial) -> Option<Rational> {
             if !matches!(atom, Atom::Name(_)) || !(1..=LARGEST_DEGREE).contains(power) {
                 return None;
             }
-            let above_one = Polynomial::atom(atom.clone())
-                .ok()?
-                .add(&Polynomial::constant(Rational::ONE))
-                .ok()?;
-            product = product
-                .multiply(&above_one.power(power.unsigned_abs()).ok()?)
-                .ok()?;
+            let above_one = Polynomial::atom(atom.clone()).ok()?.add(&Polynomial::constant(Rational::ONE)).ok()?;
+            product = product.multiply(&above_one.power(power.unsigned_abs()).ok()?).ok()?;
         }
         shifted = shifted.add(&product).ok()?;
     }
     let constant = shifted.constant_term();
-    let others = shifted
-        .terms
-        .iter()
-        .filter(|term| !term.monomial.is_constant());
-    others
-        .into_iter()
-        .all(|term| term.coefficient > Rational::ZERO)
-        .then_some(constant)
+    let others = shifted.terms.iter().filter(|term| !term.monomial.is_constant());
+    others.into_iter().all(|term| term.coefficient > Rational::ZERO).then_some(constant)
 }

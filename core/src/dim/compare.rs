@@ -47,16 +47,8 @@ impl fmt::Display for Counterexample {
         if self.sizes.is_empty() {
             return write!(formatter, "{left} on the left and {right} on the right");
         }
-        let verb = if self.sizes.len() == 1 {
-            "gives"
-        } else {
-            "give"
-        };
-        write!(
-            formatter,
-            "{} {verb} {left} on the left and {right} on the right",
-            self.sizes
-        )
+        let verb = if self.sizes.len() == 1 { "gives" } else { "give" };
+        write!(formatter, "{} {verb} {left} on the left and {right} on the right", self.sizes)
     }
 }
 
@@ -80,11 +72,7 @@ pub fn compare(left: &Dim, right: &Dim, obligations: &[Obligation]) -> Verdict {
         return Verdict::Equal;
     }
     if let (Some(left), Some(right)) = (left.as_constant(), right.as_constant()) {
-        return Verdict::Different(Counterexample {
-            sizes: Sizes::new(),
-            left,
-            right,
-        });
+        return Verdict::Different(Counterexample { sizes: Sizes::new(), left, right });
     }
     let mut obligations = obligations.to_vec();
     for side in [left, right] {
@@ -102,17 +90,15 @@ pub fn compare(left: &Dim, right: &Dim, obligations: &[Obligation]) -> Verdict {
         return Verdict::Different(counterexample);
     }
     match rewritten {
-        (Ok(left), Ok(right)) if equal_in_all_cases(&left, &right).unwrap_or(false) => {
-            Verdict::Equal
-        }
+        (Ok(left), Ok(right)) if equal_in_all_cases(&left, &right).unwrap_or(false) => Verdict::Equal,
         _ => Verdict::Undecided,
     }
 }
 
 /// Values to try first: small ones, primes, powers of two and their neighbours.
 const VALUES: [i64; 36] = [
-    2, 3, 5, 7, 4, 6, 8, 1, 9, 11, 10, 12, 13, 15, 16, 17, 19, 23, 25, 31, 32, 33, 48, 49, 63, 64,
-    65, 97, 101, 127, 128, 129, 224, 225, 255, 257,
+    2, 3, 5, 7, 4, 6, 8, 1, 9, 11, 10, 12, 13, 15, 16, 17, 19, 23, 25, 31, 32, 33, 48, 49, 63, 64, 65, 97, 101, 127, 128, 129,
+    224, 225, 255, 257,
 ];
 /// How many assignments the search tries; enough for floors by a few hundred, and some milliseconds at most.
 const TRIALS: usize = 2048;
@@ -138,20 +124,9 @@ fn search(left: &Dim, right: &Dim, facts: &Facts) -> Option<Counterexample> {
         images.push((name, image));
     }
     let free: Vec<Name> = free.into_iter().collect();
-    let mut search = Search {
-        left,
-        right,
-        facts,
-        images,
-        shown,
-        fallback: None,
-    };
+    let mut search = Search { left, right, facts, images, shown, fallback: None };
     let mut attempt = |values: &mut dyn FnMut(usize) -> i64| {
-        let sizes: Sizes = free
-            .iter()
-            .enumerate()
-            .map(|(position, name)| (*name, values(position)))
-            .collect();
+        let sizes: Sizes = free.iter().enumerate().map(|(position, name)| (*name, values(position))).collect();
         search.attempt(&sizes)
     };
     for start in 0..VALUES.len() {
@@ -172,9 +147,7 @@ fn search(left: &Dim, right: &Dim, facts: &Facts) -> Option<Counterexample> {
     for trial in 0..TRIALS {
         let range = if trial % 2 == 0 { 12 } else { 160 };
         let found = attempt(&mut |_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             ((state >> 33) % range) as i64 + 1
         });
         if found.is_some() {
@@ -195,17 +168,11 @@ impl Search<'_> {
             }
             sizes.insert(*name, value);
         }
-        let (left, right) = (
-            self.left.evaluate(&sizes).ok()?,
-            self.right.evaluate(&sizes).ok()?,
-        );
+        let (left, right) = (self.left.evaluate(&sizes).ok()?, self.right.evaluate(&sizes).ok()?);
         if left == right || !self.facts.hold(&sizes) {
             return None;
         }
-        let sizes = sizes
-            .iter()
-            .filter(|(name, _)| self.shown.contains(name))
-            .collect();
+        let sizes = sizes.iter().filter(|(name, _)| self.shown.contains(name)).collect();
         let found = Counterexample { sizes, left, right };
         if left >= 1 && right >= 1 {
             return Some(found);
@@ -222,9 +189,7 @@ fn equal_in_all_cases(left: &Dim, right: &Dim) -> Result<bool, DimError> {
     for side in [left, right] {
         collect_periods(&side.to_polynomial(), 1, &mut periods)?;
     }
-    let cases = periods
-        .values()
-        .try_fold(1_i64, |product, period| product.checked_mul(*period));
+    let cases = periods.values().try_fold(1_i64, |product, period| product.checked_mul(*period));
     let Some(cases) = cases.filter(|cases| (2..=LARGEST_NUMBER_OF_CASES).contains(cases)) else {
         return Ok(false);
     };
@@ -236,12 +201,7 @@ fn equal_in_all_cases(left: &Dim, right: &Dim) -> Result<bool, DimError> {
             images.push((*name, image));
             rest /= period;
         }
-        let image_of = |own: &str| {
-            images
-                .iter()
-                .find(|(name, _)| name.as_str() == own)
-                .map(|(_, dim)| dim.clone())
-        };
+        let image_of = |own: &str| images.iter().find(|(name, _)| name.as_str() == own).map(|(_, dim)| dim.clone());
         if left.substitute(&image_of)? != right.substitute(&image_of)? {
             return Ok(false);
         }
@@ -250,11 +210,7 @@ fn equal_in_all_cases(left: &Dim, right: &Dim) -> Result<bool, DimError> {
 }
 
 /// The period of each name under the floors by constants that it stands in.
-fn collect_periods(
-    polynomial: &Polynomial,
-    outer: i128,
-    periods: &mut BTreeMap<Name, i64>,
-) -> Result<(), DimError> {
+fn collect_periods(polynomial: &Polynomial, outer: i128, periods: &mut BTreeMap<Name, i64>) -> Result<(), DimError> {
     for (atom, _) in polynomial.terms.iter().flat_map(|term| &term.monomial.0) {
         match atom {
             Atom::Name(_) => {}

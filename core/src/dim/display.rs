@@ -17,11 +17,7 @@ impl fmt::Display for Dim {
     }
 }
 
-pub(super) fn write_obligation(
-    formatter: &mut fmt::Formatter<'_>,
-    dividend: &Dim,
-    divisor: &Dim,
-) -> fmt::Result {
+pub(super) fn write_obligation(formatter: &mut fmt::Formatter<'_>, dividend: &Dim, divisor: &Dim) -> fmt::Result {
     let dividend = dim_text(dividend).as_factor(false);
     let divisor = dim_text(divisor).as_factor(true);
     write!(formatter, "{dividend} % {divisor} == 0")
@@ -44,33 +40,19 @@ struct Text {
 
 impl Text {
     fn single(text: String) -> Text {
-        Text {
-            text,
-            binding: Binding::Single,
-        }
+        Text { text, binding: Binding::Single }
     }
 
     /// The text as an operand of a division; on the right even a product needs parentheses.
     fn as_factor(&self, on_the_right: bool) -> String {
-        let least = if on_the_right {
-            Binding::Single
-        } else {
-            Binding::Product
-        };
-        if self.binding < least {
-            format!("({})", self.text)
-        } else {
-            self.text.clone()
-        }
+        let least = if on_the_right { Binding::Single } else { Binding::Product };
+        if self.binding < least { format!("({})", self.text) } else { self.text.clone() }
     }
 }
 
 fn dim_text(dim: &Dim) -> Text {
     match &dim.0 {
-        Form::Constant(value) if *value < 0 => Text {
-            text: value.to_string(),
-            binding: Binding::Sum,
-        },
+        Form::Constant(value) if *value < 0 => Text { text: value.to_string(), binding: Binding::Sum },
         Form::Constant(value) => Text::single(value.to_string()),
         Form::Name(name) => Text::single(name.to_string()),
         Form::Polynomial(polynomial) => polynomial_text(polynomial),
@@ -93,10 +75,7 @@ fn polynomial_text(polynomial: &Polynomial) -> Text {
     }
     match ordered.as_slice() {
         [] => Text::single("0".into()),
-        [single] if !single.negative => Text {
-            text: single.text.text.clone(),
-            binding: single.text.binding,
-        },
+        [single] if !single.negative => Text { text: single.text.text.clone(), binding: single.text.binding },
         several => {
             let mut text = String::new();
             for (position, summand) in several.iter().enumerate() {
@@ -108,19 +87,14 @@ fn polynomial_text(polynomial: &Polynomial) -> Text {
                 });
                 // A minus sign in front binds tighter than the operators of the summand.
                 let wrap = summand.text.binding == Binding::Sum
-                    || position == 0
-                        && summand.negative
-                        && summand.text.binding == Binding::Division;
+                    || position == 0 && summand.negative && summand.text.binding == Binding::Division;
                 if wrap {
                     let _ = write!(text, "({})", summand.text.text);
                 } else {
                     text.push_str(&summand.text.text);
                 }
             }
-            Text {
-                text,
-                binding: Binding::Sum,
-            }
+            Text { text, binding: Binding::Sum }
         }
     }
 }
@@ -132,9 +106,8 @@ fn plain_summands(terms: &[Term]) -> Vec<Summand> {
 fn summands(polynomial: &Polynomial) -> Result<Vec<Summand>, DimError> {
     let mut terms = polynomial.terms.clone();
     let mut summands = take_remainders(&mut terms)?;
-    let (whole, broken): (Vec<Term>, Vec<Term>) = terms
-        .into_iter()
-        .partition(|term| term.monomial.is_whole() && term.coefficient.is_whole());
+    let (whole, broken): (Vec<Term>, Vec<Term>) =
+        terms.into_iter().partition(|term| term.monomial.is_whole() && term.coefficient.is_whole());
     let mut whole = whole;
     for group in fraction_groups(broken)? {
         summands.push(fraction_summand(&group)?);
@@ -164,20 +137,13 @@ fn remainder_at(terms: &[Term], position: usize) -> Result<Option<(Vec<Term>, Su
     let term = &terms[position];
     for (atom, power) in &term.monomial.0 {
         let Atom::Floor(inner) = atom else { continue };
-        if *power != 1
-            || inner
-                .terms
-                .iter()
-                .any(|part| matches!(part.monomial.0.first(), Some((Atom::Sum(_), _))))
-        {
+        if *power != 1 || inner.terms.iter().any(|part| matches!(part.monomial.0.first(), Some((Atom::Sum(_), _)))) {
             continue;
         }
         // The remainder is `factor * (divisor * inner - divisor * floor(inner))`.
         let denominator = common_denominator(inner.terms.iter())?;
-        let floor = Term {
-            monomial: denominator.monomial.multiply(&Monomial::of(atom.clone()))?,
-            coefficient: denominator.coefficient,
-        };
+        let floor =
+            Term { monomial: denominator.monomial.multiply(&Monomial::of(atom.clone()))?, coefficient: denominator.coefficient };
         let factor = term.multiply(&floor.invert()?)?;
         if !factor.monomial.is_constant() || !factor.coefficient.is_whole() {
             continue;
@@ -190,10 +156,7 @@ fn remainder_at(terms: &[Term], position: usize) -> Result<Option<(Vec<Term>, Su
         }
         let left = polynomial_text(&dividend).as_factor(false);
         let right = polynomial_text(&expand(&denominator)?).as_factor(true);
-        let remainder = Text {
-            text: format!("{left} % {right}"),
-            binding: Binding::Division,
-        };
+        let remainder = Text { text: format!("{left} % {right}"), binding: Binding::Division };
         let mut used = scaled.terms;
         used.push(term.clone());
         return Ok(Some((used, scaled_summand(factor, remainder))));
@@ -207,18 +170,8 @@ fn scaled_summand(factor: Rational, text: Text) -> Summand {
     if count == 1 {
         return Summand { negative, text };
     }
-    let factor = if text.binding == Binding::Single {
-        text.text
-    } else {
-        format!("({})", text.text)
-    };
-    Summand {
-        negative,
-        text: Text {
-            text: format!("{count} * {factor}"),
-            binding: Binding::Product,
-        },
-    }
+    let factor = if text.binding == Binding::Single { text.text } else { format!("({})", text.text) };
+    Summand { negative, text: Text { text: format!("{count} * {factor}"), binding: Binding::Product } }
 }
 
 /// Moves a negative constant back into a floor: `(height + 1) // 4 - 1` reads better as `(height - 3) // 4`.
@@ -227,16 +180,10 @@ fn take_shifted_floor(whole: &mut Vec<Term>) -> Result<Option<Summand>, DimError
         return Ok(None);
     };
     let shift = whole[constant].coefficient;
-    let mut floors =
-        whole
-            .iter()
-            .enumerate()
-            .filter_map(|(position, term)| match term.monomial.0.as_slice() {
-                [(Atom::Floor(inner), 1)] if term.coefficient == Rational::ONE => {
-                    Some((position, inner.clone()))
-                }
-                _ => None,
-            });
+    let mut floors = whole.iter().enumerate().filter_map(|(position, term)| match term.monomial.0.as_slice() {
+        [(Atom::Floor(inner), 1)] if term.coefficient == Rational::ONE => Some((position, inner.clone())),
+        _ => None,
+    });
     let (Some((position, inner)), None) = (floors.next(), floors.next()) else {
         return Ok(None);
     };
@@ -246,10 +193,7 @@ fn take_shifted_floor(whole: &mut Vec<Term>) -> Result<Option<Summand>, DimError
     let shifted = inner.add(&Polynomial::constant(shift))?;
     whole.remove(constant.max(position));
     whole.remove(constant.min(position));
-    Ok(Some(Summand {
-        negative: false,
-        text: floor_text(&shifted)?,
-    }))
+    Ok(Some(Summand { negative: false, text: floor_text(&shifted)? }))
 }
 
 /// Fractions with one divisor each; a fractional constant joins the first whose divisor is a multiple of its own.
@@ -277,22 +221,13 @@ fn fraction_summand(group: &[Term]) -> Result<Summand, DimError> {
     for term in group {
         numerator = numerator.add(&expand(&term.multiply(&denominator)?)?)?;
     }
-    let negative = numerator
-        .terms
-        .iter()
-        .all(|term| term.coefficient < Rational::ZERO);
+    let negative = numerator.terms.iter().all(|term| term.coefficient < Rational::ZERO);
     if negative {
         numerator = numerator.scale(Rational::whole(-1))?;
     }
     let left = polynomial_text(&numerator).as_factor(false);
     let right = polynomial_text(&expand(&denominator)?).as_factor(true);
-    Ok(Summand {
-        negative,
-        text: Text {
-            text: format!("{left} / {right}"),
-            binding: Binding::Division,
-        },
-    })
+    Ok(Summand { negative, text: Text { text: format!("{left} / {right}"), binding: Binding::Division } })
 }
 
 fn floor_text(inner: &Polynomial) -> Result<Text, DimError> {
@@ -303,19 +238,14 @@ fn floor_text(inner: &Polynomial) -> Result<Text, DimError> {
     }
     let left = polynomial_text(&numerator).as_factor(false);
     let right = polynomial_text(&expand(&denominator)?).as_factor(true);
-    Ok(Text {
-        text: format!("{left} // {right}"),
-        binding: Binding::Division,
-    })
+    Ok(Text { text: format!("{left} // {right}"), binding: Binding::Division })
 }
 
 fn term_summand(term: &Term) -> Summand {
     let negative = term.coefficient.numerator < 0;
     let mut factors: Vec<Text> = Vec::new();
     if term.coefficient.numerator.unsigned_abs() != 1 || term.monomial.is_constant() {
-        factors.push(Text::single(
-            term.coefficient.numerator.unsigned_abs().to_string(),
-        ));
+        factors.push(Text::single(term.coefficient.numerator.unsigned_abs().to_string()));
     }
     for (atom, power) in &term.monomial.0 {
         let text = atom_text(atom);
@@ -323,23 +253,14 @@ fn term_summand(term: &Term) -> Summand {
             factors.push(text);
         } else {
             let base = text.as_factor(true);
-            factors.push(Text {
-                text: format!("{base} ** {power}"),
-                binding: Binding::Product,
-            });
+            factors.push(Text { text: format!("{base} ** {power}"), binding: Binding::Product });
         }
     }
     let text = match factors.len() {
         1 => factors.remove(0),
         _ => {
-            let texts: Vec<String> = factors
-                .iter()
-                .map(|factor| factor.as_factor(false))
-                .collect();
-            Text {
-                text: texts.join(" * "),
-                binding: Binding::Product,
-            }
+            let texts: Vec<String> = factors.iter().map(|factor| factor.as_factor(false)).collect();
+            Text { text: texts.join(" * "), binding: Binding::Product }
         }
     };
     Summand { negative, text }

@@ -33,27 +33,20 @@ impl Dim {
             }
             return match (dividend.checked_rem(by), dividend.checked_div(by)) {
                 (Some(0), Some(quotient)) => Ok((Dim::constant(quotient), None)),
-                (Some(_), Some(_)) => Err(DimError::NotDivisible {
-                    dividend: self.clone(),
-                    divisor: divisor.clone(),
-                }),
+                (Some(_), Some(_)) => Err(DimError::NotDivisible { dividend: self.clone(), divisor: divisor.clone() }),
                 _ => Err(DimError::Overflow),
             };
         }
         let quotient = divide(&self.to_polynomial(), &divisor.to_polynomial())?;
         let obligation = integrality(&quotient)?.map(|reduced| match &divisor.0 {
             // Division by a sum reads best as it was written.
-            Form::Polynomial(polynomial) if polynomial.terms.len() > 1 => Obligation {
-                dividend: self.clone(),
-                divisor: divisor.clone(),
-            },
+            Form::Polynomial(polynomial) if polynomial.terms.len() > 1 => {
+                Obligation { dividend: self.clone(), divisor: divisor.clone() }
+            }
             _ => reduced,
         });
         if obligation.as_ref().is_some_and(never_holds) {
-            return Err(DimError::NotDivisible {
-                dividend: self.clone(),
-                divisor: divisor.clone(),
-            });
+            return Err(DimError::NotDivisible { dividend: self.clone(), divisor: divisor.clone() });
         }
         Ok((Dim::from_polynomial(quotient)?, obligation))
     }
@@ -117,10 +110,7 @@ pub(crate) fn divide(dividend: &Polynomial, divisor: &Polynomial) -> Result<Poly
         _ => {
             let content = content(divisor)?;
             let primitive = divisor.multiply_term(&content.invert()?)?;
-            let inverse = Term {
-                monomial: Monomial(vec![(Atom::Sum(Arc::new(primitive)), -1)]),
-                coefficient: Rational::ONE,
-            };
+            let inverse = Term { monomial: Monomial(vec![(Atom::Sum(Arc::new(primitive)), -1)]), coefficient: Rational::ONE };
             dividend.multiply_term(&content.invert()?.multiply(&inverse)?)
         }
     }
@@ -134,58 +124,30 @@ fn content(polynomial: &Polynomial) -> Result<Term, DimError> {
         let own = term.coefficient.denominator as i128;
         denominator = least_common_multiple(denominator, own)?;
     }
-    let sign = polynomial
-        .terms
-        .first()
-        .map_or(1, |term| term.coefficient.numerator.signum());
-    let mut shared = polynomial
-        .terms
-        .first()
-        .map(|term| term.monomial.clone())
-        .unwrap_or_default();
+    let sign = polynomial.terms.first().map_or(1, |term| term.coefficient.numerator.signum());
+    let mut shared = polynomial.terms.first().map(|term| term.monomial.clone()).unwrap_or_default();
     for (atom, power) in &mut shared.0 {
-        *power = polynomial
-            .terms
-            .iter()
-            .map(|term| term.monomial.power_of(atom))
-            .min()
-            .unwrap_or(0);
+        *power = polynomial.terms.iter().map(|term| term.monomial.power_of(atom)).min().unwrap_or(0);
     }
     // An atom absent from the first term may still stand in a denominator of another.
     for (atom, power) in polynomial.terms.iter().flat_map(|term| &term.monomial.0) {
         if *power < 0 && shared.power_of(atom) == 0 {
-            let least = polynomial
-                .terms
-                .iter()
-                .map(|term| term.monomial.power_of(atom))
-                .min()
-                .unwrap_or(0);
+            let least = polynomial.terms.iter().map(|term| term.monomial.power_of(atom)).min().unwrap_or(0);
             shared.0.retain(|(own, _)| own != atom);
             shared = shared.multiply(&Monomial(vec![(atom.clone(), least)]))?;
         }
     }
     shared.0.retain(|(_, power)| *power != 0);
-    Ok(Term {
-        monomial: shared,
-        coefficient: Rational::reduced(numerator * sign as i128, denominator)?,
-    })
+    Ok(Term { monomial: shared, coefficient: Rational::reduced(numerator * sign as i128, denominator)? })
 }
 
 pub(crate) fn least_common_multiple(left: i128, right: i128) -> Result<i128, DimError> {
-    let multiple = (left / gcd(left, right))
-        .checked_mul(right)
-        .ok_or(DimError::Overflow)?;
-    if multiple > i64::MAX as i128 {
-        Err(DimError::Overflow)
-    } else {
-        Ok(multiple)
-    }
+    let multiple = (left / gcd(left, right)).checked_mul(right).ok_or(DimError::Overflow)?;
+    if multiple > i64::MAX as i128 { Err(DimError::Overflow) } else { Ok(multiple) }
 }
 
 /// The smallest term that makes every coefficient and power whole when multiplied in.
-pub(crate) fn common_denominator<'a>(
-    terms: impl Iterator<Item = &'a Term> + Clone,
-) -> Result<Term, DimError> {
+pub(crate) fn common_denominator<'a>(terms: impl Iterator<Item = &'a Term> + Clone) -> Result<Term, DimError> {
     let mut coefficient = 1_i128;
     let mut monomial = Monomial::default();
     for term in terms {
@@ -197,29 +159,17 @@ pub(crate) fn common_denominator<'a>(
             }
         }
     }
-    Ok(Term {
-        monomial,
-        coefficient: Rational::reduced(coefficient, 1)?,
-    })
+    Ok(Term { monomial, coefficient: Rational::reduced(coefficient, 1)? })
 }
 
 /// A term with positive powers as a polynomial, divisors that are sums multiplied out.
 pub(crate) fn expand(term: &Term) -> Result<Polynomial, DimError> {
-    let mut plain = Term {
-        monomial: Monomial::default(),
-        coefficient: term.coefficient,
-    };
+    let mut plain = Term { monomial: Monomial::default(), coefficient: term.coefficient };
     let mut sums = Polynomial::constant(Rational::ONE);
     for (atom, power) in &term.monomial.0 {
         match atom {
-            Atom::Sum(sum) if *power > 0 => {
-                sums = sums.multiply(&sum.power(power.unsigned_abs())?)?
-            }
-            _ => {
-                plain.monomial = plain
-                    .monomial
-                    .multiply(&Monomial(vec![(atom.clone(), *power)]))?
-            }
+            Atom::Sum(sum) if *power > 0 => sums = sums.multiply(&sum.power(power.unsigned_abs())?)?,
+            _ => plain.monomial = plain.monomial.multiply(&Monomial(vec![(atom.clone(), *power)]))?,
         }
     }
     sums.multiply_term(&plain)
@@ -227,12 +177,7 @@ pub(crate) fn expand(term: &Term) -> Result<Polynomial, DimError> {
 
 /// The condition under which a polynomial is an integer, if one is needed.
 pub(crate) fn integrality(polynomial: &Polynomial) -> Result<Option<Obligation>, DimError> {
-    let broken: Vec<Term> = polynomial
-        .terms
-        .iter()
-        .filter(|term| !term.is_whole())
-        .cloned()
-        .collect();
+    let broken: Vec<Term> = polynomial.terms.iter().filter(|term| !term.is_whole()).cloned().collect();
     if broken.is_empty() {
         return Ok(None);
     }
@@ -242,10 +187,7 @@ pub(crate) fn integrality(polynomial: &Polynomial) -> Result<Option<Obligation>,
     for term in &fraction.terms {
         numerator = numerator.add(&expand(&term.multiply(&denominator)?)?)?;
     }
-    Ok(Some(Obligation {
-        dividend: Dim::from_polynomial(numerator)?,
-        divisor: Dim::from_polynomial(expand(&denominator)?)?,
-    }))
+    Ok(Some(Obligation { dividend: Dim::from_polynomial(numerator)?, divisor: Dim::from_polynomial(expand(&denominator)?)? }))
 }
 
 /// Whether a condition fails at all sizes, as `(2 * n + 1) % 2 == 0` does.
@@ -257,13 +199,8 @@ pub(crate) fn never_holds(obligation: &Obligation) -> bool {
     if !dividend.terms.iter().all(Term::is_whole) {
         return false;
     }
-    let variable = dividend
-        .terms
-        .iter()
-        .filter(|term| !term.monomial.is_constant());
-    let step = variable.fold(divisor as i128, |step, term| {
-        gcd(step, term.coefficient.numerator as i128)
-    });
+    let variable = dividend.terms.iter().filter(|term| !term.monomial.is_constant());
+    let step = variable.fold(divisor as i128, |step, term| gcd(step, term.coefficient.numerator as i128));
     step != 0 && dividend.constant_term().numerator as i128 % step != 0
 }
 
@@ -278,16 +215,10 @@ pub(crate) fn floor(polynomial: Polynomial) -> Result<Polynomial, DimError> {
         let whole = Rational::whole(term.coefficient.floor());
         let rest = term.coefficient.subtract(whole)?;
         if !whole.is_zero() {
-            outside.push(Term {
-                monomial: term.monomial.clone(),
-                coefficient: whole,
-            });
+            outside.push(Term { monomial: term.monomial.clone(), coefficient: whole });
         }
         if !rest.is_zero() {
-            inside.push(Term {
-                coefficient: rest,
-                ..term
-            });
+            inside.push(Term { coefficient: rest, ..term });
         }
     }
     let outside = Polynomial::sorted(outside)?;
@@ -309,15 +240,8 @@ fn round_constant(inside: Polynomial) -> Result<Polynomial, DimError> {
     if constant.is_zero() || !inside.terms.iter().all(|term| term.monomial.is_whole()) {
         return Ok(inside);
     }
-    let variable: Vec<Term> = inside
-        .terms
-        .iter()
-        .filter(|term| !term.monomial.is_constant())
-        .cloned()
-        .collect();
-    let grid = variable.iter().try_fold(1, |grid, term| {
-        least_common_multiple(grid, term.coefficient.denominator as i128)
-    })?;
+    let variable: Vec<Term> = inside.terms.iter().filter(|term| !term.monomial.is_constant()).cloned().collect();
+    let grid = variable.iter().try_fold(1, |grid, term| least_common_multiple(grid, term.coefficient.denominator as i128))?;
     let steps = (constant.numerator as i128 * grid).div_euclid(constant.denominator as i128);
     let mut terms = variable;
     if steps != 0 {
@@ -329,34 +253,18 @@ fn round_constant(inside: Polynomial) -> Result<Polynomial, DimError> {
 /// Rewrites `(x // a + n) // b` to `(x + a * n) // (a * b)`: sound where `b` is a positive integer and `n` an integer.
 fn unnest(inside: &Polynomial) -> Result<Option<Polynomial>, DimError> {
     for (position, term) in inside.terms.iter().enumerate() {
-        let Some((Atom::Floor(inner), 1)) = term
-            .monomial
-            .0
-            .iter()
-            .find(|(atom, _)| matches!(atom, Atom::Floor(_)))
-        else {
+        let Some((Atom::Floor(inner), 1)) = term.monomial.0.iter().find(|(atom, _)| matches!(atom, Atom::Floor(_))) else {
             continue;
         };
         if term.coefficient.numerator != 1 {
             continue;
         }
-        let divisors: Vec<(Atom, i32)> = term
-            .monomial
-            .0
-            .iter()
-            .filter(|(atom, _)| *atom != Atom::Floor(inner.clone()))
-            .cloned()
-            .collect();
-        if !divisors
-            .iter()
-            .all(|(atom, power)| *power < 0 && is_positive(atom))
-        {
+        let divisors: Vec<(Atom, i32)> =
+            term.monomial.0.iter().filter(|(atom, _)| *atom != Atom::Floor(inner.clone())).cloned().collect();
+        if !divisors.iter().all(|(atom, power)| *power < 0 && is_positive(atom)) {
             continue;
         }
-        let divisor = Term {
-            monomial: Monomial(divisors),
-            coefficient: term.coefficient,
-        };
+        let divisor = Term { monomial: Monomial(divisors), coefficient: term.coefficient };
         let undo = divisor.invert()?;
         let mut others = inside.terms.clone();
         others.remove(position);
@@ -365,11 +273,7 @@ fn unnest(inside: &Polynomial) -> Result<Option<Polynomial>, DimError> {
             whole &= other.multiply(&undo)?.is_whole();
         }
         if whole {
-            return Ok(Some(
-                inner
-                    .multiply_term(&divisor)?
-                    .add(&Polynomial::sorted(others)?)?,
-            ));
+            return Ok(Some(inner.multiply_term(&divisor)?.add(&Polynomial::sorted(others)?)?));
         }
     }
     Ok(None)
@@ -378,9 +282,7 @@ fn unnest(inside: &Polynomial) -> Result<Option<Polynomial>, DimError> {
 fn is_positive(atom: &Atom) -> bool {
     match atom {
         Atom::Name(_) => true,
-        Atom::Sum(sum) => {
-            super::bounds::lower_bound(sum).is_some_and(|bound| bound >= Rational::ONE)
-        }
+        Atom::Sum(sum) => super::bounds::lower_bound(sum).is_some_and(|bound| bound >= Rational::ONE),
         _ => false,
     }
 }
@@ -404,36 +306,21 @@ pub(crate) fn cancel_sums(polynomial: Polynomial) -> Result<Polynomial, DimError
 }
 
 /// One division with remainder by the leading term; nothing where no term is divisible.
-fn cancel_sum(
-    polynomial: &Polynomial,
-    sum: &Arc<Polynomial>,
-) -> Result<Option<Polynomial>, DimError> {
+fn cancel_sum(polynomial: &Polynomial, sum: &Arc<Polynomial>) -> Result<Option<Polynomial>, DimError> {
     let atom = Atom::Sum(sum.clone());
     let Some(leading) = sum.terms.first() else {
         return Ok(None);
     };
     for term in &polynomial.terms {
         let divisible = term.monomial.power_of(&atom) < 0
-            && leading
-                .monomial
-                .0
-                .iter()
-                .all(|(own, power)| term.monomial.power_of(own) >= *power);
+            && leading.monomial.0.iter().all(|(own, power)| term.monomial.power_of(own) >= *power);
         if !divisible {
             continue;
         }
         // term = factor * leading / sum = factor - factor * (sum - leading) / sum.
         let factor = term.multiply(&leading.invert()?)?;
-        let whole = factor.multiply(&Term {
-            monomial: Monomial(vec![(atom.clone(), 1)]),
-            coefficient: Rational::ONE,
-        })?;
-        let mut terms: Vec<Term> = polynomial
-            .terms
-            .iter()
-            .filter(|other| *other != term)
-            .cloned()
-            .collect();
+        let whole = factor.multiply(&Term { monomial: Monomial(vec![(atom.clone(), 1)]), coefficient: Rational::ONE })?;
+        let mut terms: Vec<Term> = polynomial.terms.iter().filter(|other| *other != term).cloned().collect();
         terms.push(whole);
         for tail in &sum.terms[1..] {
             let mut product = factor.multiply(tail)?;

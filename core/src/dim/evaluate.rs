@@ -54,12 +54,7 @@ impl Sizes {
 
 impl<N: Into<Name>> FromIterator<(N, i64)> for Sizes {
     fn from_iter<I: IntoIterator<Item = (N, i64)>>(entries: I) -> Sizes {
-        Sizes(
-            entries
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
-        )
+        Sizes(entries.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 }
 
@@ -93,11 +88,7 @@ impl Dim {
             Form::Name(name) => value_of(*name, sizes),
             Form::Polynomial(polynomial) => {
                 let value = evaluate(polynomial, sizes)?;
-                if value.is_whole() {
-                    Ok(value.numerator)
-                } else {
-                    Err(not_divisible(polynomial, value, sizes))
-                }
+                if value.is_whole() { Ok(value.numerator) } else { Err(not_divisible(polynomial, value, sizes)) }
             }
         }
     }
@@ -119,11 +110,7 @@ impl Dim {
             Form::Constant(_) => Ok(self.clone()),
             Form::Name(name) => Ok(replacement(name.as_str()).unwrap_or_else(|| self.clone())),
             Form::Polynomial(polynomial) => {
-                if self
-                    .names()
-                    .iter()
-                    .all(|name| replacement(name.as_str()).is_none())
-                {
+                if self.names().iter().all(|name| replacement(name.as_str()).is_none()) {
                     return Ok(self.clone());
                 }
                 Dim::from_polynomial(substitute(polynomial, replacement)?)
@@ -133,11 +120,7 @@ impl Dim {
 }
 
 fn value_of(name: Name, sizes: &Sizes) -> Result<i64, DimError> {
-    sizes
-        .0
-        .get(&name)
-        .copied()
-        .ok_or(DimError::UnknownName(name))
+    sizes.0.get(&name).copied().ok_or(DimError::UnknownName(name))
 }
 
 fn evaluate(polynomial: &Polynomial, sizes: &Sizes) -> Result<Rational, DimError> {
@@ -173,45 +156,25 @@ fn not_divisible(polynomial: &Polynomial, value: Rational, sizes: &Sizes) -> Dim
     if let Ok(Some(obligation)) = divide::integrality(polynomial)
         && let Ok(dividend) = obligation.dividend.evaluate(sizes)
     {
-        return DimError::NotDivisibleAt {
-            dividend: obligation.dividend,
-            divisor: obligation.divisor,
-            value: dividend,
-        };
+        return DimError::NotDivisibleAt { dividend: obligation.dividend, divisor: obligation.divisor, value: dividend };
     }
-    DimError::NotDivisible {
-        dividend: Dim::constant(value.numerator),
-        divisor: Dim::constant(value.denominator),
-    }
+    DimError::NotDivisible { dividend: Dim::constant(value.numerator), divisor: Dim::constant(value.denominator) }
 }
 
-pub(super) fn substitute(
-    polynomial: &Polynomial,
-    replacement: &dyn Fn(&str) -> Option<Dim>,
-) -> Result<Polynomial, DimError> {
+pub(super) fn substitute(polynomial: &Polynomial, replacement: &dyn Fn(&str) -> Option<Dim>) -> Result<Polynomial, DimError> {
     let mut total = Polynomial::zero();
     for term in &polynomial.terms {
         let mut product = Polynomial::constant(term.coefficient);
         for (atom, power) in &term.monomial.0 {
             let replaced = match atom {
-                Atom::Name(name) => replacement(name.as_str())
-                    .unwrap_or_else(|| Dim::from(*name))
-                    .to_polynomial(),
+                Atom::Name(name) => replacement(name.as_str()).unwrap_or_else(|| Dim::from(*name)).to_polynomial(),
                 Atom::Floor(inner) => floor(substitute(inner, replacement)?)?,
                 Atom::Sum(inner) => substitute(inner, replacement)?,
-                Atom::Minimum(arguments) => {
-                    fold(arguments, replacement, Dim::minimum)?.to_polynomial()
-                }
-                Atom::Maximum(arguments) => {
-                    fold(arguments, replacement, Dim::maximum)?.to_polynomial()
-                }
+                Atom::Minimum(arguments) => fold(arguments, replacement, Dim::minimum)?.to_polynomial(),
+                Atom::Maximum(arguments) => fold(arguments, replacement, Dim::maximum)?.to_polynomial(),
             };
             let raised = replaced.power(power.unsigned_abs())?;
-            product = if *power < 0 {
-                divide::divide(&product, &raised)?
-            } else {
-                product.multiply(&raised)?
-            };
+            product = if *power < 0 { divide::divide(&product, &raised)? } else { product.multiply(&raised)? };
         }
         total = total.add(&product)?;
     }

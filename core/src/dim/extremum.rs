@@ -86,26 +86,10 @@ fn nested(direction: Direction, dim: &Dim) -> Result<Option<Vec<Dim>>, DimError>
     let Some((term, arguments)) = extremum else {
         return Ok(None);
     };
-    let others = polynomial
-        .terms
-        .iter()
-        .filter(|other| *other != term)
-        .cloned()
-        .collect();
+    let others = polynomial.terms.iter().filter(|other| *other != term).cloned().collect();
     let rest = Polynomial::sorted(others)?;
-    let moved = |argument: &Dim| {
-        Dim::from_polynomial(
-            argument
-                .to_polynomial()
-                .scale(term.coefficient)?
-                .add(&rest)?,
-        )
-    };
-    arguments
-        .iter()
-        .map(moved)
-        .collect::<Result<_, _>>()
-        .map(Some)
+    let moved = |argument: &Dim| Dim::from_polynomial(argument.to_polynomial().scale(term.coefficient)?.add(&rest)?);
+    arguments.iter().map(moved).collect::<Result<_, _>>().map(Some)
 }
 
 fn always_beats(direction: Direction, rival: &Dim, candidate: &Dim) -> bool {
@@ -113,10 +97,7 @@ fn always_beats(direction: Direction, rival: &Dim, candidate: &Dim) -> bool {
         Direction::Minimum => candidate.minus(rival),
         Direction::Maximum => rival.minus(candidate),
     };
-    margin
-        .ok()
-        .and_then(|margin| margin.lower_bound())
-        .is_some_and(|bound| bound >= 0)
+    margin.ok().and_then(|margin| margin.lower_bound()).is_some_and(|bound| bound >= 0)
 }
 
 /// `min(4 * a + c, 2 * b + c)` becomes `2 * min(2 * a, b) + c`.
@@ -126,19 +107,10 @@ fn build(direction: Direction, arguments: &[Dim]) -> Result<Dim, DimError> {
     for polynomial in &mut polynomials {
         *polynomial = polynomial.subtract(&shared)?;
     }
-    let all_whole = polynomials
-        .iter()
-        .all(|polynomial| polynomial.terms.iter().all(Term::is_whole));
-    let coefficients = polynomials
-        .iter()
-        .flat_map(|polynomial| &polynomial.terms)
-        .map(|term| term.coefficient);
+    let all_whole = polynomials.iter().all(|polynomial| polynomial.terms.iter().all(Term::is_whole));
+    let coefficients = polynomials.iter().flat_map(|polynomial| &polynomial.terms).map(|term| term.coefficient);
     let factor = coefficients.fold(0, |factor, own| gcd(factor, own.numerator as i128));
-    let factor = if all_whole && factor > 1 {
-        Rational::reduced(factor, 1)?
-    } else {
-        Rational::ONE
-    };
+    let factor = if all_whole && factor > 1 { Rational::reduced(factor, 1)? } else { Rational::ONE };
     let mut rest = Vec::with_capacity(polynomials.len());
     for polynomial in polynomials {
         rest.push(Dim::from_polynomial(polynomial.scale(factor.invert()?)?)?);
@@ -163,9 +135,7 @@ fn shared_terms(polynomials: &[Polynomial]) -> Result<Polynomial, DimError> {
         .filter(|term| others.iter().all(|other| other.terms.contains(term)))
         .cloned()
         .collect();
-    let none_constant = polynomials
-        .iter()
-        .all(|polynomial| polynomial.as_constant().is_none());
+    let none_constant = polynomials.iter().all(|polynomial| polynomial.as_constant().is_none());
     let constants = polynomials.iter().map(Polynomial::constant_term);
     if let Some(least) = constants.min()
         && none_constant

@@ -24,8 +24,7 @@ impl Facts {
         loop {
             let before = relevant.len();
             for obligation in obligations {
-                let own: BTreeSet<Name> =
-                    &obligation.dividend.names() | &obligation.divisor.names();
+                let own: BTreeSet<Name> = &obligation.dividend.names() | &obligation.divisor.names();
                 if !relevant.contains(&obligation) && !own.is_disjoint(&known) {
                     known.extend(own);
                     relevant.push(obligation);
@@ -35,10 +34,7 @@ impl Facts {
                 break;
             }
         }
-        let mut facts = Facts {
-            replacements: Vec::new(),
-            obligations: Vec::new(),
-        };
+        let mut facts = Facts { replacements: Vec::new(), obligations: Vec::new() };
         for obligation in relevant {
             facts.obligations.push(obligation.clone());
             // A fact that cannot be turned into a rewrite still filters the sizes of the search.
@@ -65,10 +61,7 @@ impl Facts {
     /// Whether all obligations hold at these sizes.
     pub fn hold(&self, sizes: &Sizes) -> bool {
         self.obligations.iter().all(|obligation| {
-            match (
-                obligation.dividend.evaluate(sizes),
-                obligation.divisor.evaluate(sizes),
-            ) {
+            match (obligation.dividend.evaluate(sizes), obligation.divisor.evaluate(sizes)) {
                 (Ok(dividend), Ok(divisor)) => dividend.checked_rem(divisor) == Some(0),
                 _ => false,
             }
@@ -77,11 +70,7 @@ impl Facts {
 
     /// All names of the obligations.
     pub fn names(&self) -> BTreeSet<Name> {
-        self.obligations
-            .iter()
-            .flat_map(|own| [own.dividend.names(), own.divisor.names()])
-            .flatten()
-            .collect()
+        self.obligations.iter().flat_map(|own| [own.dividend.names(), own.divisor.names()]).flatten().collect()
     }
 }
 
@@ -93,11 +82,7 @@ pub(crate) fn fresh_name(base: Name, number: usize) -> Dim {
 /// Solves `dividend % divisor == 0` for one name.
 fn solve(dividend: &Dim, divisor: &Dim, number: usize) -> Result<Option<(Name, Dim)>, DimError> {
     let polynomial = dividend.to_polynomial();
-    let variable: Vec<&Term> = polynomial
-        .terms
-        .iter()
-        .filter(|term| !term.monomial.is_constant())
-        .collect();
+    let variable: Vec<&Term> = polynomial.terms.iter().filter(|term| !term.monomial.is_constant()).collect();
     if let (Some(modulus), [term]) = (divisor.as_constant(), variable.as_slice())
         && let [(Atom::Name(name), 1)] = term.monomial.0.as_slice()
         && modulus > 0
@@ -107,14 +92,12 @@ fn solve(dividend: &Dim, divisor: &Dim, number: usize) -> Result<Option<(Name, D
         if !term.coefficient.is_whole() || !constant.is_whole() {
             return Ok(None);
         }
-        return Ok(
-            solve_congruence(step, constant.numerator as i128, modulus as i128)
-                .map(|(period, below)| {
-                    let fresh = fresh_name(*name, number);
-                    Ok((*name, ((fresh * period)? - below)?))
-                })
-                .transpose()?,
-        );
+        return Ok(solve_congruence(step, constant.numerator as i128, modulus as i128)
+            .map(|(period, below)| {
+                let fresh = fresh_name(*name, number);
+                Ok((*name, ((fresh * period)? - below)?))
+            })
+            .transpose()?);
     }
     // `name + rest` divisible by a divisor without that name: the name is the divisor times a fresh size, less the rest.
     for term in &variable {
@@ -126,10 +109,7 @@ fn solve(dividend: &Dim, divisor: &Dim, number: usize) -> Result<Option<(Name, D
         let alone = !rest.names().contains(name) && !divisor.names().contains(name);
         let positive = |dim: &Dim| dim.lower_bound().is_some_and(|bound| bound >= 1);
         if unit && alone && positive(dividend) && positive(divisor) {
-            return Ok(Some((
-                *name,
-                fresh_name(*name, number).times(divisor)?.minus(&rest)?,
-            )));
+            return Ok(Some((*name, fresh_name(*name, number).times(divisor)?.minus(&rest)?)));
         }
     }
     Ok(None)
@@ -144,10 +124,7 @@ fn solve_congruence(step: i128, constant: i128, modulus: i128) -> Option<(i64, i
     let (step, constant, modulus) = (step / common, constant / common, modulus / common);
     least_common_multiple(modulus, 1).ok()?;
     let inverse = invert_modulo(step.rem_euclid(modulus), modulus)?;
-    let residue = (-constant)
-        .rem_euclid(modulus)
-        .checked_mul(inverse)?
-        .rem_euclid(modulus);
+    let residue = (-constant).rem_euclid(modulus).checked_mul(inverse)?.rem_euclid(modulus);
     let below = (modulus - residue).rem_euclid(modulus);
     Some((i64::try_from(modulus).ok()?, i64::try_from(below).ok()?))
 }

@@ -152,8 +152,7 @@ impl Dim {
     /// # Errors
     /// When a coefficient leaves 64 bits or the form grows too large.
     pub fn sum<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Result<Dim, DimError> {
-        dims.into_iter()
-            .try_fold(Dim::ZERO, |total, dim| total.plus(dim))
+        dims.into_iter().try_fold(Dim::ZERO, |total, dim| total.plus(dim))
     }
 
     /// The product of any number of sizes, 1 for none.
@@ -168,8 +167,7 @@ impl Dim {
     /// # Ok::<(), sward_core::dim::DimError>(())
     /// ```
     pub fn product<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Result<Dim, DimError> {
-        dims.into_iter()
-            .try_fold(Dim::ONE, |total, dim| total.times(dim))
+        dims.into_iter().try_fold(Dim::ONE, |total, dim| total.times(dim))
     }
 
     /// The size to a constant, non-negative power.
@@ -185,10 +183,7 @@ impl Dim {
 
     fn plus(&self, other: &Dim) -> Result<Dim, DimError> {
         match (&self.0, &other.0) {
-            (Form::Constant(a), Form::Constant(b)) => a
-                .checked_add(*b)
-                .map(Dim::constant)
-                .ok_or(DimError::Overflow),
+            (Form::Constant(a), Form::Constant(b)) => a.checked_add(*b).map(Dim::constant).ok_or(DimError::Overflow),
             (Form::Constant(0), _) => Ok(other.clone()),
             (_, Form::Constant(0)) => Ok(self.clone()),
             _ => Dim::from_polynomial(self.to_polynomial().add(&other.to_polynomial())?),
@@ -197,10 +192,7 @@ impl Dim {
 
     fn minus(&self, other: &Dim) -> Result<Dim, DimError> {
         match (&self.0, &other.0) {
-            (Form::Constant(a), Form::Constant(b)) => a
-                .checked_sub(*b)
-                .map(Dim::constant)
-                .ok_or(DimError::Overflow),
+            (Form::Constant(a), Form::Constant(b)) => a.checked_sub(*b).map(Dim::constant).ok_or(DimError::Overflow),
             (_, Form::Constant(0)) => Ok(self.clone()),
             _ if self == other => Ok(Dim::ZERO),
             _ => Dim::from_polynomial(self.to_polynomial().subtract(&other.to_polynomial())?),
@@ -209,10 +201,7 @@ impl Dim {
 
     fn times(&self, other: &Dim) -> Result<Dim, DimError> {
         match (&self.0, &other.0) {
-            (Form::Constant(a), Form::Constant(b)) => a
-                .checked_mul(*b)
-                .map(Dim::constant)
-                .ok_or(DimError::Overflow),
+            (Form::Constant(a), Form::Constant(b)) => a.checked_mul(*b).map(Dim::constant).ok_or(DimError::Overflow),
             (Form::Constant(0), _) | (_, Form::Constant(0)) => Ok(Dim::ZERO),
             (Form::Constant(1), _) => Ok(other.clone()),
             (_, Form::Constant(1)) => Ok(self.clone()),
@@ -263,10 +252,7 @@ impl Dim {
         match &self.0 {
             Form::Constant(value) => Polynomial::constant(Rational::whole(*value)),
             Form::Name(name) => {
-                let term = Term {
-                    monomial: Monomial::of(Atom::Name(*name)),
-                    coefficient: Rational::ONE,
-                };
+                let term = Term { monomial: Monomial::of(Atom::Name(*name)), coefficient: Rational::ONE };
                 Polynomial::sorted(vec![term]).unwrap_or_else(|_| Polynomial::zero())
             }
             Form::Polynomial(polynomial) => Polynomial::clone(polynomial),
@@ -301,9 +287,7 @@ fn collect_polynomial_names(polynomial: &Polynomial, names: &mut BTreeSet<Name>)
             }
             Atom::Floor(inner) | Atom::Sum(inner) => collect_polynomial_names(inner, names),
             Atom::Minimum(arguments) | Atom::Maximum(arguments) => {
-                arguments
-                    .iter()
-                    .for_each(|argument| argument.collect_names(names));
+                arguments.iter().for_each(|argument| argument.collect_names(names));
             }
         }
     }

@@ -21,8 +21,7 @@ use rustc_hash::FxHashSet;
 #[derive(Clone, Copy)]
 pub struct Name(&'static str);
 
-static NAMES: LazyLock<RwLock<FxHashSet<&'static str>>> =
-    LazyLock::new(|| RwLock::new(FxHashSet::default()));
+static NAMES: LazyLock<RwLock<FxHashSet<&'static str>>> = LazyLock::new(|| RwLock::new(FxHashSet::default()));
 
 impl Name {
     /// Interns a text.
@@ -69,11 +68,7 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> Ordering {
-        if self == other {
-            Ordering::Equal
-        } else {
-            self.0.cmp(other.0)
-        }
+        if self == other { Ordering::Equal } else { self.0.cmp(other.0) }
     }
 }
 

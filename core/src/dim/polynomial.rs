@@ -36,9 +36,9 @@ impl Atom {
         match self {
             Atom::Name(_) => 1,
             Atom::Floor(inner) | Atom::Sum(inner) => 1 + inner.weight,
-            Atom::Minimum(arguments) | Atom::Maximum(arguments) => arguments
-                .iter()
-                .fold(1, |weight, argument| weight + argument.weight()),
+            Atom::Minimum(arguments) | Atom::Maximum(arguments) => {
+                arguments.iter().fold(1, |weight, argument| weight + argument.weight())
+            }
         }
     }
 
@@ -46,9 +46,7 @@ impl Atom {
         match self {
             Atom::Name(_) => 0,
             Atom::Floor(inner) | Atom::Sum(inner) => 1 + inner.depth,
-            Atom::Minimum(arguments) | Atom::Maximum(arguments) => {
-                1 + arguments.iter().map(Dim::depth).max().unwrap_or(0)
-            }
+            Atom::Minimum(arguments) | Atom::Maximum(arguments) => 1 + arguments.iter().map(Dim::depth).max().unwrap_or(0),
         }
     }
 }
@@ -72,10 +70,7 @@ impl Monomial {
     }
 
     pub fn power_of(&self, atom: &Atom) -> i32 {
-        self.0
-            .iter()
-            .find(|(own, _)| own == atom)
-            .map_or(0, |(_, power)| *power)
+        self.0.iter().find(|(own, _)| own == atom).map_or(0, |(_, power)| *power)
     }
 
     fn degree(&self) -> i64 {
@@ -111,12 +106,7 @@ impl Monomial {
     }
 
     pub fn invert(&self) -> Monomial {
-        Monomial(
-            self.0
-                .iter()
-                .map(|(atom, power)| (atom.clone(), -power))
-                .collect(),
-        )
+        Monomial(self.0.iter().map(|(atom, power)| (atom.clone(), -power)).collect())
     }
 }
 
@@ -142,8 +132,7 @@ impl Ord for Monomial {
                 }
             }
             let shared = self.0.len().min(other.0.len());
-            let first_exponent =
-                |monomial: &Monomial| monomial.0.get(shared).map_or(0, |(_, power)| *power);
+            let first_exponent = |monomial: &Monomial| monomial.0.get(shared).map_or(0, |(_, power)| *power);
             first_exponent(other).cmp(&first_exponent(self))
         })
     }
@@ -158,10 +147,7 @@ pub(crate) struct Term {
 
 impl Term {
     pub fn constant(value: Rational) -> Term {
-        Term {
-            monomial: Monomial::default(),
-            coefficient: value,
-        }
+        Term { monomial: Monomial::default(), coefficient: value }
     }
 
     /// Whether the value is an integer wherever the atoms are.
@@ -177,10 +163,7 @@ impl Term {
     }
 
     pub fn invert(&self) -> Result<Term, DimError> {
-        Ok(Term {
-            monomial: self.monomial.invert(),
-            coefficient: self.coefficient.invert()?,
-        })
+        Ok(Term { monomial: self.monomial.invert(), coefficient: self.coefficient.invert()? })
     }
 }
 
@@ -216,10 +199,7 @@ impl Ord for Polynomial {
     fn cmp(&self, other: &Polynomial) -> Ordering {
         let key = |term: &Term| term.coefficient;
         for (left, right) in self.terms.iter().zip(&other.terms) {
-            let order = left
-                .monomial
-                .cmp(&right.monomial)
-                .then_with(|| key(left).cmp(&key(right)));
+            let order = left.monomial.cmp(&right.monomial).then_with(|| key(left).cmp(&key(right)));
             if order != Ordering::Equal {
                 return order;
             }
@@ -264,37 +244,22 @@ impl Polynomial {
         if weight > MAXIMUM_WEIGHT || depth > MAXIMUM_DEPTH {
             return Err(DimError::TooComplex);
         }
-        Ok(Polynomial {
-            terms,
-            weight,
-            depth,
-        })
+        Ok(Polynomial { terms, weight, depth })
     }
 
     pub fn zero() -> Polynomial {
-        Polynomial {
-            terms: Vec::new(),
-            weight: 0,
-            depth: 0,
-        }
+        Polynomial { terms: Vec::new(), weight: 0, depth: 0 }
     }
 
     pub fn constant(value: Rational) -> Polynomial {
         if value.is_zero() {
             return Polynomial::zero();
         }
-        Polynomial {
-            terms: vec![Term::constant(value)],
-            weight: 1,
-            depth: 0,
-        }
+        Polynomial { terms: vec![Term::constant(value)], weight: 1, depth: 0 }
     }
 
     pub fn atom(atom: Atom) -> Result<Polynomial, DimError> {
-        Polynomial::sorted(vec![Term {
-            monomial: Monomial::of(atom),
-            coefficient: Rational::ONE,
-        }])
+        Polynomial::sorted(vec![Term { monomial: Monomial::of(atom), coefficient: Rational::ONE }])
     }
 
     pub fn weight(&self) -> usize {
@@ -319,11 +284,7 @@ impl Polynomial {
         match self.terms.last() {
             Some(term) if term.monomial.is_constant() => term.coefficient,
             // A Laurent monomial may sort after the constant.
-            _ => self
-                .terms
-                .iter()
-                .find(|term| term.monomial.is_constant())
-                .map_or(Rational::ZERO, |t| t.coefficient),
+            _ => self.terms.iter().find(|term| term.monomial.is_constant()).map_or(Rational::ZERO, |t| t.coefficient),
         }
     }
 
@@ -363,11 +324,7 @@ impl Polynomial {
     }
 
     pub fn multiply_term(&self, term: &Term) -> Result<Polynomial, DimError> {
-        let terms = self
-            .terms
-            .iter()
-            .map(|own| own.multiply(term))
-            .collect::<Result<_, _>>()?;
+        let terms = self.terms.iter().map(|own| own.multiply(term)).collect::<Result<_, _>>()?;
         Polynomial::from_terms(terms)
     }
 
@@ -375,8 +332,7 @@ impl Polynomial {
         if exponent > MAXIMUM_POWER as u32 && self.as_constant().is_none() {
             return Err(DimError::TooComplex);
         }
-        let (mut result, mut base, mut left) =
-            (Polynomial::constant(Rational::ONE), self.clone(), exponent);
+        let (mut result, mut base, mut left) = (Polynomial::constant(Rational::ONE), self.clone(), exponent);
         while left > 0 {
             if left & 1 == 1 {
                 result = result.multiply(&base)?;

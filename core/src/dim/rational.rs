@@ -25,10 +25,7 @@ impl Rational {
     pub const ONE: Rational = Rational::whole(1);
 
     pub const fn whole(value: i64) -> Rational {
-        Rational {
-            numerator: value,
-            denominator: 1,
-        }
+        Rational { numerator: value, denominator: 1 }
     }
 
     /// Reduces `numerator / denominator`; the denominator must not be zero.
@@ -38,10 +35,7 @@ impl Rational {
         }
         let divisor = gcd(numerator, denominator) * denominator.signum();
         let narrow = |value: i128| i64::try_from(value).map_err(|_| DimError::Overflow);
-        Ok(Rational {
-            numerator: narrow(numerator / divisor)?,
-            denominator: narrow(denominator / divisor)?,
-        })
+        Ok(Rational { numerator: narrow(numerator / divisor)?, denominator: narrow(denominator / divisor)? })
     }
 
     pub fn is_zero(self) -> bool {
@@ -58,11 +52,7 @@ impl Rational {
 
     pub fn add(self, other: Rational) -> Result<Rational, DimError> {
         if self.denominator == 1 && other.denominator == 1 {
-            return self
-                .numerator
-                .checked_add(other.numerator)
-                .map(Rational::whole)
-                .ok_or(DimError::Overflow);
+            return self.numerator.checked_add(other.numerator).map(Rational::whole).ok_or(DimError::Overflow);
         }
         let (a, b) = (self.numerator as i128, self.denominator as i128);
         let (c, d) = (other.numerator as i128, other.denominator as i128);
@@ -81,16 +71,9 @@ impl Rational {
 
     pub fn multiply(self, other: Rational) -> Result<Rational, DimError> {
         if self.denominator == 1 && other.denominator == 1 {
-            return self
-                .numerator
-                .checked_mul(other.numerator)
-                .map(Rational::whole)
-                .ok_or(DimError::Overflow);
+            return self.numerator.checked_mul(other.numerator).map(Rational::whole).ok_or(DimError::Overflow);
         }
-        Rational::reduced(
-            self.numerator as i128 * other.numerator as i128,
-            self.denominator as i128 * other.denominator as i128,
-        )
+        Rational::reduced(self.numerator as i128 * other.numerator as i128, self.denominator as i128 * other.denominator as i128)
     }
 
     pub fn invert(self) -> Result<Rational, DimError> {

@@ -27,20 +27,14 @@ fn dim(text: &str) -> Dim {
         }
     }
     let evaluated = crate::expr::parse(text).and_then(|expr| crate::expr::evaluate(&expr, &Free));
-    match evaluated
-        .unwrap_or_else(|error| panic!("{text}: {error}"))
-        .value
-    {
+    match evaluated.unwrap_or_else(|error| panic!("{text}: {error}")).value {
         crate::expr::Constant::Int(dim) => dim,
         other => panic!("{text} is not a size: {other}"),
     }
 }
 
 fn must_divide(dividend: &str, divisor: &str) -> Obligation {
-    Obligation {
-        dividend: dim(dividend),
-        divisor: dim(divisor),
-    }
+    Obligation { dividend: dim(dividend), divisor: dim(divisor) }
 }
 
 fn hash_of(dim: &Dim) -> u64 {
@@ -106,46 +100,23 @@ fn sizes_read_well() {
         ("a / (b + c)", "a / (b + c)"),
     ] {
         let shown_now = dim(text).to_string();
-        assert_eq!(
-            dim(&shown_now),
-            dim(text),
-            "{shown_now} must read back as {text}"
-        );
+        assert_eq!(dim(&shown_now), dim(text), "{shown_now} must read back as {text}");
         assert_eq!(shown_now, shown);
     }
 }
 
 #[test]
 fn exact_division_states_the_reduced_condition() {
-    let divide = |left: &str, right: &str| {
-        dim(left)
-            .exact_div(&dim(right))
-            .map(|(_, obligation)| obligation)
-    };
+    let divide = |left: &str, right: &str| dim(left).exact_div(&dim(right)).map(|(_, obligation)| obligation);
     assert_eq!(divide("batch * tiles", "tiles"), Ok(None));
     assert_eq!(divide("64 * n", "32"), Ok(None));
     assert_eq!(divide("6 * h", "4"), Ok(Some(must_divide("3 * h", "2"))));
-    assert_eq!(
-        divide("width", "heads"),
-        Ok(Some(must_divide("width", "heads")))
-    );
-    assert_eq!(
-        divide("width * 3", "heads * 3"),
-        Ok(Some(must_divide("width", "heads")))
-    );
-    assert!(matches!(
-        divide("2 * n + 1", "2"),
-        Err(DimError::NotDivisible { .. })
-    ));
-    assert!(matches!(
-        divide("7", "2"),
-        Err(DimError::NotDivisible { .. })
-    ));
+    assert_eq!(divide("width", "heads"), Ok(Some(must_divide("width", "heads"))));
+    assert_eq!(divide("width * 3", "heads * 3"), Ok(Some(must_divide("width", "heads"))));
+    assert!(matches!(divide("2 * n + 1", "2"), Err(DimError::NotDivisible { .. })));
+    assert!(matches!(divide("7", "2"), Err(DimError::NotDivisible { .. })));
     assert_eq!(divide("n", "n - n"), Err(DimError::DivisionByZero));
-    assert_eq!(
-        must_divide("2 * n + 1", "m + 1").to_string(),
-        "(2 * n + 1) % (m + 1) == 0"
-    );
+    assert_eq!(must_divide("2 * n + 1", "m + 1").to_string(), "(2 * n + 1) % (m + 1) == 0");
 }
 
 #[test]
@@ -153,22 +124,10 @@ fn arithmetic_never_wraps() {
     let large = number(i64::MAX);
     assert_eq!(&large + 1, Err(DimError::Overflow));
     assert_eq!(number(i64::MIN) - 1, Err(DimError::Overflow));
-    assert_eq!(
-        (name("n") * i64::MAX).and_then(|dim| dim * 2),
-        Err(DimError::Overflow)
-    );
-    assert_eq!(
-        number(i64::MIN).floor_div(&number(-1)),
-        Err(DimError::Overflow)
-    );
-    assert_eq!(
-        number(i64::MIN).exact_div(&number(-1)),
-        Err(DimError::Overflow)
-    );
-    assert_eq!(
-        number(i64::MIN).modulo(&number(-1)),
-        Err(DimError::Overflow)
-    );
+    assert_eq!((name("n") * i64::MAX).and_then(|dim| dim * 2), Err(DimError::Overflow));
+    assert_eq!(number(i64::MIN).floor_div(&number(-1)), Err(DimError::Overflow));
+    assert_eq!(number(i64::MIN).exact_div(&number(-1)), Err(DimError::Overflow));
+    assert_eq!(number(i64::MIN).modulo(&number(-1)), Err(DimError::Overflow));
     assert_eq!(number(2).power(&number(70)), Err(DimError::Overflow));
     let product = (name("a") * name("b")).unwrap();
     let sizes = Sizes::from_iter([("a", 1 << 40), ("b", 1 << 40)]);
@@ -179,31 +138,20 @@ fn arithmetic_never_wraps() {
 fn growth_is_bounded() {
     let mut tower = name("n");
     let outcome = (0..200).try_for_each(|step| {
-        tower = tower
-            .minimum(&(name(&format!("m{step}")) * &tower)?)?
-            .floor_div(&name("k"))?;
+        tower = tower.minimum(&(name(&format!("m{step}")) * &tower)?)?.floor_div(&name("k"))?;
         tower = (&tower * &tower)?;
         Ok::<(), DimError>(())
     });
-    assert!(matches!(
-        outcome,
-        Err(DimError::TooComplex | DimError::Overflow)
-    ));
+    assert!(matches!(outcome, Err(DimError::TooComplex | DimError::Overflow)));
 }
 
 #[test]
 fn evaluation_names_what_fails() {
     let none = Sizes::new();
-    assert_eq!(
-        dim("n + 1").evaluate(&none),
-        Err(DimError::UnknownName(Name::new("n")))
-    );
+    assert_eq!(dim("n + 1").evaluate(&none), Err(DimError::UnknownName(Name::new("n"))));
     let sizes = Sizes::from_iter([("height", 225), ("zero", 0)]);
     let message = |text: &str| dim(text).evaluate(&sizes).unwrap_err().to_string();
-    assert_eq!(
-        message("height / 32"),
-        "height = 225 is not divisible by 32"
-    );
+    assert_eq!(message("height / 32"), "height = 225 is not divisible by 32");
     assert_eq!(message("height / zero"), "division by zero");
     assert_eq!(message("height // zero"), "division by zero");
 }
@@ -228,55 +176,24 @@ fn lower_bounds_hold_for_names_of_at_least_one() {
 
 #[test]
 fn obligations_are_rewrite_facts() {
-    let equal =
-        |left: &str, right: &str, facts: &[Obligation]| compare(&dim(left), &dim(right), facts);
+    let equal = |left: &str, right: &str, facts: &[Obligation]| compare(&dim(left), &dim(right), facts);
     let by_32 = [must_divide("height", "32")];
-    assert_eq!(
-        equal("(height // 32) * 32", "height", &by_32),
-        Verdict::Equal
-    );
+    assert_eq!(equal("(height // 32) * 32", "height", &by_32), Verdict::Equal);
     assert_eq!(equal("height // 32", "height / 32", &[]), Verdict::Equal);
-    assert_eq!(
-        equal("(height + 31) // 32", "height // 32", &by_32),
-        Verdict::Equal
-    );
-    assert_eq!(
-        equal(
-            "(width // heads) * heads",
-            "width",
-            &[must_divide("width", "heads")]
-        ),
-        Verdict::Equal
-    );
-    assert_eq!(
-        equal("(tokens + 1) // 4", "(tokens + 1) / 4", &[]),
-        Verdict::Equal
-    );
+    assert_eq!(equal("(height + 31) // 32", "height // 32", &by_32), Verdict::Equal);
+    assert_eq!(equal("(width // heads) * heads", "width", &[must_divide("width", "heads")]), Verdict::Equal);
+    assert_eq!(equal("(tokens + 1) // 4", "(tokens + 1) / 4", &[]), Verdict::Equal);
     let both = [must_divide("height", "32"), must_divide("height", "14")];
-    assert_eq!(
-        equal("(height // 224) * 224", "height", &both),
-        Verdict::Equal
-    );
-    let Verdict::Different(example) = equal("height // 64", "height // 32", &by_32) else {
-        panic!()
-    };
+    assert_eq!(equal("(height // 224) * 224", "height", &both), Verdict::Equal);
+    let Verdict::Different(example) = equal("height // 64", "height // 32", &by_32) else { panic!() };
     assert_eq!(example.sizes.get("height").unwrap() % 32, 0);
 }
 
 #[test]
 fn floors_by_constants_are_decided_by_cases() {
-    assert_eq!(
-        compare(&dim("h // 2 + (h + 1) // 2"), &name("h"), &[]),
-        Verdict::Equal
-    );
-    assert_eq!(
-        compare(&dim("h - h // 2"), &dim("ceil_div(h, 2)"), &[]),
-        Verdict::Equal
-    );
-    assert_eq!(
-        compare(&dim("((h + 1) // 2) * 2 - h"), &dim("h % 2"), &[]),
-        Verdict::Equal
-    );
+    assert_eq!(compare(&dim("h // 2 + (h + 1) // 2"), &name("h"), &[]), Verdict::Equal);
+    assert_eq!(compare(&dim("h - h // 2"), &dim("ceil_div(h, 2)"), &[]), Verdict::Equal);
+    assert_eq!(compare(&dim("((h + 1) // 2) * 2 - h"), &dim("h % 2"), &[]), Verdict::Equal);
 }
 
 #[test]
@@ -286,63 +203,27 @@ fn counterexamples_show_plausible_sizes() {
         other => panic!("{left} against {right}: {other:?}"),
     };
     assert_eq!(shown("3", "4"), "3 on the left and 4 on the right");
-    assert_eq!(
-        shown("channels", "2 * channels"),
-        "channels = 2 gives 2 on the left and 4 on the right"
-    );
-    assert_eq!(
-        shown("a", "b"),
-        "a = 2, b = 3 give 2 on the left and 3 on the right"
-    );
-    assert_eq!(
-        shown("h // 300", "(h + 1) // 300"),
-        "h = 599 gives 1 on the left and 2 on the right"
-    );
+    assert_eq!(shown("channels", "2 * channels"), "channels = 2 gives 2 on the left and 4 on the right");
+    assert_eq!(shown("a", "b"), "a = 2, b = 3 give 2 on the left and 3 on the right");
+    assert_eq!(shown("h // 300", "(h + 1) // 300"), "h = 599 gives 1 on the left and 2 on the right");
 }
 
 #[test]
 fn patterns_bind_or_compare() {
     let mut bindings = Bindings::new();
-    let mut unify = |pattern: &str, actual: &str| {
-        unify(&dim(pattern), &dim(actual), &mut bindings, &[]).unwrap()
-    };
+    let mut unify = |pattern: &str, actual: &str| unify(&dim(pattern), &dim(actual), &mut bindings, &[]).unwrap();
     assert_eq!(unify("width", "2 * n"), Unification::Matches(None));
     assert_eq!(unify("4 * width", "8 * n"), Unification::Matches(None));
-    assert!(matches!(
-        unify("4 * width", "4 * n"),
-        Unification::Differs { .. }
-    ));
+    assert!(matches!(unify("4 * width", "4 * n"), Unification::Differs { .. }));
     assert_eq!(unify("2 * channels", "192"), Unification::Matches(None));
     assert_eq!(unify("channels", "96"), Unification::Matches(None));
-    assert_eq!(
-        unify("3 * odd", "7"),
-        Unification::Unsolvable {
-            name: Name::new("odd")
-        }
-    );
-    assert_eq!(
-        unify("negative + 10", "7"),
-        Unification::Unsolvable {
-            name: Name::new("negative")
-        }
-    );
-    assert_eq!(
-        unify("2 * half", "n"),
-        Unification::Matches(Some(must_divide("n", "2")))
-    );
+    assert_eq!(unify("3 * odd", "7"), Unification::Unsolvable { name: Name::new("odd") });
+    assert_eq!(unify("negative + 10", "7"), Unification::Unsolvable { name: Name::new("negative") });
+    assert_eq!(unify("2 * half", "n"), Unification::Matches(Some(must_divide("n", "2"))));
     assert_eq!(unify("half", "n / 2"), Unification::Matches(None));
-    assert_eq!(
-        unify("p * q", "6"),
-        Unification::Unbound(vec![Name::new("p"), Name::new("q")])
-    );
-    assert_eq!(
-        unify("square * square", "9"),
-        Unification::Unbound(vec![Name::new("square")])
-    );
-    assert_eq!(
-        unify("rest + width", "2 * n + 5"),
-        Unification::Matches(None)
-    );
+    assert_eq!(unify("p * q", "6"), Unification::Unbound(vec![Name::new("p"), Name::new("q")]));
+    assert_eq!(unify("square * square", "9"), Unification::Unbound(vec![Name::new("square")]));
+    assert_eq!(unify("rest + width", "2 * n + 5"), Unification::Matches(None));
     assert_eq!(unify("rest", "5"), Unification::Matches(None));
 }
 
@@ -353,23 +234,20 @@ fn expression() -> impl Strategy<Value = String> {
         (1_i64..8).prop_map(|value| value.to_string()),
     ];
     leaf.prop_recursive(4, 24, 2, |inner| {
-        (inner.clone(), inner, 0..7, 1_i64..9).prop_map(
-            |(left, right, kind, constant)| match kind {
-                0 => format!("({left} + {right})"),
-                1 => format!("({left} - {right})"),
-                2 => format!("({left} * {right})"),
-                3 => format!("({left} // {constant})"),
-                4 => format!("({left} % {constant})"),
-                5 => format!("min({left}, {right})"),
-                _ => format!("max({left}, {right})"),
-            },
-        )
+        (inner.clone(), inner, 0..7, 1_i64..9).prop_map(|(left, right, kind, constant)| match kind {
+            0 => format!("({left} + {right})"),
+            1 => format!("({left} - {right})"),
+            2 => format!("({left} * {right})"),
+            3 => format!("({left} // {constant})"),
+            4 => format!("({left} % {constant})"),
+            5 => format!("min({left}, {right})"),
+            _ => format!("max({left}, {right})"),
+        })
     })
 }
 
 fn sizes() -> impl Strategy<Value = Sizes> {
-    (1_i64..40, 1_i64..40, 1_i64..40)
-        .prop_map(|(a, b, c)| Sizes::from_iter([("a", a), ("b", b), ("c", c)]))
+    (1_i64..40, 1_i64..40, 1_i64..40).prop_map(|(a, b, c)| Sizes::from_iter([("a", a), ("b", b), ("c", c)]))
 }
 
 /// The value by plain integer arithmetic, which knows nothing of the normal form.
@@ -378,20 +256,9 @@ fn plain_value(expr: &crate::expr::Expr, sizes: &Sizes) -> i64 {
     match &expr.kind {
         ExprKind::Int(value) => *value,
         ExprKind::Name(name) => sizes.get(name).unwrap(),
-        ExprKind::Call {
-            function,
-            arguments,
-            ..
-        } => {
-            let values: Vec<i64> = arguments
-                .iter()
-                .map(|argument| plain_value(argument, sizes))
-                .collect();
-            if function == "min" {
-                values[0].min(values[1])
-            } else {
-                values[0].max(values[1])
-            }
+        ExprKind::Call { function, arguments, .. } => {
+            let values: Vec<i64> = arguments.iter().map(|argument| plain_value(argument, sizes)).collect();
+            if function == "min" { values[0].min(values[1]) } else { values[0].max(values[1]) }
         }
         ExprKind::Binary { op, left, right } => {
             let (left, right) = (plain_value(left, sizes), plain_value(right, sizes));

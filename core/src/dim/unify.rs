@@ -87,12 +87,7 @@ pub enum Unification {
 ///
 /// # Errors
 /// When the arithmetic overflows or grows too large.
-pub fn unify(
-    pattern: &Dim,
-    actual: &Dim,
-    bindings: &mut Bindings,
-    known: &[Obligation],
-) -> Result<Unification, DimError> {
+pub fn unify(pattern: &Dim, actual: &Dim, bindings: &mut Bindings, known: &[Obligation]) -> Result<Unification, DimError> {
     if let Form::Constant(_) = pattern.0 {
         return Ok(from_verdict(pattern.clone(), actual, known));
     }
@@ -106,10 +101,7 @@ pub fn unify(
         });
     }
     let names = pattern.names();
-    let unbound: Vec<Name> = names
-        .into_iter()
-        .filter(|name| !bindings.0.contains_key(name))
-        .collect();
+    let unbound: Vec<Name> = names.into_iter().filter(|name| !bindings.0.contains_key(name)).collect();
     match unbound.as_slice() {
         [] => Ok(from_verdict(bindings.apply(pattern)?, actual, known)),
         [name] => match solve(pattern, *name, actual, bindings) {
@@ -129,21 +121,13 @@ pub fn unify(
 fn from_verdict(expected: Dim, actual: &Dim, known: &[Obligation]) -> Unification {
     match compare(&expected, actual, known) {
         Verdict::Equal => Unification::Matches(None),
-        Verdict::Different(counterexample) => Unification::Differs {
-            expected,
-            counterexample,
-        },
+        Verdict::Different(counterexample) => Unification::Differs { expected, counterexample },
         Verdict::Undecided => Unification::Undecided { expected },
     }
 }
 
 /// Solves `factor * name + rest == actual`; nothing where the name is not linear.
-fn solve(
-    pattern: &Dim,
-    name: Name,
-    actual: &Dim,
-    bindings: &Bindings,
-) -> Result<Option<(Dim, Option<Obligation>)>, DimError> {
+fn solve(pattern: &Dim, name: Name, actual: &Dim, bindings: &Bindings) -> Result<Option<(Dim, Option<Obligation>)>, DimError> {
     let atom = Atom::Name(name);
     let (mut factor, mut rest) = (Polynomial::zero(), Polynomial::zero());
     for term in &pattern.to_polynomial().terms {
@@ -169,18 +153,12 @@ fn solve(
     let quotient = divide(&actual.to_polynomial().subtract(&rest)?, &factor)?;
     let obligation = super::divide::integrality(&quotient)?;
     if obligation.as_ref().is_some_and(super::divide::never_holds) {
-        return Err(DimError::NotDivisible {
-            dividend: actual.clone(),
-            divisor: pattern.clone(),
-        });
+        return Err(DimError::NotDivisible { dividend: actual.clone(), divisor: pattern.clone() });
     }
     let value = Dim::from_polynomial(quotient)?;
     match value.as_constant() {
         // A name stands for at least 1, so a solution below is none.
-        Some(..1) => Err(DimError::NotDivisible {
-            dividend: actual.clone(),
-            divisor: pattern.clone(),
-        }),
+        Some(..1) => Err(DimError::NotDivisible { dividend: actual.clone(), divisor: pattern.clone() }),
         _ => Ok(Some((value, obligation))),
     }
 }

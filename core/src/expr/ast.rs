@@ -168,9 +168,7 @@ impl BinaryOp {
             | BinaryOp::Greater
             | BinaryOp::GreaterEqual => COMPARISON,
             BinaryOp::Add | BinaryOp::Subtract => 5,
-            BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::FloorDivide | BinaryOp::Remainder => {
-                6
-            }
+            BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::FloorDivide | BinaryOp::Remainder => 6,
             BinaryOp::Power => POWER,
         }
     }
@@ -186,13 +184,8 @@ impl Expr {
     fn precedence(&self) -> u8 {
         match &self.kind {
             ExprKind::Binary { op, .. } => op.precedence(),
-            ExprKind::Unary {
-                op: UnaryOp::Not, ..
-            } => NOT,
-            ExprKind::Unary {
-                op: UnaryOp::Negate,
-                ..
-            } => NEGATION,
+            ExprKind::Unary { op: UnaryOp::Not, .. } => NOT,
+            ExprKind::Unary { op: UnaryOp::Negate, .. } => NEGATION,
             _ => POSTFIX,
         }
     }
@@ -218,11 +211,7 @@ impl fmt::Display for Expr {
             ExprKind::Int(value) => write!(formatter, "{value}"),
             ExprKind::Float(value) => write!(formatter, "{value:?}"),
             ExprKind::Bool(value) => write!(formatter, "{value}"),
-            ExprKind::Text(text) => write!(
-                formatter,
-                "'{}'",
-                text.replace('\\', r"\\").replace('\'', r"\'")
-            ),
+            ExprKind::Text(text) => write!(formatter, "'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
             ExprKind::Name(name) => formatter.write_str(name),
             ExprKind::List(items) => {
                 formatter.write_str("[")?;
@@ -233,26 +222,16 @@ impl fmt::Display for Expr {
                 list.write(formatter, POSTFIX)?;
                 write!(formatter, "[{index}]")
             }
-            ExprKind::Call {
-                function,
-                arguments,
-                ..
-            } => {
+            ExprKind::Call { function, arguments, .. } => {
                 write!(formatter, "{function}(")?;
                 list(formatter, arguments)?;
                 formatter.write_str(")")
             }
-            ExprKind::Unary {
-                op: UnaryOp::Negate,
-                operand,
-            } => {
+            ExprKind::Unary { op: UnaryOp::Negate, operand } => {
                 formatter.write_str("-")?;
                 operand.write(formatter, NEGATION)
             }
-            ExprKind::Unary {
-                op: UnaryOp::Not,
-                operand,
-            } => {
+            ExprKind::Unary { op: UnaryOp::Not, operand } => {
                 formatter.write_str("not ")?;
                 operand.write(formatter, NOT)
             }

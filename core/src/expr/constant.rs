@@ -91,11 +91,7 @@ impl fmt::Display for Constant {
             Constant::Int(dim) => write!(formatter, "{dim}"),
             Constant::Float(value) => write!(formatter, "{value:?}"),
             Constant::Bool(value) => write!(formatter, "{value}"),
-            Constant::Text(text) => write!(
-                formatter,
-                "'{}'",
-                text.replace('\\', r"\\").replace('\'', r"\'")
-            ),
+            Constant::Text(text) => write!(formatter, "'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
             Constant::List(items) => {
                 formatter.write_str("[")?;
                 for (position, item) in items.iter().enumerate() {

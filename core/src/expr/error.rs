@@ -48,11 +48,7 @@ pub enum ExprErrorKind {
 impl ExprError {
     /// An error from its parts.
     pub fn new(kind: ExprErrorKind, range: Range<usize>, message: impl Into<String>) -> ExprError {
-        ExprError {
-            message: message.into(),
-            range,
-            kind,
-        }
+        ExprError { message: message.into(), range, kind }
     }
 
     pub(crate) fn syntax(range: Range<usize>, message: impl Into<String>) -> ExprError {
@@ -64,11 +60,7 @@ impl ExprError {
     }
 
     pub(crate) fn arithmetic(range: Range<usize>, error: DimError) -> ExprError {
-        ExprError::new(
-            ExprErrorKind::Arithmetic(Some(error.clone())),
-            range,
-            error.to_string(),
-        )
+        ExprError::new(ExprErrorKind::Arithmetic(Some(error.clone())), range, error.to_string())
     }
 
     /// The same error for an expression that starts later in a longer text.

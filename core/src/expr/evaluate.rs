@@ -33,15 +33,9 @@ pub struct Evaluated {
 /// # Errors
 /// Names what was wrong and where.
 pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Evaluated, ExprError> {
-    let mut evaluator = Evaluator {
-        scope,
-        obligations: Vec::new(),
-    };
+    let mut evaluator = Evaluator { scope, obligations: Vec::new() };
     let value = evaluator.value(expr)?;
-    Ok(Evaluated {
-        value,
-        obligations: evaluator.obligations,
-    })
+    Ok(Evaluated { value, obligations: evaluator.obligations })
 }
 
 pub(super) struct Evaluator<'a> {
@@ -57,39 +51,18 @@ impl Evaluator<'_> {
             ExprKind::Bool(value) => Ok(Constant::Bool(*value)),
             ExprKind::Text(text) => Ok(Constant::Text(text.clone())),
             ExprKind::Name(name) => self.scope.lookup(name).ok_or_else(|| {
-                let kind = ExprErrorKind::UnknownName {
-                    name: name.clone(),
-                    known: self.scope.names(),
-                };
-                ExprError::new(
-                    kind,
-                    expr.range.clone(),
-                    format!("the name `{name}` is not known here"),
-                )
+                let kind = ExprErrorKind::UnknownName { name: name.clone(), known: self.scope.names() };
+                ExprError::new(kind, expr.range.clone(), format!("the name `{name}` is not known here"))
             }),
-            ExprKind::List(items) => items
-                .iter()
-                .map(|item| self.value(item))
-                .collect::<Result<_, _>>()
-                .map(Constant::List),
+            ExprKind::List(items) => items.iter().map(|item| self.value(item)).collect::<Result<_, _>>().map(Constant::List),
             ExprKind::Index { list, index } => self.index(list, index),
-            ExprKind::Call {
-                function,
-                function_range,
-                arguments,
-            } => functions::call(self, function, function_range, arguments, &expr.range),
+            ExprKind::Call { function, function_range, arguments } => {
+                functions::call(self, function, function_range, arguments, &expr.range)
+            }
             ExprKind::Unary { op, operand } => self.unary(*op, operand, &expr.range),
-            ExprKind::Binary {
-                op: op @ (BinaryOp::And | BinaryOp::Or),
-                left,
-                right,
-            } => {
+            ExprKind::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => {
                 let left = self.truth(left)?;
-                if left == (*op == BinaryOp::Or) {
-                    Ok(Constant::Bool(left))
-                } else {
-                    self.truth(right).map(Constant::Bool)
-                }
+                if left == (*op == BinaryOp::Or) { Ok(Constant::Bool(left)) } else { self.truth(right).map(Constant::Bool) }
             }
             ExprKind::Binary { op, left, right } => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
@@ -101,10 +74,7 @@ impl Evaluator<'_> {
     pub fn truth(&mut self, expr: &Expr) -> Result<bool, ExprError> {
         let value = self.value(expr)?;
         value.as_bool().ok_or_else(|| {
-            let message = format!(
-                "true or false should stand here, not {} ({value})",
-                value.kind()
-            );
+            let message = format!("true or false should stand here, not {} ({value})", value.kind());
             ExprError::type_error(expr.range.clone(), message)
         })
     }
@@ -112,10 +82,7 @@ impl Evaluator<'_> {
     fn index(&mut self, list: &Expr, index: &Expr) -> Result<Constant, ExprError> {
         let value = self.value(list)?;
         let Constant::List(items) = value else {
-            let message = format!(
-                "only a list has elements, and this is {} ({value})",
-                value.kind()
-            );
+            let message = format!("only a list has elements, and this is {} ({value})", value.kind());
             return Err(ExprError::type_error(list.range.clone(), message));
         };
         let position = self.value(index)?;
@@ -123,24 +90,14 @@ impl Evaluator<'_> {
             let message = format!("an index must be a known whole number, not {position}");
             return Err(ExprError::type_error(index.range.clone(), message));
         };
-        let found = usize::try_from(position)
-            .ok()
-            .and_then(|position| items.get(position));
+        let found = usize::try_from(position).ok().and_then(|position| items.get(position));
         found.cloned().ok_or_else(|| {
-            let message = format!(
-                "index {position} lies outside the list, which has {} elements",
-                items.len()
-            );
+            let message = format!("index {position} lies outside the list, which has {} elements", items.len());
             ExprError::new(ExprErrorKind::Index, index.range.clone(), message)
         })
     }
 
-    fn unary(
-        &mut self,
-        op: UnaryOp,
-        operand: &Expr,
-        range: &Range<usize>,
-    ) -> Result<Constant, ExprError> {
+    fn unary(&mut self, op: UnaryOp, operand: &Expr, range: &Range<usize>) -> Result<Constant, ExprError> {
         if op == UnaryOp::Not {
             return self.truth(operand).map(|value| Constant::Bool(!value));
         }
@@ -154,13 +111,7 @@ impl Evaluator<'_> {
         }
     }
 
-    pub fn binary(
-        &mut self,
-        op: BinaryOp,
-        left: Constant,
-        right: Constant,
-        range: &Range<usize>,
-    ) -> Result<Constant, ExprError> {
+    pub fn binary(&mut self, op: BinaryOp, left: Constant, right: Constant, range: &Range<usize>) -> Result<Constant, ExprError> {
         match (op, left, right) {
             (_, Constant::Int(left), Constant::Int(right)) => self.whole(op, &left, &right, range),
             (BinaryOp::Equal, left, right) if !is_number(&left) || !is_number(&right) => {
@@ -171,31 +122,21 @@ impl Evaluator<'_> {
                 same_kind(op, &left, &right, range)?;
                 Ok(Constant::Bool(left != right))
             }
-            (BinaryOp::Add, Constant::Text(left), Constant::Text(right)) => {
-                Ok(Constant::Text(left + &right))
-            }
+            (BinaryOp::Add, Constant::Text(left), Constant::Text(right)) => Ok(Constant::Text(left + &right)),
             (BinaryOp::Add, Constant::List(mut left), Constant::List(right)) => {
                 left.extend(right);
                 Ok(Constant::List(left))
             }
             (op, left, right) => {
                 let number = |value: &Constant| {
-                    value.as_float().ok_or_else(|| {
-                        ExprError::type_error(range.clone(), not_a_number(op, value))
-                    })
+                    value.as_float().ok_or_else(|| ExprError::type_error(range.clone(), not_a_number(op, value)))
                 };
                 float(op, number(&left)?, number(&right)?, range)
             }
         }
     }
 
-    fn whole(
-        &mut self,
-        op: BinaryOp,
-        left: &Dim,
-        right: &Dim,
-        range: &Range<usize>,
-    ) -> Result<Constant, ExprError> {
+    fn whole(&mut self, op: BinaryOp, left: &Dim, right: &Dim, range: &Range<usize>) -> Result<Constant, ExprError> {
         match op {
             BinaryOp::Add => exact(left + right, range),
             BinaryOp::Subtract => exact(left - right, range),
@@ -203,15 +144,11 @@ impl Evaluator<'_> {
             BinaryOp::FloorDivide => exact(left.floor_div(right), range),
             BinaryOp::Remainder => exact(left.modulo(right), range),
             BinaryOp::Power => match (left.as_constant(), right.as_constant()) {
-                (Some(base), Some(exponent)) if exponent < 0 => {
-                    float(op, base as f64, exponent as f64, range)
-                }
+                (Some(base), Some(exponent)) if exponent < 0 => float(op, base as f64, exponent as f64, range),
                 _ => exact(left.power(right), range),
             },
             BinaryOp::Divide => {
-                let (quotient, obligation) = left
-                    .exact_div(right)
-                    .map_err(|error| inexact(error, range))?;
+                let (quotient, obligation) = left.exact_div(right).map_err(|error| inexact(error, range))?;
                 if let Some(obligation) = obligation
                     && !self.obligations.contains(&obligation)
                 {
@@ -228,68 +165,39 @@ fn is_number(value: &Constant) -> bool {
     matches!(value, Constant::Int(_) | Constant::Float(_))
 }
 
-fn same_kind(
-    op: BinaryOp,
-    left: &Constant,
-    right: &Constant,
-    range: &Range<usize>,
-) -> Result<(), ExprError> {
+fn same_kind(op: BinaryOp, left: &Constant, right: &Constant, range: &Range<usize>) -> Result<(), ExprError> {
     if std::mem::discriminant(left) == std::mem::discriminant(right) {
         return Ok(());
     }
-    let message = format!(
-        "`{}` compares values of one kind, and gets {} and {}",
-        op.sign(),
-        left.kind(),
-        right.kind()
-    );
+    let message = format!("`{}` compares values of one kind, and gets {} and {}", op.sign(), left.kind(), right.kind());
     Err(ExprError::type_error(range.clone(), message))
 }
 
 fn not_a_number(op: BinaryOp, value: &Constant) -> String {
     match value {
         Constant::Int(dim) => {
-            format!(
-                "`{}` mixes a float with `{dim}`, whose value is not known before the sizes are",
-                op.sign()
-            )
+            format!("`{}` mixes a float with `{dim}`, whose value is not known before the sizes are", op.sign())
         }
-        other => format!(
-            "`{}` takes numbers, not {} ({other})",
-            op.sign(),
-            other.kind()
-        ),
+        other => format!("`{}` takes numbers, not {} ({other})", op.sign(), other.kind()),
     }
 }
 
-pub(super) fn exact(
-    result: Result<Dim, DimError>,
-    range: &Range<usize>,
-) -> Result<Constant, ExprError> {
-    result
-        .map(Constant::Int)
-        .map_err(|error| ExprError::arithmetic(range.clone(), error))
+pub(super) fn exact(result: Result<Dim, DimError>, range: &Range<usize>) -> Result<Constant, ExprError> {
+    result.map(Constant::Int).map_err(|error| ExprError::arithmetic(range.clone(), error))
 }
 
 fn inexact(error: DimError, range: &Range<usize>) -> ExprError {
     let mut described = ExprError::arithmetic(range.clone(), error);
     if let ExprErrorKind::Arithmetic(Some(DimError::NotDivisible { .. })) = described.kind {
-        described.message +=
-            "; `//` rounds down, and a float on either side (`1.0 / 2`) gives a fraction";
+        described.message += "; `//` rounds down, and a float on either side (`1.0 / 2`) gives a fraction";
     }
     described
 }
 
 fn float(op: BinaryOp, left: f64, right: f64, range: &Range<usize>) -> Result<Constant, ExprError> {
-    let divides = matches!(
-        op,
-        BinaryOp::Divide | BinaryOp::FloorDivide | BinaryOp::Remainder
-    );
+    let divides = matches!(op, BinaryOp::Divide | BinaryOp::FloorDivide | BinaryOp::Remainder);
     if divides && right == 0.0 {
-        return Err(ExprError::arithmetic(
-            range.clone(),
-            DimError::DivisionByZero,
-        ));
+        return Err(ExprError::arithmetic(range.clone(), DimError::DivisionByZero));
     }
     let value = match op {
         BinaryOp::Add => left + right,
@@ -306,10 +214,7 @@ fn float(op: BinaryOp, left: f64, right: f64, range: &Range<usize>) -> Result<Co
         BinaryOp::Greater => return Ok(Constant::Bool(left > right)),
         BinaryOp::GreaterEqual => return Ok(Constant::Bool(left >= right)),
         BinaryOp::And | BinaryOp::Or => {
-            return Err(ExprError::type_error(
-                range.clone(),
-                format!("`{}` takes true or false", op.sign()),
-            ));
+            return Err(ExprError::type_error(range.clone(), format!("`{}` takes true or false", op.sign())));
         }
     };
     finite(value, range)
@@ -319,21 +224,11 @@ pub(super) fn finite(value: f64, range: &Range<usize>) -> Result<Constant, ExprE
     if value.is_finite() {
         return Ok(Constant::Float(value));
     }
-    Err(ExprError::new(
-        ExprErrorKind::Arithmetic(None),
-        range.clone(),
-        format!("the result is not finite ({value})"),
-    ))
+    Err(ExprError::new(ExprErrorKind::Arithmetic(None), range.clone(), format!("the result is not finite ({value})")))
 }
 
 /// Compares whole numbers where the outcome is the same at all sizes.
-fn compare_whole(
-    op: BinaryOp,
-    left: &Dim,
-    right: &Dim,
-    known: &[Obligation],
-    range: &Range<usize>,
-) -> Result<bool, ExprError> {
+fn compare_whole(op: BinaryOp, left: &Dim, right: &Dim, known: &[Obligation], range: &Range<usize>) -> Result<bool, ExprError> {
     let undecided = || {
         let message = format!("whether {left} {} {right} depends on the sizes", op.sign());
         ExprError::new(ExprErrorKind::Undecided, range.clone(), message)
@@ -349,10 +244,7 @@ fn compare_whole(
         });
     }
     let at_least = |larger: &Dim, smaller: &Dim, margin: i64| {
-        (larger - smaller)
-            .ok()
-            .and_then(|margin| margin.lower_bound())
-            .is_some_and(|bound| bound >= margin)
+        (larger - smaller).ok().and_then(|margin| margin.lower_bound()).is_some_and(|bound| bound >= margin)
     };
     let (smaller, larger, strict) = match op {
         BinaryOp::Equal | BinaryOp::NotEqual => {

@@ -10,26 +10,14 @@ use crate::dim::{Dim, DimError};
 pub const FUNCTIONS: [(&str, &str); 13] = [
     ("min", "min(a, b, ...) or min(list): the smallest"),
     ("max", "max(a, b, ...) or max(list): the largest"),
-    (
-        "ceil_div",
-        "ceil_div(a, b): the quotient of whole numbers, rounded up",
-    ),
-    (
-        "where",
-        "where(condition, a, b): a if the condition holds, else b; the other one is not computed",
-    ),
+    ("ceil_div", "ceil_div(a, b): the quotient of whole numbers, rounded up"),
+    ("where", "where(condition, a, b): a if the condition holds, else b; the other one is not computed"),
     ("sum", "sum(list): the sum, 0 for an empty list"),
     ("len", "len(list): the number of elements"),
     ("abs", "abs(a): the absolute value"),
     ("floor", "floor(a): rounded down to a whole number"),
-    (
-        "round",
-        "round(a): the nearest whole number, halves to even",
-    ),
-    (
-        "float",
-        "float(a): a whole number as a float, so that `/` gives a fraction",
-    ),
+    ("round", "round(a): the nearest whole number, halves to even"),
+    ("float", "float(a): a whole number as a float, so that `/` gives a fraction"),
     ("sqrt", "sqrt(a): the square root, a float"),
     ("exp", "exp(a): the exponential, a float"),
     ("ln", "ln(a): the natural logarithm, a float"),
@@ -43,19 +31,9 @@ pub(super) fn call(
     range: &Range<usize>,
 ) -> Result<Constant, ExprError> {
     let Some((_, usage)) = FUNCTIONS.iter().find(|(name, _)| *name == function) else {
-        let known = FUNCTIONS
-            .iter()
-            .map(|(name, _)| (*name).to_owned())
-            .collect();
-        let kind = ExprErrorKind::UnknownFunction {
-            name: function.to_owned(),
-            known,
-        };
-        return Err(ExprError::new(
-            kind,
-            function_range.clone(),
-            format!("there is no function `{function}`"),
-        ));
+        let known = FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let kind = ExprErrorKind::UnknownFunction { name: function.to_owned(), known };
+        return Err(ExprError::new(kind, function_range.clone(), format!("there is no function `{function}`")));
     };
     let expected = match function {
         "min" | "max" => 1..=usize::MAX,
@@ -69,11 +47,7 @@ pub(super) fn call(
         return Err(ExprError::type_error(range.clone(), message));
     }
     if function == "where" {
-        let chosen = if evaluator.truth(&arguments[0])? {
-            &arguments[1]
-        } else {
-            &arguments[2]
-        };
+        let chosen = if evaluator.truth(&arguments[0])? { &arguments[1] } else { &arguments[2] };
         return evaluator.value(chosen);
     }
     let mut values = Vec::with_capacity(arguments.len());
@@ -82,10 +56,7 @@ pub(super) fn call(
     }
     let wrong = |position: usize| {
         let value = &values[position];
-        let message = format!(
-            "`{function}` does not take {} ({value}); {usage}",
-            value.kind()
-        );
+        let message = format!("`{function}` does not take {} ({value}); {usage}", value.kind());
         ExprError::type_error(arguments[position].range.clone(), message)
     };
     let list = || values[0].as_list().ok_or_else(|| wrong(0));
@@ -94,10 +65,7 @@ pub(super) fn call(
         "min" | "max" => {
             let items = match values.as_slice() {
                 [Constant::List(items)] if items.is_empty() => {
-                    return Err(ExprError::type_error(
-                        range.clone(),
-                        format!("`{function}` of an empty list"),
-                    ));
+                    return Err(ExprError::type_error(range.clone(), format!("`{function}` of an empty list")));
                 }
                 [Constant::List(items)] => items.clone(),
                 several => several.to_vec(),
@@ -105,19 +73,13 @@ pub(super) fn call(
             extremum(function, &items, range)
         }
         "ceil_div" => match (&values[0], &values[1]) {
-            (Constant::Int(dividend), Constant::Int(divisor)) => {
-                exact(dividend.ceil_div(divisor), range)
-            }
+            (Constant::Int(dividend), Constant::Int(divisor)) => exact(dividend.ceil_div(divisor), range),
             (Constant::Int(_), _) => Err(wrong(1)),
             _ => Err(wrong(0)),
         },
         "sum" => {
             let items = list()?.to_vec();
-            items
-                .into_iter()
-                .try_fold(Constant::from(0), |total, item| {
-                    evaluator.binary(BinaryOp::Add, total, item, range)
-                })
+            items.into_iter().try_fold(Constant::from(0), |total, item| evaluator.binary(BinaryOp::Add, total, item, range))
         }
         "len" => match i64::try_from(list()?.len()) {
             Ok(length) => Ok(Constant::from(length)),
@@ -157,20 +119,12 @@ fn to_whole(
     Ok(Constant::from(rounded as i64))
 }
 
-fn extremum(
-    function: &str,
-    items: &[Constant],
-    range: &Range<usize>,
-) -> Result<Constant, ExprError> {
+fn extremum(function: &str, items: &[Constant], range: &Range<usize>) -> Result<Constant, ExprError> {
     let whole: Option<Vec<&Dim>> = items.iter().map(Constant::as_dim).collect();
     if let Some(dims) = whole {
         let mut best = dims[0].clone();
         for dim in &dims[1..] {
-            let joined = if function == "min" {
-                best.minimum(dim)
-            } else {
-                best.maximum(dim)
-            };
+            let joined = if function == "min" { best.minimum(dim) } else { best.maximum(dim) };
             best = joined.map_err(|error| ExprError::arithmetic(range.clone(), error))?;
         }
         return Ok(Constant::Int(best));
@@ -178,19 +132,10 @@ fn extremum(
     let mut best: Option<f64> = None;
     for item in items {
         let Some(value) = item.as_float() else {
-            let message = format!(
-                "`{function}` takes numbers that are known, not {} ({item})",
-                item.kind()
-            );
+            let message = format!("`{function}` takes numbers that are known, not {} ({item})", item.kind());
             return Err(ExprError::type_error(range.clone(), message));
         };
-        best = Some(best.map_or(value, |best| {
-            if function == "min" {
-                best.min(value)
-            } else {
-                best.max(value)
-            }
-        }));
+        best = Some(best.map_or(value, |best| if function == "min" { best.min(value) } else { best.max(value) }));
     }
     finite(best.unwrap_or(f64::NAN), range)
 }

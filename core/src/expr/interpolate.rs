@@ -58,16 +58,11 @@ pub fn interpolate(text: &str, scope: &dyn Scope) -> Result<Interpolated, ExprEr
         }
         let start = brace + 1;
         let Some(length) = closing_brace(&text[start..]) else {
-            return Err(ExprError::syntax(
-                brace..brace + 1,
-                "the brace opened here is not closed",
-            ));
+            return Err(ExprError::syntax(brace..brace + 1, "the brace opened here is not closed"));
         };
         let end = start + length;
         let expr = parse(&text[start..end]).map_err(|error| error.shifted(start))?;
-        let value = evaluate(&expr, scope)
-            .map_err(|error| error.shifted(start))?
-            .value;
+        let value = evaluate(&expr, scope).map_err(|error| error.shifted(start))?.value;
         let written = |value: &Constant| {
             plain(value).ok_or_else(|| {
                 let message = format!("a name cannot be made from {} ({value})", value.kind());
@@ -76,18 +71,12 @@ pub fn interpolate(text: &str, scope: &dyn Scope) -> Result<Interpolated, ExprEr
         };
         match &value {
             Constant::List(_) if is_list => {
-                return Err(ExprError::type_error(
-                    start..end,
-                    "a text has at most one expression that is a list",
-                ));
+                return Err(ExprError::type_error(start..end, "a text has at most one expression that is a list"));
             }
             Constant::List(items) => {
                 is_list = true;
                 let prefix = std::mem::take(&mut texts[0]);
-                texts = items
-                    .iter()
-                    .map(|item| Ok(prefix.clone() + &written(item)?))
-                    .collect::<Result<_, _>>()?;
+                texts = items.iter().map(|item| Ok(prefix.clone() + &written(item)?)).collect::<Result<_, _>>()?;
             }
             single => append(&mut texts, &written(single)?),
         }

@@ -24,12 +24,7 @@ const MAXIMUM_DEPTH: usize = 200;
 /// ```
 pub fn parse(text: &str) -> Result<Expr, ExprError> {
     let tokens = tokenize(text)?;
-    let mut parser = Parser {
-        tokens,
-        position: 0,
-        end: text.trim_end().len(),
-        level: 0,
-    };
+    let mut parser = Parser { tokens, position: 0, end: text.trim_end().len(), level: 0 };
     if parser.tokens.is_empty() {
         return Err(ExprError::syntax(0..text.len(), "the expression is empty"));
     }
@@ -80,20 +75,14 @@ impl Parser {
         if depth > MAXIMUM_DEPTH {
             return Err(too_deep(range));
         }
-        Ok(Tree {
-            expr: Expr { kind, range },
-            depth,
-        })
+        Ok(Tree { expr: Expr { kind, range }, depth })
     }
 
     /// Reads operators that bind at least as tightly as `least` (Pratt's method).
     fn expression(&mut self, least: u8) -> Result<Tree, ExprError> {
         self.level += 1;
         if self.level > MAXIMUM_DEPTH {
-            let start = self
-                .tokens
-                .get(self.position)
-                .map_or(self.end, |(_, range)| range.start);
+            let start = self.tokens.get(self.position).map_or(self.end, |(_, range)| range.start);
             return Err(too_deep(start..self.end.max(start)));
         }
         let mut left = self.prefix()?;
@@ -111,18 +100,10 @@ impl Parser {
             compared |= op.is_comparison();
             self.position += 1;
             // A power groups to the right, and its exponent may have a sign.
-            let right = self.expression(if op == BinaryOp::Power {
-                NEGATION
-            } else {
-                own + 1
-            })?;
+            let right = self.expression(if op == BinaryOp::Power { NEGATION } else { own + 1 })?;
             let range = left.expr.range.start..right.expr.range.end;
             let depth = left.depth.max(right.depth) + 1;
-            let kind = ExprKind::Binary {
-                op,
-                left: Box::new(left.expr),
-                right: Box::new(right.expr),
-            };
+            let kind = ExprKind::Binary { op, left: Box::new(left.expr), right: Box::new(right.expr) };
             left = self.tree(kind, range, depth)?;
         }
         self.level -= 1;
@@ -139,14 +120,7 @@ impl Parser {
         self.position += 1;
         let operand = self.expression(least)?;
         let range = start..operand.expr.range.end;
-        self.tree(
-            ExprKind::Unary {
-                op,
-                operand: Box::new(operand.expr),
-            },
-            range,
-            operand.depth + 1,
-        )
+        self.tree(ExprKind::Unary { op, operand: Box::new(operand.expr) }, range, operand.depth + 1)
     }
 
     fn postfix(&mut self) -> Result<Tree, ExprError> {
@@ -156,10 +130,7 @@ impl Parser {
             let close = self.close("]", "bracket", &open)?;
             let range = tree.expr.range.start..close.end;
             let depth = tree.depth.max(index.depth) + 1;
-            let kind = ExprKind::Index {
-                list: Box::new(tree.expr),
-                index: Box::new(index.expr),
-            };
+            let kind = ExprKind::Index { list: Box::new(tree.expr), index: Box::new(index.expr) };
             tree = self.tree(kind, range, depth)?;
         }
         Ok(tree)
@@ -167,10 +138,7 @@ impl Parser {
 
     fn primary(&mut self) -> Result<Tree, ExprError> {
         let Some((token, range)) = self.tokens.get(self.position).cloned() else {
-            return Err(ExprError::syntax(
-                self.end..self.end,
-                "the expression ends where a value should stand",
-            ));
+            return Err(ExprError::syntax(self.end..self.end, "the expression ends where a value should stand"));
         };
         self.position += 1;
         let kind = match token {
@@ -181,10 +149,7 @@ impl Parser {
                 "true" => ExprKind::Bool(true),
                 "false" => ExprKind::Bool(false),
                 "and" | "or" => {
-                    return Err(ExprError::syntax(
-                        range,
-                        format!("a value is missing before `{name}`"),
-                    ));
+                    return Err(ExprError::syntax(range, format!("a value is missing before `{name}`")));
                 }
                 _ => match self.take_sign("(") {
                     Some(open) => return self.call(name, range, open),
@@ -212,38 +177,17 @@ impl Parser {
         self.tree(kind, range, 1)
     }
 
-    fn call(
-        &mut self,
-        function: String,
-        name: Range<usize>,
-        open: Range<usize>,
-    ) -> Result<Tree, ExprError> {
+    fn call(&mut self, function: String, name: Range<usize>, open: Range<usize>) -> Result<Tree, ExprError> {
         if function.contains(['.', ':']) {
-            return Err(ExprError::syntax(
-                name,
-                format!("`{function}` is not the name of a function"),
-            ));
+            return Err(ExprError::syntax(name, format!("`{function}` is not the name of a function")));
         }
         let (arguments, depth, close) = self.items(")", "parenthesis", &open)?;
         let range = name.start..close.end;
-        self.tree(
-            ExprKind::Call {
-                function,
-                function_range: name,
-                arguments,
-            },
-            range,
-            depth + 1,
-        )
+        self.tree(ExprKind::Call { function, function_range: name, arguments }, range, depth + 1)
     }
 
     /// Reads values up to the closing sign; a comma may stand after the last.
-    fn items(
-        &mut self,
-        sign: &str,
-        word: &str,
-        open: &Range<usize>,
-    ) -> Result<(Vec<Expr>, usize, Range<usize>), ExprError> {
+    fn items(&mut self, sign: &str, word: &str, open: &Range<usize>) -> Result<(Vec<Expr>, usize, Range<usize>), ExprError> {
         let (mut items, mut depth) = (Vec::new(), 0);
         loop {
             if let Some(close) = self.take_sign(sign) {
@@ -262,22 +206,14 @@ impl Parser {
         }
     }
 
-    fn close(
-        &mut self,
-        sign: &str,
-        word: &str,
-        open: &Range<usize>,
-    ) -> Result<Range<usize>, ExprError> {
+    fn close(&mut self, sign: &str, word: &str, open: &Range<usize>) -> Result<Range<usize>, ExprError> {
         if let Some(range) = self.take_sign(sign) {
             return Ok(range);
         }
         match self.tokens.get(self.position) {
             None => Err(not_closed(word, open)),
             Some((token, range)) => {
-                let message = format!(
-                    "`{sign}` or an operator should stand before {}",
-                    token.describe()
-                );
+                let message = format!("`{sign}` or an operator should stand before {}", token.describe());
                 Err(ExprError::syntax(range.clone(), message))
             }
         }
@@ -285,10 +221,7 @@ impl Parser {
 }
 
 fn not_closed(word: &str, open: &Range<usize>) -> ExprError {
-    ExprError::syntax(
-        open.clone(),
-        format!("the {word} opened here is not closed"),
-    )
+    ExprError::syntax(open.clone(), format!("the {word} opened here is not closed"))
 }
 
 fn too_deep(range: Range<usize>) -> ExprError {
@@ -305,7 +238,4 @@ fn binary_op(token: &Token) -> Option<BinaryOp> {
     }
 }
 
-const _: () = assert!(
-    POWER > NEGATION,
-    "a power binds tighter than the sign before it"
-);
+const _: () = assert!(POWER > NEGATION, "a power binds tighter than the sign before it");

@@ -21,22 +21,16 @@ impl Scope for Names {
     }
 
     fn names(&self) -> Vec<String> {
-        ["batch", "height", "depth", "rate", "depths", "mode"]
-            .map(str::to_owned)
-            .to_vec()
+        ["batch", "height", "depth", "rate", "depths", "mode"].map(str::to_owned).to_vec()
     }
 }
 
 fn value(text: &str) -> Result<Constant, ExprError> {
-    parse(text)
-        .and_then(|expr| evaluate(&expr, &Names))
-        .map(|evaluated| evaluated.value)
+    parse(text).and_then(|expr| evaluate(&expr, &Names)).map(|evaluated| evaluated.value)
 }
 
 fn shown(text: &str) -> String {
-    value(text)
-        .unwrap_or_else(|error| panic!("{text}: {error}"))
-        .to_string()
+    value(text).unwrap_or_else(|error| panic!("{text}: {error}")).to_string()
 }
 
 #[test]
@@ -69,10 +63,7 @@ fn values_follow_the_language_reference() {
         ("depth == 12 and not rate > 1", "true"),
         ("mode == 'exact'", "true"),
         ("mode != 'tanh' or 1 / 0 == 1", "true"),
-        (
-            "where(depth > 1, rate / (depth - 1), 0.0)",
-            "0.009090909090909092",
-        ),
+        ("where(depth > 1, rate / (depth - 1), 0.0)", "0.009090909090909092"),
         ("where(false, 1 / 0, 2)", "2"),
         ("height + 1 > height", "true"),
         ("height >= 1", "true"),
@@ -91,12 +82,7 @@ fn values_follow_the_language_reference() {
 #[test]
 fn exact_division_collects_obligations_once() {
     let expr = parse("height / 32 + height / 32 + batch / 2").unwrap();
-    let obligations: Vec<String> = evaluate(&expr, &Names)
-        .unwrap()
-        .obligations
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let obligations: Vec<String> = evaluate(&expr, &Names).unwrap().obligations.iter().map(ToString::to_string).collect();
     assert_eq!(obligations, ["height % 32 == 0", "batch % 2 == 0"]);
 }
 
@@ -110,82 +96,26 @@ fn errors_say_what_and_where() {
         ("[1, 2", "the bracket opened here is not closed", "["),
         ("1 + 2)", "`)` closes nothing", ")"),
         ("2 width", "an operator is missing before `width`", "width"),
-        (
-            "2width",
-            "`2width` is neither a number nor a name",
-            "2width",
-        ),
+        ("2width", "`2width` is neither a number nor a name", "2width"),
         ("a ^ 2", "`^` is no operator; a power is `**`", "^"),
         ("a = 2", "`=` is no operator; equality is `==`", "="),
-        (
-            "1 < 2 < 3",
-            "comparisons do not chain; write `a < b and b < c`",
-            "<",
-        ),
+        ("1 < 2 < 3", "comparisons do not chain; write `a < b and b < c`", "<"),
         ("* 3", "a value should stand before `*`", "*"),
         ("'open", "the text in single quotes does not end", "'open"),
-        (
-            "stages. + 1",
-            "a part of the name is missing after `stages.`",
-            "stages.",
-        ),
-        (
-            "halves:",
-            "the name of a port is missing after `halves:`",
-            "halves:",
-        ),
+        ("stages. + 1", "a part of the name is missing after `stages.`", "stages."),
+        ("halves:", "the name of a port is missing after `halves:`", "halves:"),
         ("1e999", "the number `1e999` is too large", "1e999"),
-        (
-            "9223372036854775808",
-            "the whole number `9223372036854775808` exceeds 64 bits",
-            "9223372036854775808",
-        ),
-        (
-            "heigth + 1",
-            "the name `heigth` is not known here",
-            "heigth",
-        ),
-        (
-            "1 + minimum(2, 3)",
-            "there is no function `minimum`",
-            "minimum",
-        ),
-        (
-            "len(3)",
-            "`len` does not take a whole number (3); len(list): the number of elements",
-            "3",
-        ),
-        (
-            "depths[2]",
-            "index 2 lies outside the list, which has 2 elements",
-            "2",
-        ),
-        (
-            "depths[-1]",
-            "index -1 lies outside the list, which has 2 elements",
-            "-1",
-        ),
-        (
-            "depth[0]",
-            "only a list has elements, and this is a whole number (12)",
-            "depth",
-        ),
+        ("9223372036854775808", "the whole number `9223372036854775808` exceeds 64 bits", "9223372036854775808"),
+        ("heigth + 1", "the name `heigth` is not known here", "heigth"),
+        ("1 + minimum(2, 3)", "there is no function `minimum`", "minimum"),
+        ("len(3)", "`len` does not take a whole number (3); len(list): the number of elements", "3"),
+        ("depths[2]", "index 2 lies outside the list, which has 2 elements", "2"),
+        ("depths[-1]", "index -1 lies outside the list, which has 2 elements", "-1"),
+        ("depth[0]", "only a list has elements, and this is a whole number (12)", "depth"),
         ("1 + 'a'", "`+` takes numbers, not a text ('a')", "1 + 'a'"),
-        (
-            "rate * height",
-            "`*` mixes a float with `height`, whose value is not known before the sizes are",
-            "rate * height",
-        ),
-        (
-            "height > 8",
-            "whether height > 8 depends on the sizes",
-            "height > 8",
-        ),
-        (
-            "height == 8",
-            "whether height == 8 depends on the sizes",
-            "height == 8",
-        ),
+        ("rate * height", "`*` mixes a float with `height`, whose value is not known before the sizes are", "rate * height"),
+        ("height > 8", "whether height > 8 depends on the sizes", "height > 8"),
+        ("height == 8", "whether height == 8 depends on the sizes", "height == 8"),
         (
             "2 + 7 / 2",
             "7 is not divisible by 2; `//` rounds down, and a float on either side (`1.0 / 2`) gives a fraction",
@@ -193,54 +123,28 @@ fn errors_say_what_and_where() {
         ),
         ("1 // 0", "division by zero", "1 // 0"),
         ("1.5 / 0", "division by zero", "1.5 / 0"),
-        (
-            "not 3",
-            "true or false should stand here, not a whole number (3)",
-            "3",
-        ),
-        (
-            "2 ** 64",
-            "a size exceeds the range of 64-bit integers",
-            "2 ** 64",
-        ),
-        (
-            "2 ** height",
-            "a size cannot be raised to the power of height",
-            "2 ** height",
-        ),
+        ("not 3", "true or false should stand here, not a whole number (3)", "3"),
+        ("2 ** 64", "a size exceeds the range of 64-bit integers", "2 ** 64"),
+        ("2 ** height", "a size cannot be raised to the power of height", "2 ** height"),
         ("sqrt(-1)", "the result is not finite (NaN)", "sqrt(-1)"),
     ] {
         let error = value(text).expect_err(text);
         assert_eq!(error.message, message, "{text}");
-        assert_eq!(
-            &text[error.range.clone()],
-            place,
-            "{text}: {:?}",
-            error.range
-        );
+        assert_eq!(&text[error.range.clone()], place, "{text}: {:?}", error.range);
     }
 }
 
 #[test]
 fn unknown_names_carry_the_known_ones() {
     let error = value("heigth").unwrap_err();
-    let ExprErrorKind::UnknownName { name, known } = error.kind else {
-        panic!("{:?}", error.kind)
-    };
+    let ExprErrorKind::UnknownName { name, known } = error.kind else { panic!("{:?}", error.kind) };
     assert_eq!(name, "heigth");
     assert!(known.contains(&"height".to_owned()));
 }
 
 #[test]
 fn names_have_dots_and_ports() {
-    for name in [
-        "halves:0",
-        "model:biomass",
-        "stages.0.blocks",
-        "stages.0.blocks:out",
-        "_x",
-        "länge",
-    ] {
+    for name in ["halves:0", "model:biomass", "stages.0.blocks", "stages.0.blocks:out", "_x", "länge"] {
         assert_eq!(parse(name).unwrap().kind, ExprKind::Name(name.to_owned()));
     }
 }
@@ -276,44 +180,17 @@ fn texts_interpolate() {
     assert_eq!(one("{{{depth}}}"), "{12}");
     assert_eq!(one("{'}'}"), "}");
     let many = interpolate("b.{depths}.c", &Names);
-    assert_eq!(
-        many,
-        Ok(Interpolated::Many(vec!["b.3.c".into(), "b.9.c".into()]))
-    );
+    assert_eq!(many, Ok(Interpolated::Many(vec!["b.3.c".into(), "b.9.c".into()])));
     for (text, message, range) in [
-        (
-            "blocks.{depht}",
-            "the name `depht` is not known here",
-            8..13,
-        ),
-        (
-            "blocks.{1 +}",
-            "the expression ends where a value should stand",
-            11..11,
-        ),
+        ("blocks.{depht}", "the name `depht` is not known here", 8..13),
+        ("blocks.{1 +}", "the expression ends where a value should stand", 11..11),
         ("a{1", "the brace opened here is not closed", 1..2),
-        (
-            "a}1",
-            "`}` closes nothing; a brace in a text is written twice",
-            1..2,
-        ),
-        (
-            "{height}",
-            "a name cannot be made from a whole number (height)",
-            1..7,
-        ),
-        (
-            "{depths}{depths}",
-            "a text has at most one expression that is a list",
-            9..15,
-        ),
+        ("a}1", "`}` closes nothing; a brace in a text is written twice", 1..2),
+        ("{height}", "a name cannot be made from a whole number (height)", 1..7),
+        ("{depths}{depths}", "a text has at most one expression that is a list", 9..15),
     ] {
         let error = interpolate(text, &Names).expect_err(text);
-        assert_eq!(
-            (error.message.as_str(), error.range),
-            (message, range),
-            "{text}"
-        );
+        assert_eq!((error.message.as_str(), error.range), (message, range), "{text}");
     }
 }
 
@@ -337,24 +214,15 @@ fn tree() -> impl Strategy<Value = Expr> {
         let sign = prop_oneof![Just(UnaryOp::Negate), Just(UnaryOp::Not)];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(ExprKind::List),
-            (boxed.clone(), boxed.clone())
-                .prop_map(|(list, index)| ExprKind::Index { list, index }),
-            ("[a-z_]{4,6}", prop::collection::vec(inner, 0..3)).prop_map(
-                |(function, arguments)| {
-                    ExprKind::Call {
-                        function,
-                        function_range: 0..0,
-                        arguments,
-                    }
-                }
-            ),
+            (boxed.clone(), boxed.clone()).prop_map(|(list, index)| ExprKind::Index { list, index }),
+            ("[a-z_]{4,6}", prop::collection::vec(inner, 0..3))
+                .prop_map(|(function, arguments)| { ExprKind::Call { function, function_range: 0..0, arguments } }),
             (sign, boxed.clone()).prop_map(|(op, operand)| ExprKind::Unary { op, operand }),
-            (
-                prop::sample::select(BinaryOp::ALL.to_vec()),
-                boxed.clone(),
-                boxed
-            )
-                .prop_map(|(op, left, right)| ExprKind::Binary { op, left, right }),
+            (prop::sample::select(BinaryOp::ALL.to_vec()), boxed.clone(), boxed).prop_map(|(op, left, right)| ExprKind::Binary {
+                op,
+                left,
+                right
+            }),
         ]
         .prop_map(expr)
     })
@@ -364,18 +232,10 @@ fn tree() -> impl Strategy<Value = Expr> {
 fn without_places(expr: &Expr) -> Expr {
     let mut kind = expr.kind.clone();
     match &mut kind {
-        ExprKind::List(items) => items
-            .iter_mut()
-            .for_each(|item| *item = without_places(item)),
-        ExprKind::Call {
-            function_range,
-            arguments,
-            ..
-        } => {
+        ExprKind::List(items) => items.iter_mut().for_each(|item| *item = without_places(item)),
+        ExprKind::Call { function_range, arguments, .. } => {
             *function_range = 0..0;
-            arguments
-                .iter_mut()
-                .for_each(|item| *item = without_places(item));
+            arguments.iter_mut().for_each(|item| *item = without_places(item));
         }
         ExprKind::Index { list, index } => {
             **list = without_places(list);
@@ -394,9 +254,7 @@ fn without_places(expr: &Expr) -> Expr {
 fn no_panic(text: &str) -> Result<(), TestCaseError> {
     if let Err(error) = value(text) {
         prop_assert!(error.range.start <= error.range.end && error.range.end <= text.len());
-        prop_assert!(
-            text.is_char_boundary(error.range.start) && text.is_char_boundary(error.range.end)
-        );
+        prop_assert!(text.is_char_boundary(error.range.start) && text.is_char_boundary(error.range.end));
     }
     let _ = interpolate(text, &Names);
     Ok(())

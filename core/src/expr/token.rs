@@ -31,17 +31,11 @@ impl Token {
 }
 
 /// Signs, longer ones before their beginnings.
-const SIGNS: [&str; 19] = [
-    "**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "<", ">", "(", ")", "[", "]", ",",
-    "=",
-];
+const SIGNS: [&str; 19] = ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "<", ">", "(", ")", "[", "]", ",", "="];
 
 pub(crate) fn tokenize(text: &str) -> Result<Vec<(Token, Range<usize>)>, ExprError> {
     if text.len() > MAXIMUM_LENGTH {
-        return Err(ExprError::syntax(
-            0..text.len(),
-            format!("the expression is longer than {MAXIMUM_LENGTH} bytes"),
-        ));
+        return Err(ExprError::syntax(0..text.len(), format!("the expression is longer than {MAXIMUM_LENGTH} bytes")));
     }
     let mut tokens = Vec::new();
     let mut position = 0;
@@ -51,8 +45,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<(Token, Range<usize>)>, ExprErr
             position += first.len_utf8();
             continue;
         }
-        let starts_number = first.is_ascii_digit()
-            || first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit());
+        let starts_number = first.is_ascii_digit() || first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit());
         let (token, length) = if starts_number {
             number(rest, position)?
         } else if starts_name(first) {
@@ -61,10 +54,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<(Token, Range<usize>)>, ExprErr
             quoted(rest, position)?
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             if *sign == "=" {
-                return Err(ExprError::syntax(
-                    position..position + 1,
-                    "`=` is no operator; equality is `==`",
-                ));
+                return Err(ExprError::syntax(position..position + 1, "`=` is no operator; equality is `==`"));
             }
             (Token::Sign(sign), sign.len())
         } else {
@@ -97,30 +87,18 @@ fn continues_name(character: char) -> bool {
 }
 
 fn word_length(text: &str) -> usize {
-    text.find(|character: char| !continues_name(character))
-        .unwrap_or(text.len())
+    text.find(|character: char| !continues_name(character)).unwrap_or(text.len())
 }
 
 fn name(rest: &str, position: usize) -> Result<(Token, usize), ExprError> {
     let mut length = word_length(rest);
     let mut has_port = false;
-    while let Some(sign) = rest[length..]
-        .chars()
-        .next()
-        .filter(|sign| matches!(sign, '.' | ':'))
-    {
+    while let Some(sign) = rest[length..].chars().next().filter(|sign| matches!(sign, '.' | ':')) {
         let word = word_length(&rest[length + 1..]);
         if word == 0 || sign == ':' && has_port {
             let range = position..position + length + 1;
-            let what = if sign == '.' {
-                "a part of the name"
-            } else {
-                "the name of a port"
-            };
-            return Err(ExprError::syntax(
-                range,
-                format!("{what} is missing after `{}`", &rest[..=length]),
-            ));
+            let what = if sign == '.' { "a part of the name" } else { "the name of a port" };
+            return Err(ExprError::syntax(range, format!("{what} is missing after `{}`", &rest[..=length])));
         }
         has_port |= sign == ':';
         length += 1 + word;
@@ -131,9 +109,7 @@ fn name(rest: &str, position: usize) -> Result<(Token, usize), ExprError> {
 fn number(rest: &str, position: usize) -> Result<(Token, usize), ExprError> {
     let digits = |from: usize| {
         let tail = &rest[from..];
-        from + tail
-            .find(|c: char| !c.is_ascii_digit() && c != '_')
-            .unwrap_or(tail.len())
+        from + tail.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(tail.len())
     };
     let mut length = digits(0);
     let mut is_float = false;
@@ -153,28 +129,19 @@ fn number(rest: &str, position: usize) -> Result<(Token, usize), ExprError> {
     if tail > 0 {
         let range = position..position + length + tail;
         let written = &rest[..length + tail];
-        return Err(ExprError::syntax(
-            range,
-            format!("`{written}` is neither a number nor a name"),
-        ));
+        return Err(ExprError::syntax(range, format!("`{written}` is neither a number nor a name")));
     }
     let range = position..position + length;
     let written = rest[..length].replace('_', "");
     if is_float {
         return match written.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok((Token::Float(value), length)),
-            _ => Err(ExprError::syntax(
-                range,
-                format!("the number `{written}` is too large"),
-            )),
+            _ => Err(ExprError::syntax(range, format!("the number `{written}` is too large"))),
         };
     }
     match written.parse::<i64>() {
         Ok(value) => Ok((Token::Int(value), length)),
-        Err(_) => Err(ExprError::syntax(
-            range,
-            format!("the whole number `{written}` exceeds 64 bits"),
-        )),
+        Err(_) => Err(ExprError::syntax(range, format!("the whole number `{written}` exceeds 64 bits"))),
     }
 }
 
@@ -188,17 +155,11 @@ fn quoted(rest: &str, position: usize) -> Result<(Token, usize), ExprError> {
                 Some((_, escaped @ ('\'' | '\\'))) => text.push(escaped),
                 _ => {
                     let range = position + offset..position + offset + 1;
-                    return Err(ExprError::syntax(
-                        range,
-                        r"`\` stands before `'` or `\` alone",
-                    ));
+                    return Err(ExprError::syntax(range, r"`\` stands before `'` or `\` alone"));
                 }
             },
             other => text.push(other),
         }
     }
-    Err(ExprError::syntax(
-        position..position + rest.len(),
-        "the text in single quotes does not end",
-    ))
+    Err(ExprError::syntax(position..position + rest.len(), "the text in single quotes does not end"))
 }
