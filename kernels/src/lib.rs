@@ -1,1 +1,3 @@
-//! Sward.
+//! Engines that run a Sward program.
+
+pub mod cpu;

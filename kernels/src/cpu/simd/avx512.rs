@@ -1,0 +1,145 @@
+//! Sixteen lanes as one AVX-512 register.
+
+use std::arch::x86_64::*;
+
+use half::bf16;
+
+use super::{LANES, Simd};
+
+/// AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The proof that the machine has the instructions.
+    /// # Safety
+    /// The machine must have AVX-512 F, BW, DQ and VL.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Avx512(())
+    }
+}
+
+const _: () = assert!(LANES == 16);
+
+#[inline(always)]
+fn first(n: usize) -> __mmask16 {
+    ((1u32 << n) - 1) as __mmask16
+}
+
+/// Methods that are one expression of intrinsics.
+macro_rules! methods {
+    ($($name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr;)*) => {
+        $(
+            #[inline(always)]
+            fn $name(self, $($arg: $ty),*) -> $out {
+                // SAFETY: the token proves that the machine has the instructions.
+                unsafe { $body }
+            }
+        )*
+    };
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    type I = __m512i;
+    type M = __mmask16;
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> Self::V {
+        // SAFETY: the caller promises sixteen readable values; the token proves the instructions.
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, x: Self::V) {
+        // SAFETY: the caller promises sixteen writable values; the token proves the instructions.
+        unsafe { _mm512_storeu_ps(p, x) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(self, p: *const f32, n: usize) -> Self::V {
+        // SAFETY: masked lanes are not read; the caller promises the others.
+        unsafe { _mm512_maskz_loadu_ps(first(n), p) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, n: usize, x: Self::V) {
+        // SAFETY: masked lanes are not written; the caller promises the others.
+        unsafe { _mm512_mask_storeu_ps(p, first(n), x) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> Self::V {
+        // SAFETY: the caller promises sixteen readable values; the token proves the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut bf16, x: Self::V) {
+        // SAFETY: the caller promises sixteen writable values; the token proves the instructions.
+        unsafe {
+            let bits = _mm512_castps_si512(x);
+            let high = _mm512_srli_epi32::<16>(bits);
+            let odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+            let rounded = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+            let out = _mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40));
+            _mm256_storeu_si256(p.cast(), _mm512_cvtepi32_epi16(out));
+        }
+    }
+
+    methods! {
+        splat(x: f32) -> Self::V = _mm512_set1_ps(x);
+        add(a: Self::V, b: Self::V) -> Self::V = _mm512_add_ps(a, b);
+        sub(a: Self::V, b: Self::V) -> Self::V = _mm512_sub_ps(a, b);
+        mul(a: Self::V, b: Self::V) -> Self::V = _mm512_mul_ps(a, b);
+        div(a: Self::V, b: Self::V) -> Self::V = _mm512_div_ps(a, b);
+        fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V = _mm512_fmadd_ps(a, b, c);
+        min(a: Self::V, b: Self::V) -> Self::V = _mm512_min_ps(a, b);
+        max(a: Self::V, b: Self::V) -> Self::V = _mm512_max_ps(a, b);
+        sqrt(a: Self::V) -> Self::V = _mm512_sqrt_ps(a);
+        round(a: Self::V) -> Self::V = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
+        floor(a: Self::V) -> Self::V = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(a);
+        ceil(a: Self::V) -> Self::V = _mm512_roundscale_ps::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(a);
+        trunc(a: Self::V) -> Self::V = _mm512_roundscale_ps::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(a);
+        eq(a: Self::V, b: Self::V) -> Self::M = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b);
+        lt(a: Self::V, b: Self::V) -> Self::M = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b);
+        le(a: Self::V, b: Self::V) -> Self::M = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b);
+        select(m: Self::M, yes: Self::V, no: Self::V) -> Self::V = _mm512_mask_blend_ps(m, no, yes);
+        bits(a: Self::V) -> Self::I = _mm512_castps_si512(a);
+        from_bits(a: Self::I) -> Self::V = _mm512_castsi512_ps(a);
+        to_int(a: Self::V) -> Self::I = _mm512_cvtps_epi32(a);
+        from_int(a: Self::I) -> Self::V = _mm512_cvtepi32_ps(a);
+        splat_int(x: i32) -> Self::I = _mm512_set1_epi32(x);
+        add_int(a: Self::I, b: Self::I) -> Self::I = _mm512_add_epi32(a, b);
+        sub_int(a: Self::I, b: Self::I) -> Self::I = _mm512_sub_epi32(a, b);
+        and_int(a: Self::I, b: Self::I) -> Self::I = _mm512_and_si512(a, b);
+        or_int(a: Self::I, b: Self::I) -> Self::I = _mm512_or_si512(a, b);
+        xor_int(a: Self::I, b: Self::I) -> Self::I = _mm512_xor_si512(a, b);
+        eq_int(a: Self::I, b: Self::I) -> Self::M = _mm512_cmpeq_epi32_mask(a, b);
+        abs(a: Self::V) -> Self::V = _mm512_abs_ps(a);
+    }
+
+    #[inline(always)]
+    fn any(self, m: Self::M) -> bool {
+        m != 0
+    }
+    #[inline(always)]
+    fn not(self, m: Self::M) -> Self::M {
+        !m
+    }
+    #[inline(always)]
+    fn and(self, a: Self::M, b: Self::M) -> Self::M {
+        a & b
+    }
+    #[inline(always)]
+    fn or(self, a: Self::M, b: Self::M) -> Self::M {
+        a | b
+    }
+    #[inline(always)]
+    fn shift_left<const N: u32>(self, a: Self::I) -> Self::I {
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe { _mm512_slli_epi32::<N>(a) }
+    }
+    #[inline(always)]
+    fn shift_right<const N: u32>(self, a: Self::I) -> Self::I {
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe { _mm512_srai_epi32::<N>(a) }
+    }
+}

@@ -1,0 +1,309 @@
+//! Sixteen f32 lanes, whatever the machine.
+//!
+//! A kernel is a [`Kernel`] whose `run` is generic over [`Simd`]; [`dispatch`] calls it compiled for the wanted [`Level`]. The width is sixteen
+//! lanes at every level (one AVX-512 register, two AVX2 registers, or an array), so blocks, tails and summation trees are the same
+//! everywhere, and only the rounding of a fused multiply-add tells the levels apart.
+//!
+//! `min` and `max` follow the x86 rule at every level: the second operand is the answer when either is not a number.
+
+use half::bf16;
+
+use super::features::Level;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub mod math;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use portable::Portable;
+
+/// The number of lanes of every vector.
+pub const LANES: usize = 16;
+
+/// Operations on sixteen lanes. A value of an implementing type is the proof that the machine has its instructions.
+///
+/// Pointer arguments are unaligned; `n` is at most [`LANES`], and lanes from `n` on are zero when loaded and untouched when stored.
+#[allow(missing_docs, reason = "each method is the operation it is named after")]
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// Sixteen f32.
+    type V: Copy;
+    /// Sixteen 32-bit integers.
+    type I: Copy;
+    /// Sixteen truth values.
+    type M: Copy;
+
+    fn splat(self, x: f32) -> Self::V;
+    /// # Safety
+    /// `p` must be valid for reading sixteen f32.
+    unsafe fn load(self, p: *const f32) -> Self::V;
+    /// # Safety
+    /// `p` must be valid for writing sixteen f32.
+    unsafe fn store(self, p: *mut f32, x: Self::V);
+    /// # Safety
+    /// `p` must be valid for reading `n` f32.
+    unsafe fn load_part(self, p: *const f32, n: usize) -> Self::V;
+    /// # Safety
+    /// `p` must be valid for writing `n` f32.
+    unsafe fn store_part(self, p: *mut f32, n: usize, x: Self::V);
+    /// # Safety
+    /// `p` must be valid for reading sixteen bf16.
+    unsafe fn load_bf16(self, p: *const bf16) -> Self::V;
+    /// Rounds to nearest even.
+    /// # Safety
+    /// `p` must be valid for writing sixteen bf16.
+    unsafe fn store_bf16(self, p: *mut bf16, x: Self::V);
+
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, fused where the level has it.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// To nearest, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    fn floor(self, a: Self::V) -> Self::V;
+    fn ceil(self, a: Self::V) -> Self::V;
+    fn trunc(self, a: Self::V) -> Self::V;
+
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M;
+    fn lt(self, a: Self::V, b: Self::V) -> Self::M;
+    fn le(self, a: Self::V, b: Self::V) -> Self::M;
+    fn not(self, m: Self::M) -> Self::M;
+    fn and(self, a: Self::M, b: Self::M) -> Self::M;
+    fn or(self, a: Self::M, b: Self::M) -> Self::M;
+    fn any(self, m: Self::M) -> bool;
+    /// `yes` where `m`, else `no`.
+    fn select(self, m: Self::M, yes: Self::V, no: Self::V) -> Self::V;
+
+    fn bits(self, a: Self::V) -> Self::I;
+    fn from_bits(self, a: Self::I) -> Self::V;
+    /// To the nearest integer; the input must lie within the range of i32.
+    fn to_int(self, a: Self::V) -> Self::I;
+    fn from_int(self, a: Self::I) -> Self::V;
+    fn splat_int(self, x: i32) -> Self::I;
+    fn add_int(self, a: Self::I, b: Self::I) -> Self::I;
+    fn sub_int(self, a: Self::I, b: Self::I) -> Self::I;
+    fn and_int(self, a: Self::I, b: Self::I) -> Self::I;
+    fn or_int(self, a: Self::I, b: Self::I) -> Self::I;
+    fn xor_int(self, a: Self::I, b: Self::I) -> Self::I;
+    fn eq_int(self, a: Self::I, b: Self::I) -> Self::M;
+    fn shift_left<const N: u32>(self, a: Self::I) -> Self::I;
+    /// Arithmetic.
+    fn shift_right<const N: u32>(self, a: Self::I) -> Self::I;
+
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        self.from_bits(self.and_int(self.bits(a), self.splat_int(0x7fff_ffff)))
+    }
+    #[inline(always)]
+    fn neg(self, a: Self::V) -> Self::V {
+        self.from_bits(self.xor_int(self.bits(a), self.splat_int(i32::MIN)))
+    }
+    /// The magnitude of `a` with the sign of `b`.
+    #[inline(always)]
+    fn copysign(self, a: Self::V, b: Self::V) -> Self::V {
+        let magnitude = self.and_int(self.bits(a), self.splat_int(0x7fff_ffff));
+        self.from_bits(self.or_int(magnitude, self.and_int(self.bits(b), self.splat_int(i32::MIN))))
+    }
+    #[inline(always)]
+    fn is_nan(self, a: Self::V) -> Self::M {
+        self.not(self.eq(a, a))
+    }
+    /// The greater, or NaN when either is NaN.
+    #[inline(always)]
+    fn max_nan(self, a: Self::V, b: Self::V) -> Self::V {
+        self.select(self.is_nan(a), a, self.max(a, b))
+    }
+    /// The lesser, or NaN when either is NaN.
+    #[inline(always)]
+    fn min_nan(self, a: Self::V, b: Self::V) -> Self::V {
+        self.select(self.is_nan(a), a, self.min(a, b))
+    }
+    #[inline(always)]
+    fn to_array(self, a: Self::V) -> [f32; LANES] {
+        let mut out = [0.0; LANES];
+        // SAFETY: the array holds sixteen f32.
+        unsafe { self.store(out.as_mut_ptr(), a) };
+        out
+    }
+    #[inline(always)]
+    fn from_array(self, a: [f32; LANES]) -> Self::V {
+        // SAFETY: the array holds sixteen f32.
+        unsafe { self.load(a.as_ptr()) }
+    }
+    /// The sum of the lanes by halves: a fixed tree.
+    #[inline(always)]
+    fn sum(self, a: Self::V) -> f32 {
+        let mut x = self.to_array(a);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                x[i] += x[i + half];
+            }
+            half /= 2;
+        }
+        x[0]
+    }
+    /// The greatest lane, or NaN if there is one.
+    #[inline(always)]
+    fn max_lane(self, a: Self::V) -> f32 {
+        self.to_array(a).into_iter().fold(f32::NEG_INFINITY, |m, x| if m.is_nan() || m > x { m } else { x })
+    }
+}
+
+/// A type tensors are stored in and computed from as f32.
+pub trait Element: Copy + Send + Sync + Default + PartialEq + std::fmt::Debug + 'static {
+    /// Bytes of one element.
+    const BYTES: usize = size_of::<Self>();
+    /// The value as f32.
+    fn to_f32(self) -> f32;
+    /// The nearest value, ties to even.
+    fn from_f32(x: f32) -> Self;
+    /// Sixteen elements.
+    /// # Safety
+    /// `p` must be valid for reading sixteen elements.
+    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
+    /// Sixteen elements.
+    /// # Safety
+    /// `p` must be valid for writing sixteen elements.
+    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::V);
+    /// The first `n` lanes; the others are zero.
+    /// # Safety
+    /// `p` must be valid for reading `n` elements.
+    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::V;
+    /// The first `n` lanes.
+    /// # Safety
+    /// `p` must be valid for writing `n` elements.
+    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, x: S::V);
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn from_f32(x: f32) -> Self {
+        x
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load(p) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::V) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store(p, x) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_part(p, n) }
+    }
+    #[inline(always)]
+    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, x: S::V) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store_part(p, n, x) }
+    }
+}
+
+impl Element for bf16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+    #[inline(always)]
+    fn from_f32(x: f32) -> Self {
+        bf16::from_bits(round_to_bf16(x))
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_bf16(p) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::V) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store_bf16(p, x) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::V {
+        let mut part = [bf16::ZERO; LANES];
+        // SAFETY: the caller promises `n` readable elements, and the array holds sixteen.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, part.as_mut_ptr(), n);
+            s.load_bf16(part.as_ptr())
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, x: S::V) {
+        let mut part = [bf16::ZERO; LANES];
+        // SAFETY: the caller promises `n` writable elements, and the array holds sixteen.
+        unsafe {
+            s.store_bf16(part.as_mut_ptr(), x);
+            std::ptr::copy_nonoverlapping(part.as_ptr(), p, n);
+        }
+    }
+}
+
+/// The bits of the bf16 nearest to `x`, ties to even; NaN stays NaN.
+#[inline(always)]
+fn round_to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let quiet = (bits >> 16) | 0x40;
+    (if x.is_nan() { quiet } else { rounded }) as u16
+}
+
+/// Work that [`dispatch`] compiles for each level. `run` must be `#[inline(always)]`, or it is compiled without the level's instructions.
+pub trait Kernel {
+    /// What the work gives back.
+    type Output;
+    /// Does the work.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Runs a kernel compiled for `level`, which must come from [`Features`](super::features::Features) (and so exists on this machine).
+#[inline]
+pub fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    match level {
+        // SAFETY: a level above Portable is only given out by `Features` after detection.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { run_avx512(kernel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { run_avx2(kernel) },
+        _ => kernel.run(Portable),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi2")]
+unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the function's own features are those that the token stands for.
+    kernel.run(unsafe { Avx512::new() })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the function's own features are those that the token stands for.
+    kernel.run(unsafe { Avx2::new() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Parallel loops whose parts depend on the problem alone, and scratch memory that each thread keeps.
+
+use std::cell::RefCell;
+
+use bytemuck::Zeroable;
+
+/// Runs `body` for every part in `0..parts`, on the current rayon pool.
+///
+/// Parts must not depend on one another. How they are dealt out is not fixed, so each must write its own part of the output only.
+pub fn parallel(parts: usize, body: impl Fn(usize) + Sync) {
+    use rayon::prelude::*;
+    if parts <= 1 || rayon::current_num_threads() == 1 {
+        (0..parts).for_each(body);
+    } else {
+        (0..parts).into_par_iter().with_max_len(1).for_each(&body);
+    }
+}
+
+/// Cuts `0..length` into ranges of `grain` (the last may be shorter) and runs `body` on each.
+pub fn parallel_ranges(length: usize, grain: usize, body: impl Fn(std::ops::Range<usize>) + Sync) {
+    let grain = grain.max(1);
+    parallel(length.div_ceil(grain), |part| body(part * grain..length.min((part + 1) * grain)));
+}
+
+/// A pointer that parts of a parallel loop share, each writing its own elements.
+#[derive(Debug)]
+pub struct Shared<T>(*mut T);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<T> {}
+
+// SAFETY: the pointer is only dereferenced by unsafe code whose callers promise that parts write disjoint elements.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Shares a slice for the time of a parallel loop.
+    pub fn new(slice: &mut [T]) -> Self {
+        Shared(slice.as_mut_ptr())
+    }
+
+    /// The first element's address.
+    #[inline(always)]
+    pub fn pointer(self) -> *mut T {
+        self.0
+    }
+
+    /// The elements in `range`.
+    /// # Safety
+    /// The range lies within the shared slice, the slice outlives the result, and no other part touches these elements meanwhile.
+    #[inline(always)]
+    pub unsafe fn slice<'a>(self, range: std::ops::Range<usize>) -> &'a mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
+    }
+}
+
+/// Sixty-four bytes on their own cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+// SAFETY: an array of bytes, all patterns of which are valid.
+unsafe impl Zeroable for Line {}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `bytes` of cache-aligned memory that the thread keeps for the next caller. The contents are whatever was left there; calls may nest.
+pub fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> R {
+    let mut lines = SCRATCH.with(|free| free.borrow_mut().pop()).unwrap_or_default();
+    if lines.len() < bytes.div_ceil(64) {
+        lines.resize(bytes.div_ceil(64), Line([0; 64]));
+    }
+    let result = body(lines.as_mut_ptr().cast());
+    SCRATCH.with(|free| free.borrow_mut().push(lines));
+    result
+}
+
+/// Lends `length` f32 of cache-aligned memory, see [`with_scratch`].
+pub fn with_floats<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
+    with_scratch(length * 4, |bytes| {
+        // SAFETY: the memory is ours alone for the call, initialized, aligned, and long enough.
+        body(unsafe { std::slice::from_raw_parts_mut(bytes.cast::<f32>(), length) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_everything_once() {
+        for (length, grain) in [(0, 3), (1, 3), (7, 3), (9, 3), (5, 0)] {
+            let mut seen = vec![0u8; length];
+            let shared = Shared::new(&mut seen);
+            // SAFETY: ranges are disjoint.
+            parallel_ranges(length, grain, |range| unsafe { shared.slice(range) }.iter_mut().for_each(|seen| *seen += 1));
+            assert!(seen.iter().all(|seen| *seen == 1));
+        }
+    }
+
+    #[test]
+    fn nested_scratch_is_disjoint_and_aligned() {
+        with_floats(100, |outer| {
+            outer.fill(1.0);
+            with_floats(100, |inner| inner.fill(2.0));
+            assert!(outer.iter().all(|x| *x == 1.0));
+            assert_eq!(outer.as_ptr() as usize % 64, 0);
+        });
+    }
+}
