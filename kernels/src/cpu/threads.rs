@@ -45,6 +45,11 @@ impl<T> Shared<T> {
         Shared(slice.as_mut_ptr())
     }
 
+    /// Shares an address; the same promises as for [`Shared::slice`] apply to its use.
+    pub fn from_pointer(pointer: *mut T) -> Self {
+        Shared(pointer)
+    }
+
     /// The first element's address.
     #[inline(always)]
     pub fn pointer(self) -> *mut T {

@@ -1,1 +1,3 @@
 //! The loops, one family a file.
+
+pub mod matmul;

@@ -117,6 +117,38 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
+        let mut pairs = rows;
+        let mut fours = rows;
+        let mut out = rows;
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe {
+            for i in 0..8 {
+                pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            // fours[4 i + j] holds column j of rows 4 i .. 4 i + 4, of every 128-bit part.
+            for i in 0..4 {
+                let p: [__m512d; 4] = [0, 1, 2, 3].map(|j| _mm512_castps_pd(pairs[4 * i + j]));
+                fours[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(p[0], p[2]));
+                fours[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(p[0], p[2]));
+                fours[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(p[1], p[3]));
+                fours[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(p[1], p[3]));
+            }
+            for j in 0..4 {
+                let low = _mm512_shuffle_f32x4::<0x88>(fours[j], fours[4 + j]);
+                let high = _mm512_shuffle_f32x4::<0xdd>(fours[j], fours[4 + j]);
+                let low2 = _mm512_shuffle_f32x4::<0x88>(fours[8 + j], fours[12 + j]);
+                let high2 = _mm512_shuffle_f32x4::<0xdd>(fours[8 + j], fours[12 + j]);
+                out[j] = _mm512_shuffle_f32x4::<0x88>(low, low2);
+                out[8 + j] = _mm512_shuffle_f32x4::<0xdd>(low, low2);
+                out[4 + j] = _mm512_shuffle_f32x4::<0x88>(high, high2);
+                out[12 + j] = _mm512_shuffle_f32x4::<0xdd>(high, high2);
+            }
+        }
+        out
+    }
+    #[inline(always)]
     fn any(self, m: Self::M) -> bool {
         m != 0
     }

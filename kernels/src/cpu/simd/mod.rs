@@ -100,6 +100,18 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Arithmetic.
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I;
 
+    /// Turns sixteen rows into sixteen columns.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
+        let rows = rows.map(|row| self.to_array(row));
+        let mut out = [[0.0; LANES]; LANES];
+        for i in 0..LANES {
+            for j in 0..LANES {
+                out[j][i] = rows[i][j];
+            }
+        }
+        out.map(|row| self.from_array(row))
+    }
     #[inline(always)]
     fn zero(self) -> Self::V {
         self.splat(0.0)
@@ -126,6 +138,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn max_nan(self, a: Self::V, b: Self::V) -> Self::V {
         self.select(self.is_nan(a), a, self.max(a, b))
+    }
+    /// Two rows of bf16 as one row of pairs: the first row's bits below the second's.
+    #[inline(always)]
+    fn interleave_bf16(self, low: Self::V, high: Self::V) -> Self::V {
+        let low = self.and_int(self.shift_right::<16>(self.bits(low)), self.splat_int(0xffff));
+        self.from_bits(self.or_int(low, self.bits(high)))
     }
     /// The lesser, or NaN when either is NaN.
     #[inline(always)]

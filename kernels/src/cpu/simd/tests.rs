@@ -218,3 +218,24 @@ fn lanes_agree_across_levels() {
         assert_eq!(dispatch(features.level(), Run(&x)), want, "{:?}", features.level());
     }
 }
+
+#[test]
+fn transpose_turns_rows_into_columns() {
+    struct Run;
+    impl Kernel for Run {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let mut rows = [s.zero(); LANES];
+            for (i, row) in rows.iter_mut().enumerate() {
+                *row = s.from_array(std::array::from_fn(|j| (100 * i + j) as f32));
+            }
+            for (j, column) in s.transpose(rows).into_iter().enumerate() {
+                assert_eq!(s.to_array(column), std::array::from_fn(|i| (100 * i + j) as f32));
+            }
+        }
+    }
+    for features in Features::available() {
+        dispatch(features.level(), Run);
+    }
+}

@@ -1,0 +1,558 @@
+//! Products of matrices: `out[i, j] = sum over k of left[i, k] * right[j, k]`, batched, with a fused epilogue.
+//!
+//! Both operands are [`Source`]s, so transposes, strides and the patches of a convolution cost nothing but their packing. Two inner loops:
+//! f32 on vectors (`float`), and bf16 on AMX tiles (`tiles`); bf16 without AMX, and mixed operands, are converted to f32 while packed.
+//!
+//! The result is cut into regions by the problem's shape alone. A region's sum over `k` runs in blocks of one fixed order; when there are few
+//! regions and many summands, `k` is cut into a fixed number of parts that are added in order. So bits do not depend on threads.
+
+mod float;
+mod source;
+mod tiles;
+
+#[cfg(test)]
+mod tests;
+
+use half::bf16;
+
+pub use source::{Data, Patches, Source};
+use source::Block;
+
+use crate::cpu::features::Features;
+use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
+use crate::cpu::threads::{Shared, parallel, with_floats, with_scratch};
+
+/// What happens to a result before it is stored.
+pub trait Epilogue: Sync {
+    /// Changes `rows` rows of `columns` f32 at `tile`, `stride` apart, which are the result from (`batch`, `row`, `column`) on.
+    ///
+    /// # Safety
+    /// The tile is valid for reading and writing, and no one else touches it.
+    unsafe fn apply(&self, place: Place, tile: *mut f32, stride: usize);
+}
+
+/// Where a tile lies in the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The matrix.
+    pub batch: usize,
+    /// The first row.
+    pub row: usize,
+    /// The number of rows.
+    pub rows: usize,
+    /// The first column.
+    pub column: usize,
+    /// The number of columns.
+    pub columns: usize,
+}
+
+/// The address of a result.
+#[derive(Clone, Copy, Debug)]
+pub enum DataMut {
+    /// f32 elements.
+    F32(*mut f32),
+    /// bf16 elements.
+    Bf16(*mut bf16),
+}
+
+// SAFETY: regions write disjoint elements.
+unsafe impl Send for DataMut {}
+// SAFETY: as above.
+unsafe impl Sync for DataMut {}
+
+/// One operand of every matrix in the batch.
+pub type SourceOf<'a> = &'a (dyn Fn(usize) -> Source + Sync);
+
+/// A batched product.
+pub struct Product<'a> {
+    /// What the machine has.
+    pub features: Features,
+    /// Number of matrices.
+    pub batch: usize,
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Summands.
+    pub k: usize,
+    /// The operand whose `i` is the result's row.
+    pub left: SourceOf<'a>,
+    /// The operand whose `i` is the result's column.
+    pub right: SourceOf<'a>,
+    /// Whether all matrices of the batch have the same right operand.
+    pub right_shared: bool,
+    /// The right operand packed ahead by [`Packed::new`] (only where it is shared).
+    pub packed: Option<&'a Packed>,
+    /// The first element of the result.
+    pub out: DataMut,
+    /// Elements from one matrix of the result to the next.
+    pub out_batch_stride: usize,
+    /// Elements from one row of the result to the next.
+    pub out_row_stride: usize,
+    /// Add to what the result holds (before the epilogue).
+    pub accumulate: bool,
+    /// What is done to the result before it is stored.
+    pub epilogue: Option<&'a dyn Epilogue>,
+}
+
+/// How the problem is cut: a function of its shape and the inner loop only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+    amx: bool,
+    /// Rows and columns of the inner loop's tile.
+    tile_rows: usize,
+    tile_columns: usize,
+    /// Rows and columns of a region.
+    rows: usize,
+    columns: usize,
+    /// Summands of a block.
+    depth: usize,
+    /// Parts of `k`, each a whole number of blocks.
+    splits: usize,
+}
+
+impl Cut {
+    fn new(features: Features, amx: bool, batch: usize, m: usize, n: usize, k: usize) -> Cut {
+        let (tile_rows, tile_columns) = if amx {
+            (tiles::SIDE, tiles::SIDE)
+        } else {
+            let (rows, vectors) = float::shape(features.level());
+            (rows, vectors * LANES)
+        };
+        let (target, unit) = if amx { (1024, tiles::DEPTH) } else { (512, 1) };
+        let blocks = k.div_ceil(target).max(1);
+        let depth = k.div_ceil(blocks).next_multiple_of(unit).max(unit);
+        let mut rows = 256usize.next_multiple_of(tile_rows).min(m.max(1).next_multiple_of(tile_rows));
+        let mut columns = 480usize.next_multiple_of(tile_columns).min(n.max(1).next_multiple_of(tile_columns));
+        let regions = |rows: usize, columns: usize| batch * m.div_ceil(rows) * n.div_ceil(columns);
+        // Small problems are not worth cutting; the others get enough regions to keep many threads at work.
+        if m * n * k * batch > 1 << 20 {
+            while regions(rows, columns) < 16 {
+                if rows >= columns && rows >= 2 * tile_rows.max(32) {
+                    rows = (rows / 2).next_multiple_of(tile_rows);
+                } else if columns >= 2 * tile_columns.max(64) {
+                    columns = (columns / 2).next_multiple_of(tile_columns);
+                } else if rows >= 2 * tile_rows.max(32) {
+                    rows = (rows / 2).next_multiple_of(tile_rows);
+                } else {
+                    break;
+                }
+            }
+        }
+        let blocks = k.div_ceil(depth).max(1);
+        let splits = if m * n * k * batch > 1 << 22 { (16 / regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
+        Cut { amx, tile_rows, tile_columns, rows, columns, depth, splits }
+    }
+
+    /// Elements of a packed right operand.
+    fn packed_elements(&self, n: usize, k: usize) -> usize {
+        let unit = if self.amx { tiles::SIDE } else { LANES };
+        let depth = if self.amx { k.next_multiple_of(tiles::DEPTH) } else { k };
+        n.next_multiple_of(unit) * depth
+    }
+
+    /// Summands of a block as packed.
+    fn packed_depth(&self, nk: usize) -> usize {
+        if self.amx { nk.next_multiple_of(tiles::DEPTH) } else { nk }
+    }
+
+    fn element_bytes(&self) -> usize {
+        if self.amx { 2 } else { 4 }
+    }
+}
+
+/// A right operand in the inner loop's order, to be used by any number of products of the same sizes.
+#[derive(Debug)]
+pub struct Packed {
+    bytes: Vec<[u64; 8]>,
+    cut: Cut,
+    n: usize,
+    k: usize,
+}
+
+impl Packed {
+    /// Packs the right operand of `product`.
+    ///
+    /// # Safety
+    /// As [`multiply`].
+    pub unsafe fn new(product: &Product<'_>) -> Packed {
+        let cut = product.cut();
+        let bytes = cut.packed_elements(product.n, product.k) * cut.element_bytes();
+        let mut packed = Packed { bytes: vec![[0; 8]; bytes.div_ceil(64)], cut, n: product.n, k: product.k };
+        // SAFETY: the buffer is as long as the cut says; the caller promises the operand.
+        unsafe { product.pack_right(cut, 0, packed.bytes.as_mut_ptr().cast()) };
+        packed
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() * 64
+    }
+}
+
+/// Computes the product.
+///
+/// # Safety
+/// Every element that the sources and the output name must be readable or writable, the output must not overlap the operands.
+pub unsafe fn multiply(product: &Product<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { product.run() }
+}
+
+impl Product<'_> {
+    fn cut(&self) -> Cut {
+        let amx = self.features.amx() && self.batch > 0 && (self.left)(0).is_bf16() && (self.right)(0).is_bf16();
+        // What depends on the number of matrices would make a packed operand useless for another batch; only regions do.
+        Cut::new(self.features, amx, self.batch, self.m, self.n, self.k)
+    }
+
+    unsafe fn run(&self) {
+        if self.batch == 0 || self.m == 0 || self.n == 0 {
+            return;
+        }
+        let cut = self.cut();
+        let usable = self.packed.filter(|packed| {
+            self.right_shared && packed.n == self.n && packed.k == self.k && packed.cut.amx == cut.amx && packed.cut.depth == cut.depth
+        });
+        // SAFETY: the caller's promise; buffers are as long as the cut says.
+        unsafe {
+            if let Some(packed) = usable {
+                self.run_packed(cut, 0..self.batch, Some(packed.bytes.as_ptr().cast_mut().cast()));
+            } else if self.m <= cut.rows {
+                // Each region packs its own columns: nobody else needs them.
+                self.run_packed(cut, 0..self.batch, None);
+            } else {
+                let bytes = cut.packed_elements(self.n, self.k) * cut.element_bytes();
+                with_scratch(bytes, |buffer| {
+                    if self.right_shared {
+                        self.pack_right(cut, 0, buffer);
+                        self.run_packed(cut, 0..self.batch, Some(buffer));
+                    } else {
+                        for batch in 0..self.batch {
+                            self.pack_right(cut, batch, buffer);
+                            self.run_packed(cut, batch..batch + 1, Some(buffer));
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// Packs the whole right operand, block by block of `k`, panel by panel.
+    unsafe fn pack_right(&self, cut: Cut, batch: usize, to: *mut u8) {
+        let source = (self.right)(batch);
+        let panels = self.n.div_ceil(cut.tile_columns);
+        let blocks = self.k.div_ceil(cut.depth);
+        let padded = self.n.next_multiple_of(if cut.amx { tiles::SIDE } else { LANES });
+        let to = Shared::from_pointer(to);
+        parallel(panels * blocks, |part| {
+            let (block, panel) = (part / panels, part % panels);
+            let k0 = block * cut.depth;
+            let nk = cut.depth.min(self.k - k0);
+            let first = panel * cut.tile_columns;
+            let columns = cut.tile_columns.min(self.n - first);
+            let at = padded * k0 + first * cut.packed_depth(nk);
+            let pack = PackPanel { cut, source, first, columns, k0, nk, to: to.pointer().wrapping_add(at * cut.element_bytes()) };
+            dispatch(self.features.level(), pack);
+        });
+    }
+
+    unsafe fn run_packed(&self, cut: Cut, batches: std::ops::Range<usize>, packed: Option<*mut u8>) {
+        let (row_regions, column_regions) = (self.m.div_ceil(cut.rows), self.n.div_ceil(cut.columns));
+        let regions = row_regions * column_regions;
+        let packed = packed.map(Shared::from_pointer);
+        let region = |part: usize| {
+            let (batch, rest) = (batches.start + part / regions, part % regions);
+            let (row_region, column_region) = (rest % row_regions, rest / row_regions);
+            let (row, column) = (row_region * cut.rows, column_region * cut.columns);
+            Place { batch, row, rows: cut.rows.min(self.m - row), column, columns: cut.columns.min(self.n - column) }
+        };
+        let parts = regions * batches.len();
+        if cut.splits == 1 {
+            parallel(parts, |part| {
+                let work = Region { product: self, cut, place: region(part), k: 0..self.k, packed, partial: None };
+                dispatch(self.features.level(), work);
+            });
+            return;
+        }
+        // Part `s` of region `r` sums its share of `k` into its own partial result; then the parts are added in order.
+        let blocks = self.k.div_ceil(cut.depth);
+        let share = blocks.div_ceil(cut.splits) * cut.depth;
+        let splits = self.k.div_ceil(share);
+        let elements = cut.rows * cut.columns;
+        with_floats(parts * splits * elements, |partials| {
+            let partials = Shared::new(partials);
+            parallel(parts * splits, |part| {
+                let (index, split) = (part / splits, part % splits);
+                let k = split * share..self.k.min((split + 1) * share);
+                let partial = Some(partials.pointer().wrapping_add(part * elements)).map(Shared::from_pointer);
+                dispatch(self.features.level(), Region { product: self, cut, place: region(index), k, packed, partial });
+            });
+            parallel(parts, |index| {
+                let sum = partials.pointer().wrapping_add(index * splits * elements);
+                let place = region(index);
+                // SAFETY: every region adds its own parts and stores its own elements.
+                dispatch(self.features.level(), AddParts { sum, splits, elements });
+                let finish = Finish { product: self, place, tile: sum, stride: cut.columns, in_place: false };
+                dispatch(self.features.level(), finish);
+            });
+        });
+    }
+}
+
+/// Packs one panel of one block.
+struct PackPanel {
+    cut: Cut,
+    source: Source,
+    first: usize,
+    columns: usize,
+    k0: usize,
+    nk: usize,
+    to: *mut u8,
+}
+
+impl Kernel for PackPanel {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let PackPanel { cut, source, first, columns, k0, nk, to } = self;
+        let scratch = Source::scratch(columns, nk);
+        with_scratch(scratch * cut.element_bytes(), |scratch| {
+            // SAFETY: the panel lies within the operand, the buffers are as long as the cut says.
+            unsafe {
+                if cut.amx {
+                    let block = source.block::<S, bf16>(s, (first, columns), (k0, nk), scratch.cast());
+                    tiles::pack_panel(s, block, columns, nk, to.cast());
+                } else {
+                    let block = source.block::<S, f32>(s, (first, columns), (k0, nk), scratch.cast());
+                    float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
+                }
+            }
+        });
+    }
+}
+
+/// Computes one region of one matrix for a range of `k`.
+struct Region<'a, 'b> {
+    product: &'a Product<'b>,
+    cut: Cut,
+    place: Place,
+    k: std::ops::Range<usize>,
+    packed: Option<Shared<u8>>,
+    /// Where the sum goes when `k` is split; the region then is not finished here.
+    partial: Option<Shared<f32>>,
+}
+
+impl Kernel for Region<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Region { product, cut, place, .. } = self;
+        // AMX stores whole tiles, so its region must be padded unless it fits.
+        let whole = !cut.amx || (place.rows % tiles::SIDE == 0 && place.columns % tiles::SIDE == 0);
+        if let Some(partial) = self.partial {
+            // SAFETY: the partial result is a whole region of the cut.
+            unsafe { self.sum(s, partial.pointer(), cut.columns, false) };
+            return;
+        }
+        match product.out {
+            DataMut::F32(out) if whole => {
+                let at = place.batch * product.out_batch_stride + place.row * product.out_row_stride + place.column;
+                // SAFETY: the region lies within the output.
+                unsafe {
+                    let out = out.add(at);
+                    self.sum(s, out, product.out_row_stride, product.accumulate);
+                    Finish { product, place, tile: out, stride: product.out_row_stride, in_place: true }.run(s);
+                }
+            }
+            _ => {
+                let (rows, columns) = (place.rows.next_multiple_of(cut.tile_rows), place.columns.next_multiple_of(cut.tile_columns));
+                with_floats(rows * columns, |tile| {
+                    let tile = tile.as_mut_ptr();
+                    // SAFETY: the tile holds the padded region.
+                    unsafe { self.sum(s, tile, columns, false) };
+                    Finish { product, place, tile, stride: columns, in_place: false }.run(s);
+                });
+            }
+        }
+    }
+}
+
+impl Region<'_, '_> {
+    /// Sums the region into `out`.
+    #[inline(always)]
+    unsafe fn sum<S: Simd>(&self, s: S, out: *mut f32, stride: usize, accumulate: bool) {
+        let Region { product, cut, place, ref k, packed, .. } = *self;
+        if k.is_empty() {
+            if !accumulate {
+                for row in 0..place.rows {
+                    // SAFETY: the row lies within the region.
+                    unsafe { std::slice::from_raw_parts_mut(out.add(row * stride), place.columns) }.fill(0.0);
+                }
+            }
+            return;
+        }
+        let left = (product.left)(place.batch);
+        let right = (product.right)(place.batch);
+        let bytes = cut.element_bytes();
+        let depth = cut.packed_depth(cut.depth.min(k.len()));
+        let unit = if cut.amx { tiles::SIDE } else { LANES };
+        let padded_columns = product.n.next_multiple_of(unit);
+        let rows = place.rows.next_multiple_of(cut.tile_rows);
+        let own = if packed.is_some() { 0 } else { place.columns.next_multiple_of(unit) * depth };
+        // A packed strip, a copied block of the left operand, a copied panel of the right, and own panels.
+        let sizes = [rows * depth, rows * depth, cut.tile_columns * depth, own].map(|n| (n * bytes).next_multiple_of(64));
+        with_scratch(sizes.iter().sum(), |scratch| {
+            // SAFETY: all parts lie within the scratch, the region within the operands and the output.
+            unsafe {
+                let left_packed = scratch;
+                let left_copy = scratch.add(sizes[0]);
+                let right_copy = left_copy.add(sizes[1]);
+                let own_panels = right_copy.add(sizes[2]);
+                let tiles = if cut.amx { Some(tiles::Tiles::configure()) } else { None };
+                for k0 in k.clone().step_by(cut.depth) {
+                    let nk = cut.depth.min(k.end - k0);
+                    let nk_packed = cut.packed_depth(nk);
+                    let accumulate = accumulate || k0 != k.start;
+                    let panels = match packed {
+                        Some(packed) => packed.pointer().add((padded_columns * k0 + place.column * nk_packed) * bytes),
+                        None => {
+                            for first in (0..place.columns).step_by(cut.tile_columns) {
+                                let columns = cut.tile_columns.min(place.columns - first);
+                                let to = own_panels.add(first * nk_packed * bytes);
+                                let at = (place.column + first, columns);
+                                if cut.amx {
+                                    let block = right.block::<S, bf16>(s, at, (k0, nk), right_copy.cast());
+                                    tiles::pack_panel(s, block, columns, nk, to.cast());
+                                } else {
+                                    let block = right.block::<S, f32>(s, at, (k0, nk), right_copy.cast());
+                                    float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
+                                }
+                            }
+                            own_panels
+                        }
+                    };
+                    if let Some(tiles) = &tiles {
+                        let block = left.block::<S, bf16>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
+                        let strip_elements = tiles::SIDE * nk_packed;
+                        let strips = place.rows.div_ceil(tiles::SIDE);
+                        for strip in 0..strips {
+                            let first = strip * tiles::SIDE;
+                            let part = Block { data: block.data.add(first * block.i_stride), ..block };
+                            let to = left_packed.cast::<bf16>().add(strip * strip_elements);
+                            tiles::pack_strip(s, part, (place.rows - first).min(tiles::SIDE), nk, to);
+                        }
+                        for first in (0..place.columns).step_by(tiles::SIDE) {
+                            let panel = panels.cast::<bf16>().add(first * nk_packed);
+                            for strip in 0..strips {
+                                let from = left_packed.cast::<bf16>().add(strip * strip_elements);
+                                let to = out.add(strip * tiles::SIDE * stride + first);
+                                tiles.multiply(from, panel, nk_packed / tiles::DEPTH, to, stride, accumulate);
+                            }
+                        }
+                    } else {
+                        let mut block = left.block::<S, f32>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
+                        if block.k_stride != 1 {
+                            float::pack_rows(s, block, place.rows, nk, left_packed.cast());
+                            block = Block { data: left_packed.cast(), i_stride: nk, k_stride: 1 };
+                        }
+                        let level = product.features.level();
+                        for first in (0..place.columns).step_by(cut.tile_columns) {
+                            let right = panels.cast::<f32>().add(first * nk);
+                            let columns = cut.tile_columns.min(place.columns - first);
+                            let (left, left_stride) = (block.data, block.i_stride);
+                            let tile = float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
+                            float::multiply(s, level, tile, place.rows, columns);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Adds the parts of a split sum into the first, in order.
+struct AddParts {
+    sum: *mut f32,
+    splits: usize,
+    elements: usize,
+}
+
+impl Kernel for AddParts {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for i in (0..self.elements).step_by(LANES) {
+            let n = LANES.min(self.elements - i);
+            // SAFETY: the parts lie one after the other, each `elements` long.
+            unsafe {
+                let mut sum = s.load_part(self.sum.add(i), n);
+                for split in 1..self.splits {
+                    sum = s.add(sum, s.load_part(self.sum.add(split * self.elements + i), n));
+                }
+                s.store_part(self.sum.add(i), n, sum);
+            }
+        }
+    }
+}
+
+/// Adds the old contents where asked, applies the epilogue and stores a region in the result's dtype.
+struct Finish<'a, 'b> {
+    product: &'a Product<'b>,
+    place: Place,
+    tile: *mut f32,
+    stride: usize,
+    /// The tile is the output itself, with the old contents added.
+    in_place: bool,
+}
+
+impl Kernel for Finish<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Finish { product, place, tile, stride, in_place } = self;
+        // Bands of few rows stay in the nearest cache between the steps.
+        let band = (8192 / place.columns.max(1)).clamp(1, place.rows.max(1));
+        for first in (0..place.rows).step_by(band) {
+            let rows = band.min(place.rows - first);
+            // SAFETY: rows lie within the region, the region within the output.
+            unsafe {
+                let tile = tile.add(first * stride);
+                let at = |row: usize| place.batch * product.out_batch_stride + (place.row + first + row) * product.out_row_stride + place.column;
+                if product.accumulate && !in_place {
+                    for row in 0..rows {
+                        match product.out {
+                            DataMut::F32(out) => add(s, tile.add(row * stride), out.add(at(row)), place.columns),
+                            DataMut::Bf16(out) => add(s, tile.add(row * stride), out.add(at(row)), place.columns),
+                        }
+                    }
+                }
+                if let Some(epilogue) = product.epilogue {
+                    epilogue.apply(Place { row: place.row + first, rows, ..place }, tile, stride);
+                }
+                if !in_place {
+                    for row in 0..rows {
+                        match product.out {
+                            DataMut::F32(out) => source::convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
+                            DataMut::Bf16(out) => source::convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sum += old` for `n` elements.
+#[inline(always)]
+unsafe fn add<S: Simd, T: Element>(s: S, sum: *mut f32, old: *const T, n: usize) {
+    for i in (0..n).step_by(LANES) {
+        let part = LANES.min(n - i);
+        // SAFETY: the caller promises `n` elements of each.
+        unsafe { s.store_part(sum.add(i), part, s.add(s.load_part(sum.add(i), part), T::load_part(s, old.add(i), part))) };
+    }
+}

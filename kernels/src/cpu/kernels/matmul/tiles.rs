@@ -1,0 +1,197 @@
+//! The bf16 product of blocks on AMX tiles: 32 x 32 results from strips of two left tiles and panels of two right tiles.
+//!
+//! Both operands are packed in tiles of sixteen rows of sixty-four bytes. A left tile holds sixteen rows of thirty-two summands; a right tile
+//! holds sixteen pairs of summands for sixteen columns. A strip or panel is, for every thirty-two summands, two tiles.
+
+use half::bf16;
+
+use super::source::Block;
+use crate::cpu::simd::{LANES, Simd};
+
+/// Rows of a strip and columns of a panel.
+pub(super) const SIDE: usize = 32;
+/// Summands of a tile.
+pub(super) const DEPTH: usize = 32;
+/// Elements of a tile.
+const TILE: usize = 512;
+
+/// Packs sixteen `i` of a block from `i0` on into every other tile from `to`; `order` turns pairs `[pair][i]` the way the operand wants them.
+///
+/// # Safety
+/// The block has `ni - i0` or more `i` and `nk` summands; `to` holds `2 * TILE` for every `DEPTH` summands.
+#[inline(always)]
+unsafe fn pack<S: Simd>(s: S, block: Block<bf16>, i0: usize, ni: usize, nk: usize, left: bool, to: *mut bf16) {
+    let rows = ni.saturating_sub(i0).min(LANES);
+    // SAFETY: reads stay within the block (lanes beyond are not read), writes within the packed tiles.
+    unsafe {
+        let from = block.data.add(if rows == 0 { 0 } else { i0 * block.i_stride });
+        for (step, k) in (0..nk).step_by(DEPTH).enumerate() {
+            let to = to.add(step * 2 * TILE).cast::<f32>();
+            let depth = DEPTH.min(nk - k);
+            // One f32 lane stands for a pair of summands; its bits are only moved.
+            let mut lanes = [s.zero(); LANES];
+            if block.k_stride == 1 {
+                for (i, lane) in lanes.iter_mut().enumerate().take(rows) {
+                    let pairs = from.add(i * block.i_stride + k);
+                    *lane = if depth == DEPTH {
+                        s.load(pairs.cast())
+                    } else {
+                        let mut part = [bf16::ZERO; DEPTH];
+                        std::ptr::copy_nonoverlapping(pairs, part.as_mut_ptr(), depth);
+                        s.load(part.as_ptr().cast())
+                    };
+                }
+                if !left {
+                    lanes = s.transpose(lanes);
+                }
+            } else {
+                for (pair, lane) in lanes.iter_mut().enumerate().take(depth.div_ceil(2)) {
+                    let at = from.add((k + 2 * pair) * block.k_stride);
+                    let row = |at: *const bf16| {
+                        if rows == LANES { s.load_bf16(at) } else { <bf16 as crate::cpu::simd::Element>::load_part(s, at, rows) }
+                    };
+                    let high = if 2 * pair + 1 < depth { row(at.add(block.k_stride)) } else { s.zero() };
+                    *lane = s.interleave_bf16(row(at), high);
+                }
+                if left {
+                    lanes = s.transpose(lanes);
+                }
+            }
+            for (i, lane) in lanes.into_iter().enumerate() {
+                s.store(to.add(i * LANES), lane);
+            }
+        }
+    }
+}
+
+/// Packs a strip of up to [`SIDE`] rows; missing rows and summands are zero.
+///
+/// # Safety
+/// The block has `ni` rows and `nk` summands; `to` holds `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands.
+#[inline(always)]
+pub(super) unsafe fn pack_strip<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, to: *mut bf16) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        pack(s, block, 0, ni, nk, true, to);
+        pack(s, block, LANES, ni, nk, true, to.add(TILE));
+    }
+}
+
+/// Packs a panel of up to [`SIDE`] columns; missing columns and summands are zero.
+///
+/// # Safety
+/// As [`pack_strip`].
+#[inline(always)]
+pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, to: *mut bf16) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        pack(s, block, 0, ni, nk, false, to);
+        pack(s, block, LANES, ni, nk, false, to.add(TILE));
+    }
+}
+
+/// The state of this thread's tiles while it multiplies; releases them when dropped.
+pub(super) struct Tiles(());
+
+impl Tiles {
+    /// Configures eight tiles of sixteen rows of sixty-four bytes.
+    ///
+    /// # Safety
+    /// The machine has AMX and the process may use it.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) unsafe fn configure() -> Self {
+        #[repr(C, align(64))]
+        struct Configuration {
+            palette: u8,
+            start_row: u8,
+            reserved: [u8; 14],
+            row_bytes: [u16; 16],
+            rows: [u8; 16],
+        }
+        let mut configuration = Configuration { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
+        configuration.row_bytes[..8].fill(64);
+        configuration.rows[..8].fill(16);
+        // SAFETY: the configuration is sixty-four readable bytes.
+        unsafe { std::arch::asm!("ldtilecfg [{}]", in(reg) &configuration, options(nostack, readonly)) };
+        Tiles(())
+    }
+
+    /// `out (+)= strip * panel`, 32 x 32 f32.
+    ///
+    /// # Safety
+    /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) unsafe fn multiply(&self, strip: *const bf16, panel: *const bf16, steps: usize, out: *mut f32, out_stride: usize, accumulate: bool) {
+        let out_bytes = out_stride * 4;
+        // SAFETY: the caller's promise; the tiles are configured while `self` lives.
+        unsafe {
+            if accumulate {
+                std::arch::asm!(
+                    "tileloadd tmm0, [{c} + {stride}*1]",
+                    "tileloadd tmm1, [{c} + {stride}*1 + 64]",
+                    "tileloadd tmm2, [{d} + {stride}*1]",
+                    "tileloadd tmm3, [{d} + {stride}*1 + 64]",
+                    c = in(reg) out,
+                    d = in(reg) out.add(16 * out_stride),
+                    stride = in(reg) out_bytes,
+                    options(nostack, readonly),
+                );
+            } else {
+                std::arch::asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem));
+            }
+            std::arch::asm!(
+                "test {steps}, {steps}",
+                "jz 3f",
+                "2:",
+                "tileloadd tmm4, [{a} + {row}*1]",
+                "tileloadd tmm6, [{b} + {row}*1]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{b} + {row}*1 + 1024]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{a} + {row}*1 + 1024]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {a}, 2048",
+                "add {b}, 2048",
+                "dec {steps}",
+                "jnz 2b",
+                "3:",
+                "tilestored [{c} + {stride}*1], tmm0",
+                "tilestored [{c} + {stride}*1 + 64], tmm1",
+                "tilestored [{d} + {stride}*1], tmm2",
+                "tilestored [{d} + {stride}*1 + 64], tmm3",
+                a = inout(reg) strip => _,
+                b = inout(reg) panel => _,
+                steps = inout(reg) steps => _,
+                c = in(reg) out,
+                d = in(reg) out.add(16 * out_stride),
+                stride = in(reg) out_bytes,
+                row = in(reg) 64u64,
+                options(nostack),
+            );
+        }
+    }
+
+    /// There are no tiles here.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) unsafe fn configure() -> Self {
+        unreachable!("`Features` grants AMX on x86-64 only")
+    }
+
+    /// There are no tiles here.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) unsafe fn multiply(&self, _: *const bf16, _: *const bf16, _: usize, _: *mut f32, _: usize, _: bool) {
+        unreachable!("`Features` grants AMX on x86-64 only")
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: the tiles were configured; releasing them returns the thread to its initial state.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            std::arch::asm!("tilerelease", options(nostack, nomem))
+        };
+    }
+}
