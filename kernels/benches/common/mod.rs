@@ -5,6 +5,14 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
+/// Seconds of this thread's own work when the pool has one thread (so that a busy machine does not count), else of the clock on the wall.
+fn seconds() -> f64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let clock = if rayon::current_num_threads() == 1 { ClockId::ThreadCPUTime } else { ClockId::Monotonic };
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 /// A buffer whose pages have been touched.
 pub struct Buffer<T>(Vec<T>);
 
@@ -35,18 +43,18 @@ pub fn pool(threads: usize) -> rayon::ThreadPool {
 
 /// The lower quartile of the seconds of each closure over rounds that take turns, so that a busy moment hits all alike.
 pub fn quartile_seconds_of_each(closures: &mut [&mut dyn FnMut()]) -> Vec<f64> {
-    let mut seconds = vec![Vec::new(); closures.len()];
+    let mut taken = vec![Vec::new(); closures.len()];
     let start = Instant::now();
     let mut rounds = 0;
     while rounds < 5 || (start.elapsed().as_secs_f64() < 1.0 && rounds < 200) {
-        for (closure, seconds) in closures.iter_mut().zip(&mut seconds) {
-            let start = Instant::now();
+        for (closure, taken) in closures.iter_mut().zip(&mut taken) {
+            let start = seconds();
             closure();
-            seconds.push(start.elapsed().as_secs_f64());
+            taken.push(seconds() - start);
         }
         rounds += 1;
     }
-    seconds
+    taken
         .into_iter()
         .map(|mut seconds| {
             seconds.sort_by(f64::total_cmp);

@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 
-use bytemuck::Zeroable;
-
 /// Runs `body` for every part in `0..parts`, on the current rayon pool.
 ///
 /// Parts must not depend on one another. How they are dealt out is not fixed, so each must write its own part of the output only.
@@ -67,34 +65,56 @@ impl<T> Shared<T> {
 }
 
 /// Sixty-four bytes on their own cache line.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
-
-// SAFETY: an array of bytes, all patterns of which are valid.
-unsafe impl Zeroable for Line {}
 
 thread_local! {
     static SCRATCH: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `bytes` of cache-aligned memory that the thread keeps for the next caller. The contents are whatever was left there; calls may nest.
-pub fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> R {
-    let mut lines = SCRATCH.with(|free| free.borrow_mut().pop()).unwrap_or_default();
-    if lines.len() < bytes.div_ceil(64) {
-        lines.resize(bytes.div_ceil(64), Line([0; 64]));
+/// Cache-aligned memory that the thread keeps for the next caller. The contents are whatever was left there. Several may be held at once.
+#[derive(Debug)]
+pub struct Scratch(Vec<Line>);
+
+impl Scratch {
+    /// Memory of at least `bytes`.
+    pub fn bytes(bytes: usize) -> Self {
+        let mut lines = SCRATCH.with(|free| free.borrow_mut().pop()).unwrap_or_default();
+        if lines.len() < bytes.div_ceil(64) {
+            lines.resize(bytes.div_ceil(64), Line([0; 64]));
+        }
+        Scratch(lines)
     }
-    let result = body(lines.as_mut_ptr().cast());
-    SCRATCH.with(|free| free.borrow_mut().push(lines));
-    result
+
+    /// Memory of at least `n` elements of four bytes.
+    pub fn words(n: usize) -> Self {
+        Self::bytes(n * 4)
+    }
+
+    /// The first byte's address, as that of any plain type; the memory is initialized.
+    #[inline(always)]
+    pub fn pointer<T>(&mut self) -> *mut T {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// The first `n` f32.
+    ///
+    /// # Panics
+    /// When the memory is shorter.
+    pub fn floats(&mut self, n: usize) -> &mut [f32] {
+        assert!(n * 4 <= self.0.len() * 64, "scratch of {} lines holds no {n} f32", self.0.len());
+        // SAFETY: the memory is ours alone, initialized, aligned, and long enough.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer(), n) }
+    }
 }
 
-/// Lends `length` f32 of cache-aligned memory, see [`with_scratch`].
-pub fn with_floats<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
-    with_scratch(length * 4, |bytes| {
-        // SAFETY: the memory is ours alone for the call, initialized, aligned, and long enough.
-        body(unsafe { std::slice::from_raw_parts_mut(bytes.cast::<f32>(), length) })
-    })
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.0);
+        // While the thread ends its list may be gone already; then the memory goes too.
+        let _ = SCRATCH.try_with(|free| free.borrow_mut().push(lines));
+    }
 }
 
 #[cfg(test)]
@@ -114,11 +134,10 @@ mod tests {
 
     #[test]
     fn nested_scratch_is_disjoint_and_aligned() {
-        with_floats(100, |outer| {
-            outer.fill(1.0);
-            with_floats(100, |inner| inner.fill(2.0));
-            assert!(outer.iter().all(|x| *x == 1.0));
-            assert_eq!(outer.as_ptr() as usize % 64, 0);
-        });
+        let mut outer = Scratch::words(100);
+        outer.floats(100).fill(1.0);
+        Scratch::words(100).floats(100).fill(2.0);
+        assert!(outer.floats(100).iter().all(|x| *x == 1.0));
+        assert_eq!(outer.pointer::<u8>() as usize % 64, 0);
     }
 }

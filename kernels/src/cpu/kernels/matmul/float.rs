@@ -36,11 +36,12 @@ pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<f32>, n: usize, nk: 
                 while k < nk {
                     let part = LANES.min(nk - k);
                     let mut rows = [s.zero(); LANES];
-                    for (column, row) in rows.iter_mut().enumerate().take(columns) {
-                        *row = s.load_part(from.add(column * block.i_stride + k), part);
+                    for column in 0..columns {
+                        rows[column] = s.load_part(from.add(column * block.i_stride + k), part);
                     }
-                    for (i, row) in s.transpose(rows).into_iter().enumerate().take(part) {
-                        s.store(to.add((k + i) * step), row);
+                    let rows = s.transpose(rows);
+                    for i in 0..part {
+                        s.store(to.add((k + i) * step), rows[i]);
                     }
                     k += part;
                 }
@@ -64,11 +65,12 @@ pub(super) unsafe fn pack_rows<S: Simd>(s: S, block: Block<f32>, ni: usize, nk: 
             while k < nk {
                 let part = LANES.min(nk - k);
                 let mut lanes = [s.zero(); LANES];
-                for (j, lane) in lanes.iter_mut().enumerate().take(part) {
-                    *lane = s.load_part(block.data.add(i + (k + j) * block.k_stride), rows);
+                for j in 0..part {
+                    lanes[j] = s.load_part(block.data.add(i + (k + j) * block.k_stride), rows);
                 }
-                for (j, lane) in s.transpose(lanes).into_iter().enumerate().take(rows) {
-                    s.store_part(to.add((i + j) * nk + k), part, lane);
+                let lanes = s.transpose(lanes);
+                for j in 0..rows {
+                    s.store_part(to.add((i + j) * nk + k), part, lanes[j]);
                 }
                 k += part;
             }

@@ -20,7 +20,7 @@ use source::Block;
 
 use crate::cpu::features::Features;
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
-use crate::cpu::threads::{Shared, parallel, with_floats, with_scratch};
+use crate::cpu::threads::{Scratch, Shared, parallel};
 
 /// What happens to a result before it is stored.
 pub trait Epilogue: Sync {
@@ -223,17 +223,16 @@ impl Product<'_> {
                 self.run_packed(cut, 0..self.batch, None);
             } else {
                 let bytes = cut.packed_elements(self.n, self.k) * cut.element_bytes();
-                with_scratch(bytes, |buffer| {
-                    if self.right_shared {
-                        self.pack_right(cut, 0, buffer);
-                        self.run_packed(cut, 0..self.batch, Some(buffer));
-                    } else {
-                        for batch in 0..self.batch {
-                            self.pack_right(cut, batch, buffer);
-                            self.run_packed(cut, batch..batch + 1, Some(buffer));
-                        }
+                let mut buffer = Scratch::bytes(bytes);
+                if self.right_shared {
+                    self.pack_right(cut, 0, buffer.pointer());
+                    self.run_packed(cut, 0..self.batch, Some(buffer.pointer()));
+                } else {
+                    for batch in 0..self.batch {
+                        self.pack_right(cut, batch, buffer.pointer());
+                        self.run_packed(cut, batch..batch + 1, Some(buffer.pointer()));
                     }
-                });
+                }
             }
         }
     }
@@ -280,22 +279,20 @@ impl Product<'_> {
         let share = blocks.div_ceil(cut.splits) * cut.depth;
         let splits = self.k.div_ceil(share);
         let elements = cut.rows * cut.columns;
-        with_floats(parts * splits * elements, |partials| {
-            let partials = Shared::new(partials);
-            parallel(parts * splits, |part| {
-                let (index, split) = (part / splits, part % splits);
-                let k = split * share..self.k.min((split + 1) * share);
-                let partial = Some(partials.pointer().wrapping_add(part * elements)).map(Shared::from_pointer);
-                dispatch(self.features.level(), Region { product: self, cut, place: region(index), k, packed, partial });
-            });
-            parallel(parts, |index| {
-                let sum = partials.pointer().wrapping_add(index * splits * elements);
-                let place = region(index);
-                // SAFETY: every region adds its own parts and stores its own elements.
-                dispatch(self.features.level(), AddParts { sum, splits, elements });
-                let finish = Finish { product: self, place, tile: sum, stride: cut.columns, in_place: false };
-                dispatch(self.features.level(), finish);
-            });
+        let mut partials = Scratch::words(parts * splits * elements);
+        let partials = Shared::<f32>::from_pointer(partials.pointer());
+        parallel(parts * splits, |part| {
+            let (index, split) = (part / splits, part % splits);
+            let k = split * share..self.k.min((split + 1) * share);
+            let partial = Some(partials.pointer().wrapping_add(part * elements)).map(Shared::from_pointer);
+            dispatch(self.features.level(), Region { product: self, cut, place: region(index), k, packed, partial });
+        });
+        parallel(parts, |index| {
+            let sum = partials.pointer().wrapping_add(index * splits * elements);
+            let place = region(index);
+            dispatch(self.features.level(), AddParts { sum, splits, elements });
+            let finish = Finish { product: self, place, tile: sum, stride: cut.columns, in_place: false };
+            dispatch(self.features.level(), finish);
         });
     }
 }
@@ -317,19 +314,17 @@ impl Kernel for PackPanel {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let PackPanel { cut, source, first, columns, k0, nk, to } = self;
-        let scratch = Source::scratch(columns, nk);
-        with_scratch(scratch * cut.element_bytes(), |scratch| {
-            // SAFETY: the panel lies within the operand, the buffers are as long as the cut says.
-            unsafe {
-                if cut.amx {
-                    let block = source.block::<S, bf16>(s, (first, columns), (k0, nk), scratch.cast());
-                    tiles::pack_panel(s, block, columns, nk, to.cast());
-                } else {
-                    let block = source.block::<S, f32>(s, (first, columns), (k0, nk), scratch.cast());
-                    float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
-                }
+        let mut scratch = Scratch::bytes(Source::scratch(columns, nk) * cut.element_bytes());
+        // SAFETY: the panel lies within the operand, the buffers are as long as the cut says.
+        unsafe {
+            if cut.amx {
+                let block = source.block::<S, bf16>(s, (first, columns), (k0, nk), scratch.pointer());
+                tiles::pack_panel(s, block, columns, nk, to.cast());
+            } else {
+                let block = source.block::<S, f32>(s, (first, columns), (k0, nk), scratch.pointer());
+                float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
             }
-        });
+        }
     }
 }
 
@@ -369,12 +364,11 @@ impl Kernel for Region<'_, '_> {
             }
             _ => {
                 let (rows, columns) = (place.rows.next_multiple_of(cut.tile_rows), place.columns.next_multiple_of(cut.tile_columns));
-                with_floats(rows * columns, |tile| {
-                    let tile = tile.as_mut_ptr();
-                    // SAFETY: the tile holds the padded region.
-                    unsafe { self.sum(s, tile, columns, false) };
-                    Finish { product, place, tile, stride: columns, in_place: false }.run(s);
-                });
+                let mut tile = Scratch::words(rows * columns);
+                let tile = tile.pointer();
+                // SAFETY: the tile holds the padded region.
+                unsafe { self.sum(s, tile, columns, false) };
+                Finish { product, place, tile, stride: columns, in_place: false }.run(s);
             }
         }
     }
@@ -404,72 +398,72 @@ impl Region<'_, '_> {
         let own = if packed.is_some() { 0 } else { place.columns.next_multiple_of(unit) * depth };
         // A packed strip, a copied block of the left operand, a copied panel of the right, and own panels.
         let sizes = [rows * depth, rows * depth, cut.tile_columns * depth, own].map(|n| (n * bytes).next_multiple_of(64));
-        with_scratch(sizes.iter().sum(), |scratch| {
-            // SAFETY: all parts lie within the scratch, the region within the operands and the output.
-            unsafe {
-                let left_packed = scratch;
-                let left_copy = scratch.add(sizes[0]);
-                let right_copy = left_copy.add(sizes[1]);
-                let own_panels = right_copy.add(sizes[2]);
-                let tiles = if cut.amx { Some(tiles::Tiles::configure()) } else { None };
-                for k0 in k.clone().step_by(cut.depth) {
-                    let nk = cut.depth.min(k.end - k0);
-                    let nk_packed = cut.packed_depth(nk);
-                    let accumulate = accumulate || k0 != k.start;
-                    let panels = match packed {
-                        Some(packed) => packed.pointer().add((padded_columns * k0 + place.column * nk_packed) * bytes),
-                        None => {
-                            for first in (0..place.columns).step_by(cut.tile_columns) {
-                                let columns = cut.tile_columns.min(place.columns - first);
-                                let to = own_panels.add(first * nk_packed * bytes);
-                                let at = (place.column + first, columns);
-                                if cut.amx {
-                                    let block = right.block::<S, bf16>(s, at, (k0, nk), right_copy.cast());
-                                    tiles::pack_panel(s, block, columns, nk, to.cast());
-                                } else {
-                                    let block = right.block::<S, f32>(s, at, (k0, nk), right_copy.cast());
-                                    float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
-                                }
-                            }
-                            own_panels
-                        }
-                    };
-                    if let Some(tiles) = &tiles {
-                        let block = left.block::<S, bf16>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
-                        let strip_elements = tiles::SIDE * nk_packed;
-                        let strips = place.rows.div_ceil(tiles::SIDE);
-                        for strip in 0..strips {
-                            let first = strip * tiles::SIDE;
-                            let part = Block { data: block.data.add(first * block.i_stride), ..block };
-                            let to = left_packed.cast::<bf16>().add(strip * strip_elements);
-                            tiles::pack_strip(s, part, (place.rows - first).min(tiles::SIDE), nk, to);
-                        }
-                        for first in (0..place.columns).step_by(tiles::SIDE) {
-                            let panel = panels.cast::<bf16>().add(first * nk_packed);
-                            for strip in 0..strips {
-                                let from = left_packed.cast::<bf16>().add(strip * strip_elements);
-                                let to = out.add(strip * tiles::SIDE * stride + first);
-                                tiles.multiply(from, panel, nk_packed / tiles::DEPTH, to, stride, accumulate);
-                            }
-                        }
-                    } else {
-                        let mut block = left.block::<S, f32>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
-                        if block.k_stride != 1 {
-                            float::pack_rows(s, block, place.rows, nk, left_packed.cast());
-                            block = Block { data: left_packed.cast(), i_stride: nk, k_stride: 1 };
-                        }
-                        let level = product.features.level();
+        let mut scratch = Scratch::bytes(sizes.iter().sum());
+        let scratch: *mut u8 = scratch.pointer();
+        // SAFETY: all parts lie within the scratch, the region within the operands and the output.
+        unsafe {
+            let left_packed = scratch;
+            let left_copy = scratch.add(sizes[0]);
+            let right_copy = left_copy.add(sizes[1]);
+            let own_panels = right_copy.add(sizes[2]);
+            let tiles = if cut.amx { Some(tiles::Tiles::configure()) } else { None };
+            for k0 in k.clone().step_by(cut.depth) {
+                let nk = cut.depth.min(k.end - k0);
+                let nk_packed = cut.packed_depth(nk);
+                let accumulate = accumulate || k0 != k.start;
+                let panels = match packed {
+                    Some(packed) => packed.pointer().add((padded_columns * k0 + place.column * nk_packed) * bytes),
+                    None => {
                         for first in (0..place.columns).step_by(cut.tile_columns) {
-                            let right = panels.cast::<f32>().add(first * nk);
                             let columns = cut.tile_columns.min(place.columns - first);
-                            let (left, left_stride) = (block.data, block.i_stride);
-                            let tile = float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
-                            float::multiply(s, level, tile, place.rows, columns);
+                            let to = own_panels.add(first * nk_packed * bytes);
+                            let at = (place.column + first, columns);
+                            if cut.amx {
+                                let block = right.block::<S, bf16>(s, at, (k0, nk), right_copy.cast());
+                                tiles::pack_panel(s, block, columns, nk, to.cast());
+                            } else {
+                                let block = right.block::<S, f32>(s, at, (k0, nk), right_copy.cast());
+                                float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
+                            }
                         }
+                        own_panels
+                    }
+                };
+                if let Some(tiles) = &tiles {
+                    let block = left.block::<S, bf16>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
+                    let strip_elements = tiles::SIDE * nk_packed;
+                    let strips = place.rows.div_ceil(tiles::SIDE);
+                    for strip in 0..strips {
+                        let first = strip * tiles::SIDE;
+                        let part = Block { data: block.data.add(first * block.i_stride), ..block };
+                        let to = left_packed.cast::<bf16>().add(strip * strip_elements);
+                        tiles::pack_strip(s, part, (place.rows - first).min(tiles::SIDE), nk, to);
+                    }
+                    for first in (0..place.columns).step_by(tiles::SIDE) {
+                        let panel = panels.cast::<bf16>().add(first * nk_packed);
+                        for strip in 0..strips {
+                            let from = left_packed.cast::<bf16>().add(strip * strip_elements);
+                            let to = out.add(strip * tiles::SIDE * stride + first);
+                            tiles.multiply(from, panel, nk_packed / tiles::DEPTH, to, stride, accumulate);
+                        }
+                    }
+                } else {
+                    let mut block = left.block::<S, f32>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
+                    if block.k_stride != 1 {
+                        float::pack_rows(s, block, place.rows, nk, left_packed.cast());
+                        block = Block { data: left_packed.cast(), i_stride: nk, k_stride: 1 };
+                    }
+                    let level = product.features.level();
+                    for first in (0..place.columns).step_by(cut.tile_columns) {
+                        let right = panels.cast::<f32>().add(first * nk);
+                        let columns = cut.tile_columns.min(place.columns - first);
+                        let (left, left_stride) = (block.data, block.i_stride);
+                        let tile = float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
+                        float::multiply(s, level, tile, place.rows, columns);
                     }
                 }
             }
-        });
+        }
     }
 }
 

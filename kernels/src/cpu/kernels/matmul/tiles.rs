@@ -6,7 +6,7 @@
 use half::bf16;
 
 use super::source::Block;
-use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::simd::{Element, LANES, Simd};
 
 /// Rows of a strip and columns of a panel.
 pub(super) const SIDE: usize = 32;
@@ -31,9 +31,9 @@ unsafe fn pack<S: Simd>(s: S, block: Block<bf16>, i0: usize, ni: usize, nk: usiz
             // One f32 lane stands for a pair of summands; its bits are only moved.
             let mut lanes = [s.zero(); LANES];
             if block.k_stride == 1 {
-                for (i, lane) in lanes.iter_mut().enumerate().take(rows) {
+                for i in 0..rows {
                     let pairs = from.add(i * block.i_stride + k);
-                    *lane = if depth == DEPTH {
+                    lanes[i] = if depth == DEPTH {
                         s.load(pairs.cast())
                     } else {
                         let mut part = [bf16::ZERO; DEPTH];
@@ -45,20 +45,22 @@ unsafe fn pack<S: Simd>(s: S, block: Block<bf16>, i0: usize, ni: usize, nk: usiz
                     lanes = s.transpose(lanes);
                 }
             } else {
-                for (pair, lane) in lanes.iter_mut().enumerate().take(depth.div_ceil(2)) {
-                    let at = from.add((k + 2 * pair) * block.k_stride);
-                    let row = |at: *const bf16| {
-                        if rows == LANES { s.load_bf16(at) } else { <bf16 as crate::cpu::simd::Element>::load_part(s, at, rows) }
+                for pair in 0..depth.div_ceil(2) {
+                    let low = from.add((k + 2 * pair) * block.k_stride);
+                    let high = low.add(block.k_stride);
+                    lanes[pair] = if rows == LANES && 2 * pair + 1 < depth {
+                        s.interleave_bf16(s.load_bf16(low), s.load_bf16(high))
+                    } else {
+                        let high = if 2 * pair + 1 < depth { bf16::load_part(s, high, rows) } else { s.zero() };
+                        s.interleave_bf16(bf16::load_part(s, low, rows), high)
                     };
-                    let high = if 2 * pair + 1 < depth { row(at.add(block.k_stride)) } else { s.zero() };
-                    *lane = s.interleave_bf16(row(at), high);
                 }
                 if left {
                     lanes = s.transpose(lanes);
                 }
             }
-            for (i, lane) in lanes.into_iter().enumerate() {
-                s.store(to.add(i * LANES), lane);
+            for i in 0..LANES {
+                s.store(to.add(i * LANES), lanes[i]);
             }
         }
     }
