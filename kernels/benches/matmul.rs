@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Buffer, quartile_seconds_of_each, pool};
+use common::{Buffer, pool, quartile_seconds_of_each};
 use half::bf16;
 use sward_kernels::cpu::features::Features;
 use sward_kernels::cpu::kernels::matmul::{Data, DataMut, Packed, Product, Source, multiply};

@@ -28,8 +28,37 @@ macro_rules! unary {
 
 fn points() -> Vec<f32> {
     let mut points = vec![
-        0.0, -0.0, 1.0, -1.0, 0.5, 0.92, 0.9200001, 0.625, 88.0, 88.7, 88.73, 89.5, -87.0, -88.0, -100.0, -103.9, -105.0, 1e-45, 1e-40, 1e-38,
-        1e30, -1e30, f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MIN_POSITIVE, 8192.0, 8193.0, 1e8,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        0.92,
+        0.9200001,
+        0.625,
+        88.0,
+        88.7,
+        88.73,
+        89.5,
+        -87.0,
+        -88.0,
+        -100.0,
+        -103.9,
+        -105.0,
+        1e-45,
+        1e-40,
+        1e-38,
+        1e30,
+        -1e30,
+        f32::MAX,
+        f32::MIN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        f32::MIN_POSITIVE,
+        8192.0,
+        8193.0,
+        1e8,
     ];
     for e in -40..40 {
         for m in 0..97 {
@@ -49,7 +78,8 @@ fn ulps(got: f32, want: f64) -> f64 {
     if got.to_bits() == rounded.to_bits() || (got.is_nan() && want.is_nan()) || (got == rounded && got == 0.0) {
         return 0.0;
     }
-    let ulp = f64::from(f32::from_bits(rounded.abs().max(f32::MIN_POSITIVE).to_bits() + 1)) - f64::from(rounded.abs().max(f32::MIN_POSITIVE));
+    let ulp = f64::from(f32::from_bits(rounded.abs().max(f32::MIN_POSITIVE).to_bits() + 1))
+        - f64::from(rounded.abs().max(f32::MIN_POSITIVE));
     ((f64::from(got) - want) / ulp).abs()
 }
 
@@ -102,12 +132,22 @@ fn tanh_agrees_with_libm() {
 
 #[test]
 fn sigmoid_agrees_with_libm() {
-    assert_close("sigmoid", unary!(sigmoid), |x| if x < 0.0 { libm::exp(x) / (1.0 + libm::exp(x)) } else { 1.0 / (1.0 + libm::exp(-x)) }, 3.0);
+    assert_close(
+        "sigmoid",
+        unary!(sigmoid),
+        |x| if x < 0.0 { libm::exp(x) / (1.0 + libm::exp(x)) } else { 1.0 / (1.0 + libm::exp(-x)) },
+        3.0,
+    );
 }
 
 #[test]
 fn softplus_agrees_with_libm() {
-    assert_close("softplus", unary!(softplus), |x| x.max(0.0) + if x.is_nan() { x } else { libm::log1p(libm::exp(-x.abs())) }, 3.0);
+    assert_close(
+        "softplus",
+        unary!(softplus),
+        |x| x.max(0.0) + if x.is_nan() { x } else { libm::log1p(libm::exp(-x.abs())) },
+        3.0,
+    );
 }
 
 #[test]
@@ -135,8 +175,16 @@ fn sine_and_cosine_agree_with_libm_in_absolute_terms() {
             let (want_sin, want_cos) = libm::sincos(f64::from(*x));
             assert_eq!(sin.is_nan(), want_sin.is_nan());
             if !want_sin.is_nan() {
-                assert!((f64::from(sin) - want_sin).abs() < 1.5e-7, "sin({x}) is {sin}, not {want_sin}, at {:?}", features.level());
-                assert!((f64::from(cos) - want_cos).abs() < 1.5e-7, "cos({x}) is {cos}, not {want_cos}, at {:?}", features.level());
+                assert!(
+                    (f64::from(sin) - want_sin).abs() < 1.5e-7,
+                    "sin({x}) is {sin}, not {want_sin}, at {:?}",
+                    features.level()
+                );
+                assert!(
+                    (f64::from(cos) - want_cos).abs() < 1.5e-7,
+                    "cos({x}) is {cos}, not {want_cos}, at {:?}",
+                    features.level()
+                );
             }
         }
     }

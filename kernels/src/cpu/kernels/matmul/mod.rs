@@ -15,8 +15,8 @@ mod tests;
 
 use half::bf16;
 
-pub use source::{Data, Patches, Source};
 use source::Block;
+pub use source::{Data, Patches, Source};
 
 use crate::cpu::features::Features;
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
@@ -212,7 +212,11 @@ impl Product<'_> {
         }
         let cut = self.cut();
         let usable = self.packed.filter(|packed| {
-            self.right_shared && packed.n == self.n && packed.k == self.k && packed.cut.amx == cut.amx && packed.cut.depth == cut.depth
+            self.right_shared
+                && packed.n == self.n
+                && packed.k == self.k
+                && packed.cut.amx == cut.amx
+                && packed.cut.depth == cut.depth
         });
         // SAFETY: the caller's promise; buffers are as long as the cut says.
         unsafe {
@@ -363,7 +367,8 @@ impl Kernel for Region<'_, '_> {
                 }
             }
             _ => {
-                let (rows, columns) = (place.rows.next_multiple_of(cut.tile_rows), place.columns.next_multiple_of(cut.tile_columns));
+                let (rows, columns) =
+                    (place.rows.next_multiple_of(cut.tile_rows), place.columns.next_multiple_of(cut.tile_columns));
                 let mut tile = Scratch::words(rows * columns);
                 let tile = tile.pointer();
                 // SAFETY: the tile holds the padded region.
@@ -458,7 +463,8 @@ impl Region<'_, '_> {
                         let right = panels.cast::<f32>().add(first * nk);
                         let columns = cut.tile_columns.min(place.columns - first);
                         let (left, left_stride) = (block.data, block.i_stride);
-                        let tile = float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
+                        let tile =
+                            float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
                         float::multiply(s, level, tile, place.rows, columns);
                     }
                 }
@@ -516,7 +522,9 @@ impl Kernel for Finish<'_, '_> {
             // SAFETY: rows lie within the region, the region within the output.
             unsafe {
                 let tile = tile.add(first * stride);
-                let at = |row: usize| place.batch * product.out_batch_stride + (place.row + first + row) * product.out_row_stride + place.column;
+                let at = |row: usize| {
+                    place.batch * product.out_batch_stride + (place.row + first + row) * product.out_row_stride + place.column
+                };
                 if product.accumulate && !in_place {
                     for row in 0..rows {
                         match product.out {

@@ -136,7 +136,8 @@ impl Source {
                             return Block { data, i_stride, k_stride };
                         }
                     }
-                    let (outer, inner) = if k_first { ((ni, i_stride), (nk, k_stride)) } else { ((nk, k_stride), (ni, i_stride)) };
+                    let (outer, inner) =
+                        if k_first { ((ni, i_stride), (nk, k_stride)) } else { ((nk, k_stride), (ni, i_stride)) };
                     match data {
                         Data::F32(p) => copy_matrix(s, p, outer, inner, scratch),
                         Data::Bf16(p) => copy_matrix(s, p, outer, inner, scratch),
@@ -244,7 +245,9 @@ impl Patches {
                 unsafe {
                     let to = to.add(pixel * elements + element - first_element);
                     if y >= 0 && (y as usize) < height && x >= 0 && (x as usize) < width {
-                        let at = ((batch * height + y as usize) * width + x as usize) * self.all_channels + self.first_channel + channel;
+                        let at = ((batch * height + y as usize) * width + x as usize) * self.all_channels
+                            + self.first_channel
+                            + channel;
                         convert(s, image.add(at), to, n);
                     } else {
                         for i in 0..n {

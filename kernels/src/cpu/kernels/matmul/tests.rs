@@ -132,7 +132,8 @@ fn reference(p: &Problem) -> Vec<f64> {
                 let mut sum = 0.0;
                 for k in 0..p.k {
                     let l = left[b * p.m * p.k + if p.transpose_left { k * p.m + i } else { i * p.k + k }];
-                    let r = right[if p.shared { 0 } else { b * p.n * p.k } + if p.transpose_right { j * p.k + k } else { k * p.n + j }];
+                    let r = right
+                        [if p.shared { 0 } else { b * p.n * p.k } + if p.transpose_right { j * p.k + k } else { k * p.n + j }];
                     sum += f64::from(l) * f64::from(r);
                 }
                 let old = if p.accumulate { f64::from(old[out.len()]) } else { 0.0 };
@@ -153,7 +154,10 @@ fn check(p: &Problem) {
         }
         for threads in [2, 3, 5] {
             let again = run(p, features, threads);
-            assert!(got.iter().zip(&again).all(|(a, b)| a.to_bits() == b.to_bits()), "{p:?} {features:?}: bits differ on {threads} threads");
+            assert!(
+                got.iter().zip(&again).all(|(a, b)| a.to_bits() == b.to_bits()),
+                "{p:?} {features:?}: bits differ on {threads} threads"
+            );
         }
     }
 }
@@ -196,7 +200,9 @@ fn large_products_are_cut_and_split_alike() {
 fn patches_are_read_in_place() {
     let (h, w, c, first, all) = (7, 6, 3, 2, 8);
     let image = numbers(2 * h * w * all, 5);
-    for (kernel, stride, padding, dilation) in [((3, 3), (1, 1), (1, 1), (1, 1)), ((2, 3), (2, 3), (0, 2), (2, 1)), ((3, 2), (1, 2), (2, 2), (1, 2))] {
+    for (kernel, stride, padding, dilation) in
+        [((3, 3), (1, 1), (1, 1), (1, 1)), ((2, 3), (2, 3), (0, 2), (2, 1)), ((3, 2), (1, 2), (2, 2), (1, 2))]
+    {
         let output = (
             (h + 2 * padding.0 - dilation.0 * (kernel.0 - 1) - 1) / stride.0 + 1,
             (w + 2 * padding.1 - dilation.1 * (kernel.1 - 1) - 1) / stride.1 + 1,
@@ -256,8 +262,16 @@ fn patches_are_read_in_place() {
             let mut dw = vec![0.0; n * k];
             let left = |_| Source::Matrix { data: Data::F32(dy.as_ptr()), i_stride: 1, k_stride: n };
             let right = |_| Source::PatchColumns(patches);
-            let product =
-                Product { m: n, n: k, k: m, left: &left, right: &right, out: DataMut::F32(dw.as_mut_ptr()), out_row_stride: k, ..product };
+            let product = Product {
+                m: n,
+                n: k,
+                k: m,
+                left: &left,
+                right: &right,
+                out: DataMut::F32(dw.as_mut_ptr()),
+                out_row_stride: k,
+                ..product
+            };
             // SAFETY: the buffers have the sizes of the problem.
             unsafe { multiply(&product) };
             for j in 0..n {

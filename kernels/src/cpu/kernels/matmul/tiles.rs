@@ -124,7 +124,15 @@ impl Tiles {
     /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) unsafe fn multiply(&self, strip: *const bf16, panel: *const bf16, steps: usize, out: *mut f32, out_stride: usize, accumulate: bool) {
+    pub(super) unsafe fn multiply(
+        &self,
+        strip: *const bf16,
+        panel: *const bf16,
+        steps: usize,
+        out: *mut f32,
+        out_stride: usize,
+        accumulate: bool,
+    ) {
         let out_bytes = out_stride * 4;
         // SAFETY: the caller's promise; the tiles are configured while `self` lives.
         unsafe {
