@@ -1,0 +1,3 @@
+//! `S05xx`: contracts and interfaces.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! `S08xx`: experiments.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! `S04xx`: domains and gradients.
+
+codes! {}

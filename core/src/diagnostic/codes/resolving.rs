@@ -1,0 +1,3 @@
+//! `S01xx`: resolving modules, parameters and overrides.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! `S09xx`: engines and running.
+
+codes! {}

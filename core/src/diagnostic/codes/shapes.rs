@@ -1,0 +1,3 @@
+//! `S03xx`: types, shapes and dimensions.
+
+codes! {}

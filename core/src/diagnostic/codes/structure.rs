@@ -1,0 +1,3 @@
+//! `S02xx`: references and structure.
+
+codes! {}
