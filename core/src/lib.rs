@@ -1,5 +1,9 @@
 //! The Sward language and the program it compiles to.
+pub mod diagnostic;
 pub mod dim;
 pub mod domain;
 pub mod expr;
 pub mod program;
+pub mod source;
+pub mod suggest;
+pub mod syntax;

@@ -143,7 +143,10 @@ impl SourceFile {
 
     /// Line and column of a byte offset. An offset inside a character counts as that character; one past the end, as the end.
     pub fn position(&self, offset: usize) -> Position {
-        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
         let line = self.line_of(offset);
         let start = self.line_starts[line - 1] as usize;
         Position { line, column: self.text[start..offset].chars().count() + 1 }

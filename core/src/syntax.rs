@@ -145,9 +145,7 @@ impl Value {
         match (&self.kind, &other.kind) {
             (Kind::Float(a), Kind::Float(b)) => a.to_bits() == b.to_bits(),
             (Kind::List(a), Kind::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
-            (Kind::Map(a), Kind::Map(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0.same(&b.0) && a.1.same(&b.1))
-            }
+            (Kind::Map(a), Kind::Map(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0.same(&b.0) && a.1.same(&b.1)),
             (Kind::Call(a), Kind::Call(b)) => a.same(b),
             (a, b) => a == b,
         }
@@ -246,9 +244,13 @@ pub fn add_bytes(
             let span = Span::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
             let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
             diagnostics.push(
-                Diagnostic::new(codes::NOT_UTF8, format!("the file is not UTF-8 text: byte {:#04x} at offset {valid}", bytes[valid]), span)
-                    .text(if utf16 { "this looks like UTF-16" } else { "not UTF-8 from here" })
-                    .help("save the file with the encoding UTF-8"),
+                Diagnostic::new(
+                    codes::NOT_UTF8,
+                    format!("the file is not UTF-8 text: byte {:#04x} at offset {valid}", bytes[valid]),
+                    span,
+                )
+                .text(if utf16 { "this looks like UTF-16" } else { "not UTF-8 from here" })
+                .help("save the file with the encoding UTF-8"),
             );
             Err(file)
         }

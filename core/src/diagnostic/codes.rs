@@ -65,9 +65,9 @@ mod warnings;
 // A stage whose list is still empty gives nothing to pass on.
 #[allow(unused_imports)]
 pub use {
-    contracts::*, data::*, experiment::*, gradients::*, reading::*, resolving::*, running::*, shapes::*, structure::*, warnings::*,
+    contracts::*, data::*, experiment::*, gradients::*, reading::*, resolving::*, running::*, shapes::*, structure::*,
+    warnings::*,
 };
-
 
 /// The name of one kind of fault: `S` and four digits, stable for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

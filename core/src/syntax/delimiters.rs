@@ -134,9 +134,13 @@ impl Balancer<'_> {
             let needed = open.delimiter.close();
             let found = delimiter.close();
             self.faults.push(
-                Diagnostic::new(codes::UNCLOSED_DELIMITER, format!("`{}` is never closed", open.delimiter.open()), opener.span(self.file))
-                    .text("opened here")
-                    .label(lexeme.span(self.file), format!("`{needed}` is needed before this `{found}`")),
+                Diagnostic::new(
+                    codes::UNCLOSED_DELIMITER,
+                    format!("`{}` is never closed", open.delimiter.open()),
+                    opener.span(self.file),
+                )
+                .text("opened here")
+                .label(lexeme.span(self.file), format!("`{needed}` is needed before this `{found}`")),
             );
             let virtual_close = Lexeme { token: Token::Close(open.delimiter), start: lexeme.start, end: lexeme.start };
             self.pop(virtual_close, true);
@@ -148,14 +152,12 @@ impl Balancer<'_> {
         if let Some(open) = self.stack.last() {
             self.stream.mended[open.index] = true;
         }
-        let mut fault = Diagnostic::new(
-            codes::STRAY_DELIMITER,
-            format!("`{}` closes nothing", delimiter.close()),
-            lexeme.span(self.file),
-        )
-        .text(format!("no `{}` is open here", delimiter.open()));
+        let mut fault =
+            Diagnostic::new(codes::STRAY_DELIMITER, format!("`{}` closes nothing", delimiter.close()), lexeme.span(self.file))
+                .text(format!("no `{}` is open here", delimiter.open()));
         if let Some(suspect) = self.suspects.iter().rfind(|suspect| suspect.depth > self.stack.len()) {
-            fault = fault.label(suspect.close.span(self.file), "this one is indented differently from the bracket that it closes");
+            fault =
+                fault.label(suspect.close.span(self.file), "this one is indented differently from the bracket that it closes");
             fault = fault.label(suspect.open.span(self.file), "which was opened here");
         }
         self.faults.push(fault);

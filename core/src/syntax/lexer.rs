@@ -91,7 +91,8 @@ fn is_name_part(byte: u8) -> bool {
 
 /// Splits a text into tokens, reporting what is not one.
 pub(super) fn lex(text: &str, file: FileId, faults: &mut Vec<Diagnostic>) -> Lexed {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), file, at: 0, tokens: Vec::with_capacity(text.len() / 6), junk: Vec::new(), faults };
+    let mut lexer =
+        Lexer { text, bytes: text.as_bytes(), file, at: 0, tokens: Vec::with_capacity(text.len() / 6), junk: Vec::new(), faults };
     let cut_short = lexer.run().is_none();
     Lexed { tokens: lexer.tokens, junk: lexer.junk, cut_short }
 }
@@ -238,11 +239,7 @@ impl Lexer<'_> {
         };
         let culprit = self.tokens.iter().find(runs_over).map(|lexeme| lexeme.start as usize);
         let opener = culprit.unwrap_or(start);
-        let mut fault = Diagnostic::new(
-            codes::UNCLOSED_TEXT,
-            "a text is never closed",
-            Span::new(self.file, opener..opener + 1),
-        );
+        let mut fault = Diagnostic::new(codes::UNCLOSED_TEXT, "a text is never closed", Span::new(self.file, opener..opener + 1));
         fault = if culprit.is_some() {
             let last = Span::new(self.file, start..start + 1);
             fault.text("this text goes over a line end: is its closing quote missing?").label(last, "the last `\"` opens a text")
@@ -310,7 +307,8 @@ impl Lexer<'_> {
             self.junk.push(start as u32);
             let span = self.span_from(start);
             self.faults.push(
-                Diagnostic::new(codes::UNKNOWN_CHARACTER, "`'` means nothing here", span).help("a text is written in double quotes"),
+                Diagnostic::new(codes::UNKNOWN_CHARACTER, "`'` means nothing here", span)
+                    .help("a text is written in double quotes"),
             );
             return;
         };
@@ -418,7 +416,9 @@ impl Lexer<'_> {
             '#' => Some("a comment starts with `//`"),
             '“' | '”' | '„' | '«' | '»' | '‘' | '’' | '`' => Some("a text is written in plain double quotes"),
             '.' => Some("a name with dots is written in quotes: `\"stages.0\"`"),
-            _ if c.is_whitespace() || is_invisible(c) => Some("it looks like a space or like nothing: delete it or type a plain space"),
+            _ if c.is_whitespace() || is_invisible(c) => {
+                Some("it looks like a space or like nothing: delete it or type a plain space")
+            }
             _ => None,
         };
         let span = self.span_from(start);

@@ -312,8 +312,10 @@ impl Parser<'_> {
             let value = parser.value(close, "a value")?;
             Some(Item::Pair(key, value))
         });
-        let pairs: Vec<_> =
-            items.into_iter().filter_map(|item| if let Item::Pair(key, value) = item { Some((key, value)) } else { None }).collect();
+        let pairs: Vec<_> = items
+            .into_iter()
+            .filter_map(|item| if let Item::Pair(key, value) = item { Some((key, value)) } else { None })
+            .collect();
         self.check_keys(&pairs);
         Kind::Map(pairs)
     }
@@ -423,8 +425,10 @@ impl Parser<'_> {
         let place = self.place();
         let fault = match self.token() {
             Some(Token::Comma | Token::Colon) => self.expected("the end of the file", usize::MAX),
-            _ => Diagnostic::new(codes::MORE_THAN_ONE_VALUE, format!("{} follows the file's value", self.found(usize::MAX)), place)
-                .text("a file is one value"),
+            _ => {
+                Diagnostic::new(codes::MORE_THAN_ONE_VALUE, format!("{} follows the file's value", self.found(usize::MAX)), place)
+                    .text("a file is one value")
+            }
         };
         self.report(fault);
     }
@@ -444,10 +448,14 @@ fn number_fault(fault: NumberFault, word: &str, span: Span) -> Diagnostic {
             .help("a name starts with a letter, and arithmetic is written in quotes: `\"4 * dim\"`"),
         NumberFault::Suffix(at) => Diagnostic::new(codes::BAD_NUMBER, format!("the number `{word}` has a type suffix"), span)
             .help(format!("write `{}`: types follow from where a number stands", &word[..at])),
-        NumberFault::TooManyBits => out_of_range(format!("the integer `{word}` does not fit in 64 bits"))
-            .help(format!("integers go from {} to {}; a larger number is written with an exponent: `1e20`", i64::MIN, i64::MAX)),
-        NumberFault::TooLarge => out_of_range(format!("`{word}` is too large for a 64-bit floating-point number"))
-            .help("the largest is about 1.8e308"),
+        NumberFault::TooManyBits => out_of_range(format!("the integer `{word}` does not fit in 64 bits")).help(format!(
+            "integers go from {} to {}; a larger number is written with an exponent: `1e20`",
+            i64::MIN,
+            i64::MAX
+        )),
+        NumberFault::TooLarge => {
+            out_of_range(format!("`{word}` is too large for a 64-bit floating-point number")).help("the largest is about 1.8e308")
+        }
         NumberFault::TooSmall => out_of_range(format!("`{word}` is not zero and too small for a 64-bit floating-point number"))
             .help("the smallest is about 4.9e-324; write `0.0` for zero"),
         NumberFault::NonFinite => {

@@ -93,7 +93,9 @@ pub(crate) fn quote(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\0' => quoted.push_str("\\0"),
             // A mark at the very start of a file would be taken for a byte order mark; bidirectional marks hide what is written.
-            c if c.is_control() || matches!(c, '\u{feff}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            c if c.is_control()
+                || matches!(c, '\u{feff}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
                 // Writing to a string cannot fail.
                 let _ = write!(quoted, "\\u{{{:x}}}", c as u32);
             }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 pub fn sarif(sources: &Sources, diagnostics: &Diagnostics) -> String {
     let rules: Vec<_> = all_codes().map(rule).collect();
     let index = |diagnostic: &Diagnostic| all_codes().position(|entry| entry.code == diagnostic.code);
-    let results: Vec<_> = diagnostics.sorted().into_iter().map(|diagnostic| result(sources, diagnostic, index(diagnostic))).collect();
+    let results: Vec<_> =
+        diagnostics.sorted().into_iter().map(|diagnostic| result(sources, diagnostic, index(diagnostic))).collect();
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -24,10 +25,8 @@ pub fn sarif(sources: &Sources, diagnostics: &Diagnostics) -> String {
 
 fn rule(entry: &Entry) -> Value {
     let level = if entry.code.is_warning() { "warning" } else { "error" };
-    let markdown = format!(
-        "{}\n\nWrong:\n\n```ron\n{}\n```\n\nRight:\n\n```ron\n{}\n```\n",
-        entry.explanation, entry.wrong, entry.right
-    );
+    let markdown =
+        format!("{}\n\nWrong:\n\n```ron\n{}\n```\n\nRight:\n\n```ron\n{}\n```\n", entry.explanation, entry.wrong, entry.right);
     json!({
         "id": entry.code.to_string(),
         "shortDescription": { "text": entry.title },
