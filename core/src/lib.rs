@@ -3,6 +3,7 @@ pub mod diagnostic;
 pub mod dim;
 pub mod domain;
 pub mod expr;
+pub mod op;
 pub mod program;
 pub mod source;
 pub mod suggest;

@@ -3,7 +3,7 @@
 use super::{FieldValue, Fields, FormulaText, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape};
 use crate::diagnostic::Code;
 use crate::diagnostic::codes;
-use crate::dim::{Dim, DimError, Obligation};
+use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
@@ -71,20 +71,34 @@ pub struct Call<'a> {
     node: Span,
     fields: &'a Fields,
     inputs: &'a [SmallVec<[Input; 1]>],
+    known: &'a [Obligation],
     parameters: Vec<ParameterSpec>,
     obligations: Vec<(Obligation, Span)>,
     complaints: Vec<Complaint>,
 }
 
 impl<'a> Call<'a> {
-    /// A call from its parts. `inputs` has one list for every port of the schema, of the length that the port's kind allows.
-    pub fn new(schema: &'static Schema, node: Span, fields: &'a Fields, inputs: &'a [SmallVec<[Input; 1]>]) -> Call<'a> {
-        Call { schema, node, fields, inputs, parameters: Vec::new(), obligations: Vec::new(), complaints: Vec::new() }
+    /// A call from its parts. `inputs` has one list for every port of the schema, of the length that the port's kind allows; `known` are
+    /// the obligations that the graph is under already.
+    pub fn new(
+        schema: &'static Schema,
+        node: Span,
+        fields: &'a Fields,
+        inputs: &'a [SmallVec<[Input; 1]>],
+        known: &'a [Obligation],
+    ) -> Call<'a> {
+        let (parameters, obligations, complaints) = (Vec::new(), Vec::new(), Vec::new());
+        Call { schema, node, fields, inputs, known, parameters, obligations, complaints }
     }
 
     /// What the rule declared: parameters, obligations with their places, complaints.
     pub fn finish(self) -> (Vec<ParameterSpec>, Vec<(Obligation, Span)>, Vec<Complaint>) {
         (self.parameters, self.obligations, self.complaints)
+    }
+
+    /// The op's schema.
+    pub fn schema(&self) -> &'static Schema {
+        self.schema
     }
 
     /// The node's place.
@@ -264,11 +278,49 @@ impl<'a> Call<'a> {
         self.obligations.push((obligation, span));
     }
 
+    /// Compares two sizes under all obligations that are known so far.
+    pub fn compare(&self, left: &Dim, right: &Dim) -> Verdict {
+        if left == right {
+            return Verdict::Equal;
+        }
+        if self.obligations.is_empty() {
+            return compare(left, right, self.known);
+        }
+        let own = self.obligations.iter().map(|(obligation, _)| obligation.clone());
+        let all: Vec<Obligation> = self.known.iter().cloned().chain(own).collect();
+        compare(left, right, &all)
+    }
+
+    /// Whether two sizes are equal wherever the obligations hold.
+    pub fn same(&self, left: &Dim, right: &Dim) -> bool {
+        self.compare(left, right) == Verdict::Equal
+    }
+
+    /// The exact quotient, with its obligation at the place of a field; complains there where it never comes out.
+    ///
+    /// # Errors
+    /// [`Refused`], after the complaint.
+    pub fn exact_div(&mut self, field: &str, dividend: &Dim, divisor: &Dim) -> Result<Dim, Refused> {
+        match dividend.exact_div(divisor) {
+            Ok((quotient, obligation)) => {
+                if let Some(obligation) = obligation {
+                    self.oblige(field, obligation);
+                }
+                Ok(quotient)
+            }
+            Err(error @ DimError::NotDivisible { .. }) => {
+                self.field_error(field, codes::NOT_DIVISIBLE, error.to_string());
+                Err(Refused)
+            }
+            Err(error) => self.checked(Err(error)),
+        }
+    }
+
     /// The result of arithmetic with sizes; complains at the node where it fails.
     ///
     /// # Errors
     /// [`Refused`], after the complaint.
-    pub fn checked(&mut self, result: Result<Dim, DimError>) -> Result<Dim, Refused> {
+    pub fn checked<T>(&mut self, result: Result<T, DimError>) -> Result<T, Refused> {
         result.map_err(|error| {
             self.error(codes::SIZE_ARITHMETIC, error.to_string());
             Refused

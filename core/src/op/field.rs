@@ -66,6 +66,11 @@ impl From<Default> for FieldValue {
             Default::Flag(value) => FieldValue::Flag(value),
             Default::Choice(value) => FieldValue::Choice(value),
             Default::Text(value) => FieldValue::Text(value.into()),
+            Default::Ints(values) => {
+                FieldValue::List(values.iter().map(|value| FieldValue::Dim(Dim::constant(*value))).collect())
+            }
+            Default::DType(value) => FieldValue::DType(value),
+            Default::Initial(value) => FieldValue::Initial(value),
         }
     }
 }

@@ -41,6 +41,11 @@ impl<'a> LowerCall<'a> {
         &self.outputs[index]
     }
 
+    /// The types of all outputs.
+    pub fn outputs(&self) -> &'a [TensorType] {
+        self.outputs
+    }
+
     fn port(&self, name: &str) -> &'a [ValueId] {
         let index = self.schema.ports.iter().position(|port| port.name == name);
         &self.inputs[index.unwrap_or_else(|| panic!("{} has no port `{name}`", self.schema.name))]

@@ -20,7 +20,7 @@ pub use lowering::LowerCall;
 pub use schema::{Accepts, Default, Field, FieldKind, Outputs, Port, PortKind, Schema};
 pub use types::{ParameterKind, ParameterSpec, SymbolicType, display_shape};
 
-use crate::dim::Dim;
+use crate::dim::{Dim, DimError};
 use crate::program::{BuildError, Builder, ValueId};
 use smallvec::SmallVec;
 
@@ -46,13 +46,16 @@ pub trait Op: Send + Sync + 'static {
     /// [`Refused`], after at least one [`Call::error`]: the checker marks the outputs unknown and goes on with other nodes.
     fn infer(&self, call: &mut Call<'_>) -> Result<SmallVec<[SymbolicType; 2]>, Refused>;
 
-    /// Whether and how gradients pass from the outputs to this port.
-    fn differentiable(&self, _port: &str) -> Differentiable {
+    /// Whether and how gradients pass from the outputs to this port. Asked only where the port's tensor and an output are floats.
+    fn differentiable(&self, _call: &Call<'_>, _port: &str) -> Differentiable {
         Differentiable::Rule
     }
 
     /// Floating point operations of the forward pass, a multiply-add counted as two.
-    fn flops(&self, call: &Call<'_>, outputs: &[SymbolicType]) -> Dim;
+    ///
+    /// # Errors
+    /// When the count leaves 64 bits.
+    fn flops(&self, call: &Call<'_>, outputs: &[SymbolicType]) -> Result<Dim, DimError>;
 
     /// Emits the op's program with sizes; returns one value an output, of the types that `infer` gives at these sizes.
     ///
@@ -65,13 +68,13 @@ pub trait Op: Send + Sync + 'static {
 pub fn output_names(schema: &Schema, fields: &Fields) -> Vec<String> {
     match schema.outputs {
         Outputs::Named(names) => names.iter().map(|name| (*name).to_string()).collect(),
-        Outputs::Counted { field } => {
-            let count = match fields.get(schema, field) {
-                Some(FieldValue::Dim(dim)) => dim.as_constant().unwrap_or(0).max(0) as usize,
-                Some(FieldValue::List(items)) => items.len(),
-                _ => 0,
-            };
-            (0..count).map(|index| index.to_string()).collect()
+        Outputs::Counted { fields: counted } => {
+            let count = counted.iter().find_map(|field| match fields.get(schema, field)? {
+                FieldValue::Dim(dim) => Some(dim.as_constant().unwrap_or(0).max(0) as usize),
+                FieldValue::List(items) => Some(items.len()),
+                _ => None,
+            });
+            (0..count.unwrap_or(0)).map(|index| index.to_string()).collect()
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The machine-readable description of an op: what `check` demands, what `sward schema` prints and `docs/ops.md` shows.
 
+use super::Initializer;
+use crate::program::DType;
+
 /// The description of an op.
 #[derive(Debug)]
 pub struct Schema {
@@ -56,6 +59,37 @@ pub struct Port {
     pub doc: &'static str,
 }
 
+impl Port {
+    const fn new(name: &'static str, kind: PortKind, accepts: Accepts, doc: &'static str) -> Port {
+        Port { name, kind, accepts, literal: false, doc }
+    }
+
+    /// A port that takes exactly one tensor.
+    pub const fn one(name: &'static str, accepts: Accepts, doc: &'static str) -> Port {
+        Port::new(name, PortKind::One, accepts, doc)
+    }
+
+    /// A port that may be left out.
+    pub const fn optional(name: &'static str, accepts: Accepts, doc: &'static str) -> Port {
+        Port::new(name, PortKind::Optional, accepts, doc)
+    }
+
+    /// A port that takes a list.
+    pub const fn many(name: &'static str, accepts: Accepts, doc: &'static str) -> Port {
+        Port::new(name, PortKind::Many, accepts, doc)
+    }
+
+    /// The port that a field of the kind `Formula` fills.
+    pub const fn named(name: &'static str, accepts: Accepts, doc: &'static str) -> Port {
+        Port::new(name, PortKind::Named, accepts, doc)
+    }
+
+    /// The same port, where a number may stand instead of a reference: it arrives as a tensor of rank 0.
+    pub const fn or_number(self) -> Port {
+        Port { literal: true, ..self }
+    }
+}
+
 /// How many tensors a port takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PortKind {
@@ -97,6 +131,18 @@ pub struct Field {
     pub doc: &'static str,
 }
 
+impl Field {
+    /// A field from its parts.
+    pub const fn new(name: &'static str, kind: FieldKind, default: Default, doc: &'static str) -> Field {
+        Field { name, kind, default, doc }
+    }
+
+    /// A field that must be written.
+    pub const fn required(name: &'static str, kind: FieldKind, doc: &'static str) -> Field {
+        Field::new(name, kind, Default::Required, doc)
+    }
+}
+
 /// What may be written in a field. Wherever a whole number or a number may stand, an expression in quotes may stand too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FieldKind {
@@ -116,7 +162,7 @@ pub enum FieldKind {
     Dims,
     /// A list of known whole numbers, or one of them (axes).
     Ints,
-    /// A list of numbers.
+    /// A list of numbers, or one of them.
     Floats,
     /// A size for both spatial axes, or a list of two: height and width.
     Pair,
@@ -148,6 +194,12 @@ pub enum Default {
     Choice(&'static str),
     /// A text.
     Text(&'static str),
+    /// A list of whole numbers, of a field of the kind `Ints`, `Dims`, `Pair` or `Padding`, in the kind's normal form.
+    Ints(&'static [i64]),
+    /// A dtype.
+    DType(DType),
+    /// How a parameter starts.
+    Initial(Initializer),
 }
 
 /// The outputs of an op.
@@ -155,9 +207,9 @@ pub enum Default {
 pub enum Outputs {
     /// Fixed names; one output is referred to by the node's name alone.
     Named(&'static [&'static str]),
-    /// `0`, `1`, ...: as many as this `Int` field says, or as the list in this field is long.
+    /// `0`, `1`, ...: as many as the first of these fields that is present says: an `Int` by its value, a list by its length.
     Counted {
-        /// The field.
-        field: &'static str,
+        /// The fields.
+        fields: &'static [&'static str],
     },
 }
