@@ -1,6 +1,8 @@
 //! What an op's rule for types sees of its node.
 
-use super::{FieldValue, Fields, FormulaText, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape};
+use super::{
+    FieldValue, Fields, FormulaText, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape,
+};
 use crate::diagnostic::Code;
 use crate::diagnostic::codes;
 use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
