@@ -11,7 +11,7 @@
 //! # Meaning
 //! - Tensors are dense and row-major. Sizes may be 0; a rank-0 tensor has one element.
 //! - Arithmetic on `F32` and `BF16` is done in f32 (or wider) and rounded once when stored. `Bool` holds 0 or 1.
-//! - Random leaves are a pure function of (seed, step, stream, row-major element index): see [`RunKey`].
+//! - Random leaves are a pure function of (seed, step, stream, row-major element index): see [`RunKey::uniform`].
 //! - An [`Update`] says that after the run the argument `slot` holds the value `value`. Reads of the slot within the run see the
 //!   old contents.
 
@@ -20,6 +20,7 @@ mod builder;
 mod gradient;
 mod interpret;
 mod primitive;
+mod random;
 mod text;
 mod types;
 mod verify;
@@ -29,6 +30,7 @@ pub use builder::{BuildError, Builder};
 pub use gradient::{Algebra, GradientError, Gradients, differentiate};
 pub use interpret::{InterpretError, interpret};
 pub use primitive::{GradientCall, Primitive, RunKey};
+pub use random::{PHILOX_MULTIPLIERS, PHILOX_WEYL, PROGRAM_TAG, philox4x32, uniform_from_bits};
 pub use types::{DType, Shape, TensorType, broadcast_shapes, element_count};
 pub use verify::{VerifyError, verify};
 
