@@ -8,3 +8,4 @@ pub mod program;
 pub mod source;
 pub mod suggest;
 pub mod syntax;
+pub mod scalar;
