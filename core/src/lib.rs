@@ -5,7 +5,7 @@ pub mod domain;
 pub mod expr;
 pub mod op;
 pub mod program;
+pub mod scalar;
 pub mod source;
 pub mod suggest;
 pub mod syntax;
-pub mod scalar;

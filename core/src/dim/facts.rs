@@ -92,12 +92,9 @@ fn solve(dividend: &Dim, divisor: &Dim, number: usize) -> Result<Option<(Name, D
         if !term.coefficient.is_whole() || !constant.is_whole() {
             return Ok(None);
         }
-        return Ok(solve_congruence(step, constant.numerator as i128, modulus as i128)
-            .map(|(period, below)| {
-                let fresh = fresh_name(*name, number);
-                Ok((*name, ((fresh * period)? - below)?))
-            })
-            .transpose()?);
+        let solution = solve_congruence(step, constant.numerator as i128, modulus as i128);
+        let multiple = |(period, below): (i64, i64)| Ok((*name, ((fresh_name(*name, number) * period)? - below)?));
+        return solution.map(multiple).transpose();
     }
     // `name + rest` divisible by a divisor without that name: the name is the divisor times a fresh size, less the rest.
     for term in &variable {

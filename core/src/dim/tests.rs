@@ -347,10 +347,10 @@ proptest! {
     fn exact_division_undoes_multiplication(x in expression(), y in expression(), sizes in sizes()) {
         let (x, y) = (dim(&x), dim(&y));
         let product = (&x * &y).unwrap();
-        if let Ok((quotient, _)) = product.exact_div(&y) {
-            if y.evaluate(&sizes).unwrap() != 0 {
-                prop_assert_eq!(quotient.evaluate(&sizes), x.evaluate(&sizes));
-            }
+        if let Ok((quotient, _)) = product.exact_div(&y)
+            && y.evaluate(&sizes).unwrap() != 0
+        {
+            prop_assert_eq!(quotient.evaluate(&sizes), x.evaluate(&sizes));
         }
     }
 }
