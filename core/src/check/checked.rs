@@ -1,0 +1,270 @@
+//! The result of checking: a graph that is proved well-formed for all sizes.
+
+use crate::dim::{Dim, DimError, Obligation, Sizes};
+use crate::op::{Fields, Op, ParameterSpec, SymbolicType};
+use crate::source::Span;
+use indexmap::IndexMap;
+use petgraph::graph::{DiGraph, NodeIndex};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// The graph of a checked module: nodes stand in an order in which everything comes after what it reads.
+pub type Graph = DiGraph<Node, Edge>;
+
+/// A node of a checked graph.
+#[derive(Debug)]
+pub struct Node {
+    /// Its path, unique in the graph: `stages.0.blocks.1.conv_dw`.
+    pub path: Arc<str>,
+    /// What it computes.
+    pub kind: NodeKind,
+    /// What arrives: for every port of the op, its sources in order.
+    pub inputs: SmallVec<[SmallVec<[Source; 1]>; 2]>,
+    /// The types of its outputs.
+    pub outputs: SmallVec<[SymbolicType; 1]>,
+    /// Its parameters: the last part of the name as the op knows it, and the position in [`Checked::parameters`].
+    pub parameters: SmallVec<[(&'static str, usize); 2]>,
+    /// Where it was written.
+    pub span: Span,
+    /// The `Use` nodes of the root file that lead to it: the outermost first.
+    pub placed_at: Option<Span>,
+}
+
+/// What a node computes.
+pub enum NodeKind {
+    /// An input of the module.
+    Input {
+        /// Its position in [`Checked::inputs`].
+        index: usize,
+    },
+    /// An op.
+    Op {
+        /// The op.
+        op: &'static dyn Op,
+        /// Its fields' values.
+        fields: Fields,
+        /// Floating point operations of the forward pass.
+        flops: Dim,
+    },
+}
+
+impl std::fmt::Debug for NodeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NodeKind::Input { index } => write!(f, "Input({index})"),
+            NodeKind::Op { op, .. } => f.write_str(op.schema().name),
+        }
+    }
+}
+
+/// Where a tensor comes from.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Source {
+    /// An output of a node.
+    Node {
+        /// The node.
+        node: NodeIndex,
+        /// The output's position.
+        output: u16,
+    },
+    /// A number written in the file.
+    Number(f64),
+}
+
+/// A tensor on its way from one node to another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Edge {
+    /// The output of the first node.
+    pub output: u16,
+    /// The port of the second.
+    pub port: u16,
+}
+
+/// An input of a checked module.
+#[derive(Clone, Debug)]
+pub struct GraphInput {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type.
+    pub tensor_type: SymbolicType,
+    /// Where it was declared.
+    pub span: Span,
+    /// Its node.
+    pub node: NodeIndex,
+}
+
+/// An output of a checked module.
+#[derive(Clone, Debug)]
+pub struct GraphOutput {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it comes from.
+    pub source: Source,
+    /// Its type.
+    pub tensor_type: SymbolicType,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// A parameter of a checked module.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Shape, start and kind.
+    pub spec: ParameterSpec,
+    /// Whether training changes it: trained by its op and not frozen by the graph.
+    pub trained: bool,
+    /// The place of the node that owns it.
+    pub span: Span,
+    /// The path of the node that owns it.
+    pub node: Arc<str>,
+}
+
+impl Parameter {
+    /// Number of elements.
+    ///
+    /// # Errors
+    /// On overflow.
+    pub fn elements(&self) -> Result<Dim, DimError> {
+        Dim::product(self.spec.shape.iter())
+    }
+}
+
+/// A graph that checks. Only [`crate::check`] makes one: it is the proof that later stages ask for.
+#[derive(Debug)]
+pub struct Checked {
+    pub(super) name: String,
+    pub(super) doc: Option<String>,
+    pub(super) graph: Graph,
+    pub(super) inputs: Vec<GraphInput>,
+    pub(super) outputs: Vec<GraphOutput>,
+    pub(super) parameters: IndexMap<String, Parameter>,
+    pub(super) obligations: Vec<(Obligation, Span)>,
+    pub(super) places: rustc_hash::FxHashMap<Span, String>,
+}
+
+impl Checked {
+    /// The file's name, without folder and ending.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The module's doc.
+    pub fn doc(&self) -> Option<&str> {
+        self.doc.as_deref()
+    }
+
+    /// The graph; node indices ascend along all edges.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The inputs in the file's order.
+    pub fn inputs(&self) -> &[GraphInput] {
+        &self.inputs
+    }
+
+    /// The outputs in the file's order.
+    pub fn outputs(&self) -> &[GraphOutput] {
+        &self.outputs
+    }
+
+    /// The parameters by full name, in the order of their nodes.
+    pub fn parameters(&self) -> &IndexMap<String, Parameter> {
+        &self.parameters
+    }
+
+    /// What sizes must satisfy, with the places that demand it.
+    pub fn obligations(&self) -> &[(Obligation, Span)] {
+        &self.obligations
+    }
+
+    /// `file:line:column` of a node's span.
+    pub fn place(&self, span: Span) -> Option<&str> {
+        self.places.get(&span).map(String::as_str)
+    }
+
+    /// The names of the dimensions that need a size before the graph can be lowered, in order.
+    pub fn dimensions(&self) -> Vec<String> {
+        let mut names = std::collections::BTreeSet::new();
+        let shapes = self.inputs.iter().flat_map(|input| &input.tensor_type.shape);
+        let parameters = self.parameters.values().flat_map(|parameter| &parameter.spec.shape);
+        for dim in shapes.chain(parameters) {
+            names.extend(dim.names().into_iter().map(|name| name.as_str().to_string()));
+        }
+        names.into_iter().collect()
+    }
+
+    /// Number of elements of all trained and frozen parameters, buffers not counted.
+    ///
+    /// # Errors
+    /// On overflow.
+    pub fn parameter_count(&self) -> Result<Dim, DimError> {
+        let mut total = Dim::ZERO;
+        for parameter in self.parameters.values().filter(|parameter| parameter.spec.kind == crate::op::ParameterKind::Trained) {
+            total = (&total + &parameter.elements()?)?;
+        }
+        Ok(total)
+    }
+
+    /// Floating point operations of a forward pass.
+    ///
+    /// # Errors
+    /// On overflow.
+    pub fn flops(&self) -> Result<Dim, DimError> {
+        let mut total = Dim::ZERO;
+        for node in self.graph.node_weights() {
+            if let NodeKind::Op { flops, .. } = &node.kind {
+                total = (&total + flops)?;
+            }
+        }
+        Ok(total)
+    }
+
+    /// Peak bytes of the tensors of a forward pass that runs node by node in the graph's order and frees what nobody reads any more;
+    /// inputs counted, weights not.
+    ///
+    /// # Errors
+    /// Where a size cannot be evaluated at `sizes`.
+    pub fn forward_memory_bytes(&self, sizes: &Sizes) -> Result<u64, DimError> {
+        let mut last_use: Vec<usize> = (0..self.graph.node_count()).collect();
+        for index in self.graph.node_indices() {
+            for source in self.graph[index].inputs.iter().flatten() {
+                if let Source::Node { node, .. } = source {
+                    last_use[node.index()] = last_use[node.index()].max(index.index());
+                }
+            }
+        }
+        for output in &self.outputs {
+            if let Source::Node { node, .. } = output.source {
+                last_use[node.index()] = usize::MAX;
+            }
+        }
+        let mut bytes = Vec::with_capacity(self.graph.node_count());
+        for node in self.graph.node_weights() {
+            let mut total = 0u64;
+            for output in &node.outputs {
+                let mut elements = 1u64;
+                for dim in &output.shape {
+                    elements = elements.saturating_mul(dim.evaluate(sizes)?.max(0) as u64);
+                }
+                total = total.saturating_add(elements.saturating_mul(output.dtype.bytes() as u64));
+            }
+            bytes.push(total);
+        }
+        let mut ends: Vec<Vec<usize>> = vec![Vec::new(); self.graph.node_count()];
+        for (node, end) in last_use.iter().enumerate() {
+            if *end != usize::MAX {
+                ends[*end].push(node);
+            }
+        }
+        let (mut live, mut peak) = (0u64, 0u64);
+        for node in 0..bytes.len() {
+            live = live.saturating_add(bytes[node]);
+            peak = peak.max(live);
+            for ended in &ends[node] {
+                live = live.saturating_sub(bytes[*ended]);
+            }
+        }
+        Ok(peak)
+    }
+}
