@@ -9,3 +9,6 @@ pub mod scalar;
 pub mod source;
 pub mod suggest;
 pub mod syntax;
+pub mod check;
+pub mod language;
+pub mod op;

@@ -5,7 +5,7 @@
 //! dimensions to the shapes that arrive and goes into it. A node that an error was reported for gives unknown tensors, and what reads
 //! them is passed over: every error is reported once, at its origin, and independent ones all.
 
-use super::checked::{Edge, Graph, GraphInput, Node, NodeKind, Parameter, Source};
+use super::checked::{Edge, Graph, GraphInput, Node, Parameter, Source};
 use super::instance::{Feed, Instance, Outcome, ReferenceText, Tensor, for_each_reference, join};
 use super::overrides::Overrides;
 use super::session::Session;

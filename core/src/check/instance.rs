@@ -99,7 +99,7 @@ pub fn for_each_reference<'b>(body: &'b Body, visit: &mut dyn FnMut(ReferenceTex
                 if field.kind == crate::op::FieldKind::Formula
                     && let Some(FieldExpression { form: FieldForm::Text { expression: Some(expression), .. }, .. }) = expression
                 {
-                    expression.for_each_name(&mut |name| visit(ReferenceText::Formula(name)));
+                    expression.for_each_name(&mut |name, _| visit(ReferenceText::Formula(name)));
                 }
             }
         }

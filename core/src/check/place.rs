@@ -219,7 +219,7 @@ impl Elaborator<'_, '_> {
             return None;
         };
         let mut mentioned: Vec<(String, std::ops::Range<usize>)> = Vec::new();
-        expression.for_each_name_with_range(&mut |name, range| {
+        expression.for_each_name(&mut |name, range| {
             if !mentioned.iter().any(|(known, _)| known == name) {
                 mentioned.push((name.to_string(), range));
             }
@@ -603,7 +603,7 @@ impl Elaborator<'_, '_> {
     }
 
     /// Matches the declared types of a placed module with what arrives, and binds its dimensions.
-    fn bind_inputs(
+    pub(super) fn bind_inputs(
         &mut self,
         caller: &Instance<'_>,
         module: &Module,

@@ -92,7 +92,7 @@ fn bind_declared(elaborator: &mut Elaborator<'_, '_>, module: &Module, root: &mu
     for input in &module.inputs {
         for size in &input.tensor_type.shape {
             let mut names = Vec::new();
-            size.expression.for_each_name(&mut |name| names.push(name.to_string()));
+            size.expression.for_each_name(&mut |name, _| names.push(name.to_string()));
             for name in names {
                 if root.names.lookup(&name).is_some() {
                     continue;
@@ -334,7 +334,7 @@ fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module) {
             names_of_field(condition, &mut used_names);
         }
         for size in output.tensor_type.iter().flat_map(|stated| &stated.shape) {
-            size.expression.for_each_name(&mut |name| {
+            size.expression.for_each_name(&mut |name, _| {
                 used_names.insert(name.to_string());
             });
         }
@@ -346,7 +346,7 @@ fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module) {
             elaborator.push(Diagnostic::new(codes::UNUSED_INPUT, text, input.name.span).help("remove it, or read it"));
         }
         for size in &input.tensor_type.shape {
-            size.expression.for_each_name(&mut |name| {
+            size.expression.for_each_name(&mut |name, _| {
                 used_names.insert(name.to_string());
             });
         }
@@ -391,7 +391,7 @@ fn names_of_text(text: &str, names: &mut FxHashSet<String>) {
     while let Some(open) = rest.find('{') {
         let Some(close) = rest[open..].find('}') else { break };
         if let Ok(expression) = crate::expr::parse(&rest[open + 1..open + close]) {
-            expression.for_each_name(&mut |name| {
+            expression.for_each_name(&mut |name, _| {
                 names.insert(name.to_string());
             });
         }
@@ -404,7 +404,7 @@ fn names_of_field(field: &FieldExpression, names: &mut FxHashSet<String>) {
         FieldForm::Text { text, expression } => {
             names_of_text(text, names);
             if let Some(expression) = expression {
-                expression.for_each_name(&mut |name| {
+                expression.for_each_name(&mut |name, _| {
                     names.insert(name.to_string());
                 });
             }
@@ -443,7 +443,7 @@ fn names_of_body(body: &Body, names: &mut FxHashSet<String>) {
             names_of_body(&branches.otherwise, names);
         }
         Body::As(stated) => stated.tensor_type.shape.iter().for_each(|size| {
-            size.expression.for_each_name(&mut |name| {
+            size.expression.for_each_name(&mut |name, _| {
                 names.insert(name.to_string());
             });
         }),
@@ -473,7 +473,7 @@ fn report_unused_overrides(session: &mut Session<'_>, overrides: &Overrides, roo
     for dim in overrides.dims.iter().filter(|dim| !dim.used.get()) {
         let mut known: Vec<String> = Vec::new();
         for size in module.inputs.iter().flat_map(|input| &input.tensor_type.shape) {
-            size.expression.for_each_name(&mut |name| known.push(name.to_string()));
+            size.expression.for_each_name(&mut |name, _| known.push(name.to_string()));
         }
         let text = format!("--dim {}: no input has a dimension of this name", dim.name);
         let diagnostic = Diagnostic::new(codes::OVERRIDE_UNMATCHED, text, dim.span);
@@ -530,7 +530,7 @@ fn check_interface(
     }
     let mut symbols = Names::default();
     for size in interface.inputs.iter().flat_map(|input| &input.tensor_type.shape) {
-        size.expression.for_each_name(&mut |name| symbols.define(name, Constant::Int(Dim::name(name))));
+        size.expression.for_each_name(&mut |name, _| symbols.define(name, Constant::Int(Dim::name(name))));
     }
     let mut given = FxHashMap::default();
     for input in &interface.inputs {
@@ -558,7 +558,7 @@ fn check_interface(
     };
     let mut bindings = crate::dim::Bindings::new();
     for size in interface.inputs.iter().flat_map(|input| &input.tensor_type.shape) {
-        size.expression.for_each_name(&mut |name| {
+        size.expression.for_each_name(&mut |name, _| {
             bindings.insert(name, Dim::name(name));
         });
     }
@@ -597,7 +597,7 @@ fn check_interface(
         }
         for (axis, size) in output.tensor_type.shape.iter().enumerate() {
             let mut open = symbols.clone();
-            size.expression.for_each_name(&mut |name| open.define(name, Constant::Int(Dim::name(name))));
+            size.expression.for_each_name(&mut |name, _| open.define(name, Constant::Int(Dim::name(name))));
             let Ok(evaluated) = crate::expr::evaluate(&size.expression, &open) else { continue };
             let Constant::Int(pattern) = evaluated.value else { continue };
             let actual = &found.shape[axis];
@@ -650,16 +650,16 @@ fn check_contract(session: &mut Session<'_>, checked: &Checked, case: &ContractC
         ),
     };
     let evaluate = |dim: Result<Dim, crate::dim::DimError>| dim.and_then(|dim| dim.evaluate(&sizes));
-    if let Some(stated) = case.parameters {
+    if let Some(stated) = &case.parameters {
         budget("parameters", stated.value as f64, stated.span, true, evaluate(checked.parameter_count()));
     }
-    if let Some(stated) = case.max_parameters {
+    if let Some(stated) = &case.max_parameters {
         budget("parameters", stated.value as f64, stated.span, false, evaluate(checked.parameter_count()));
     }
-    if let Some(stated) = case.max_flops {
+    if let Some(stated) = &case.max_flops {
         budget("floating point operations", stated.value, stated.span, false, evaluate(checked.flops()));
     }
-    if let Some(stated) = case.max_memory_bytes {
+    if let Some(stated) = &case.max_memory_bytes {
         let bytes = checked.forward_memory_bytes(&sizes).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         budget("bytes", stated.value as f64, stated.span, false, bytes);
     }

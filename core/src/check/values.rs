@@ -143,7 +143,7 @@ pub fn param(
                 return wrong("a text in quotes".to_string());
             };
             // A bare name of a param of the caller hands that param's text on.
-            let filled = match expr::Scope::lookup(names, written) {
+            let filled = match Scope::lookup(names, written) {
                 Some(Constant::Text(value)) => value.to_string(),
                 _ => text(written, field.span, names)?,
             };
@@ -230,7 +230,7 @@ pub fn field(
         FieldKind::Choice(words) => {
             let word = match &field.form {
                 FieldForm::Other(Value { kind: Kind::Name(word), .. }) => word.clone(),
-                FieldForm::Text { text: written, .. } => match expr::Scope::lookup(names, written) {
+                FieldForm::Text { text: written, .. } => match Scope::lookup(names, written) {
                     Some(Constant::Text(value)) => value,
                     _ => text(written, field.span, names)?,
                 },

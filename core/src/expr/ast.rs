@@ -199,6 +199,32 @@ impl Expr {
 }
 
 /// The expression in its shortest spelling, which reads back as the same tree.
+impl Expr {
+    /// A whole number, as if it were written at the start of a text.
+    pub fn integer(value: i64) -> Expr {
+        Expr { kind: ExprKind::Int(value), range: 0..value.to_string().len() }
+    }
+
+    /// Calls `visit` with every name in the expression and its place in the text, from left to right. Functions are no names.
+    pub fn for_each_name<'e>(&'e self, visit: &mut dyn FnMut(&'e str, Range<usize>)) {
+        match &self.kind {
+            ExprKind::Name(name) => visit(name, self.range.clone()),
+            ExprKind::List(items) => items.iter().for_each(|item| item.for_each_name(visit)),
+            ExprKind::Index { list, index } => {
+                list.for_each_name(visit);
+                index.for_each_name(visit);
+            }
+            ExprKind::Call { arguments, .. } => arguments.iter().for_each(|argument| argument.for_each_name(visit)),
+            ExprKind::Unary { operand, .. } => operand.for_each_name(visit),
+            ExprKind::Binary { left, right, .. } => {
+                left.for_each_name(visit);
+                right.for_each_name(visit);
+            }
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Text(_) => {}
+        }
+    }
+}
+
 impl fmt::Display for Expr {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |formatter: &mut fmt::Formatter<'_>, items: &[Expr]| {

@@ -198,7 +198,7 @@ impl Reader<'_> {
             );
             return None;
         };
-        let domain = Domain::named(name);
+        let domain = Domain::from_name(name);
         if domain.is_none() {
             self.push(
                 Diagnostic::new(codes::UNKNOWN_DOMAIN, format!("there is no domain called `{name}`"), value.span)
@@ -229,7 +229,7 @@ impl Reader<'_> {
         match expr::parse(text) {
             Ok(expression) => Some(expression),
             Err(error) => {
-                let place = within(span, text, error.range());
+                let place = within(span, text, error.range.clone());
                 self.push(Diagnostic::new(codes::EXPRESSION, format!("in the expression \"{text}\": {error}"), place));
                 None
             }
@@ -240,7 +240,7 @@ impl Reader<'_> {
     pub(super) fn text(&mut self, value: &Value, what: &str) -> Option<Spanned<String>> {
         match &value.kind {
             Kind::Text(text) => Some(Spanned::new(text.to_string(), value.span)),
-            other => {
+            _ => {
                 self.push(Diagnostic::new(codes::FORM, format!("expected {what} in quotes, found {}", value.describe()), value.span));
                 None
             }
@@ -263,7 +263,7 @@ impl Reader<'_> {
         let kind_name = match &value.kind {
             Kind::Name(kind) => Spanned::new(kind.to_string(), value.span),
             Kind::Call(call) if call.name.is_some() => call.name.clone()?,
-            other => {
+            _ => {
                 self.push(
                     Diagnostic::new(codes::FORM, format!("expected a param's declaration, found {}", value.describe()), value.span)
                         .help("a param is declared with its kind and default: \"hidden\": Int(128)"),
@@ -370,7 +370,7 @@ impl Reader<'_> {
 }
 
 /// The place of `range` of a text's content, for a text that stands in quotes at `span`. Texts with escapes are pointed at whole.
-pub(super) fn within(span: Span, text: &str, range: std::ops::Range<usize>) -> Span {
+pub(crate) fn within(span: Span, text: &str, range: std::ops::Range<usize>) -> Span {
     let plain = (span.end - span.start) as usize == text.len() + 2;
     if !plain || range.end > text.len() {
         return span;

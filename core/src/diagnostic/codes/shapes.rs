@@ -81,4 +81,29 @@ codes! {
         wrong: "Module(\n    inputs: { \"x\": F32([\"batch\", 3]) },\n    nodes: { \"y\": Formula(\"atan(x)\") },\n    outputs: { \"y\": \"y\" },\n)"
         right: "Module(\n    inputs: { \"x\": F32([\"batch\", 3]) },\n    nodes: { \"y\": Formula(\"tanh(x)\") },\n    outputs: { \"y\": \"y\" },\n)"
     }
+    330 SHAPE "sizes that do not agree" {
+        "Two sizes that must be equal are not, for the sizes that the message gives as an example. The labels show where both come from."
+        wrong: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": As(\"y\", F32([\"batch\", 5])) },\n)"
+        right: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": As(\"y\", F32([\"batch\", 4])) },\n)"
+    }
+    331 DTYPE "a dtype that does not fit" {
+        "F32, I64 and Bool are kept apart; Cast changes one into another."
+        wrong: "Module(\n    inputs: { \"x\": I64([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
+        right: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
+    }
+    332 RANK "a number of axes that does not fit" {
+        "The tensor has more or fewer axes than expected."
+        wrong: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": As(\"y\", F32([\"batch\"])) },\n)"
+        right: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": As(\"y\", F32([\"batch\", 4])) },\n)"
+    }
+    333 UNBOUND "a size that nothing determines" {
+        "A dimension is bound where its name stands alone in the shape of an input, or is a param."
+        wrong: "// file: main.ron\nModule(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Use(module: \"two.ron\", from: \"x\") },\n    outputs: { \"y\": \"y\" },\n)\n// file: two.ron\nModule(\n    inputs: { \"x\": F32([\"batch\", \"a * b\"]) },\n    nodes: { \"y\": Relu(from: \"x\") },\n    outputs: { \"y\": \"y\" },\n)"
+        right: "// file: main.ron\nModule(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Use(module: \"two.ron\", from: \"x\") },\n    outputs: { \"y\": \"y\" },\n)\n// file: two.ron\nModule(\n    inputs: { \"x\": F32([\"batch\", \"2 * b\"]) },\n    nodes: { \"y\": Relu(from: \"x\") },\n    outputs: { \"y\": \"y\" },\n)"
+    }
+    334 UNKNOWN_DTYPE "a dtype that does not exist" {
+        "The dtypes of graph files are F32, I64 and Bool. bf16 is a way to run a graph, chosen by --dtype."
+        wrong: "Module(\n    inputs: { \"x\": F23([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
+        right: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
+    }
 }

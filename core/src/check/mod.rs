@@ -1,0 +1,18 @@
+//! Checking: from files to a proof.
+//!
+//! [`Session`] reads files, each once; [`Session::check`] elaborates one and returns [`Checked`], the only thing that later stages
+//! accept, or diagnostics.
+
+mod checked;
+mod elaborate;
+mod instance;
+mod overrides;
+mod place;
+mod root;
+mod session;
+mod values;
+
+pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, Source};
+pub use elaborate::{MAX_NODES, MAX_USE_DEPTH};
+pub use overrides::{DimOverride, Overrides, SetOverride, SwapOverride};
+pub use session::{Files, Found, Session};
