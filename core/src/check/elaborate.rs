@@ -91,7 +91,10 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                     Ok(Some(true)) => {}
                     Ok(Some(false)) => continue,
                     Ok(None) => {
-                        self.push_in(instance, Diagnostic::new(codes::EXPRESSION, "a condition is true or false", condition.span));
+                        self.push_in(
+                            instance,
+                            Diagnostic::new(codes::EXPRESSION, "a condition is true or false", condition.span),
+                        );
                         continue;
                     }
                     Err(diagnostic) => {
@@ -100,7 +103,8 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                     }
                 }
             }
-            let tensor = self.reference(instance, &output.source).and_then(|tensors| self.single(instance, &output.source, tensors));
+            let tensor =
+                self.reference(instance, &output.source).and_then(|tensors| self.single(instance, &output.source, tensors));
             if let (Some(tensor), Some(stated)) = (&tensor, &output.tensor_type) {
                 self.compare_stated(instance, stated, tensor, output.source.span);
             }
@@ -173,7 +177,8 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             let here = *path.last().expect("the path has a start");
             let mut next: Vec<NodeIndex> = graph.neighbors(here).filter(|node| component.contains(node)).collect();
             next.sort();
-            let Some(next) = next.iter().find(|node| **node == start).or(next.iter().find(|node| !seen.contains(node))).or(next.first())
+            let Some(next) =
+                next.iter().find(|node| **node == start).or(next.iter().find(|node| !seen.contains(node))).or(next.first())
             else {
                 break;
             };
@@ -196,7 +201,10 @@ impl<'s, 'c> Elaborator<'s, 'c> {
         for node in path.iter().skip(1).take(8) {
             diagnostic = diagnostic.label(module.nodes[node.index()].name.span, "through this one");
         }
-        self.push_in(instance, diagnostic.help("a graph runs from inputs to outputs; Repeat places the same block several times"));
+        self.push_in(
+            instance,
+            diagnostic.help("a graph runs from inputs to outputs; Repeat places the same block several times"),
+        );
         // What depends on the cycle is passed over: their inputs are unknown.
     }
 
@@ -321,8 +329,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                 Some((_, tensor)) => tensor.clone(),
                 None => {
                     let known: Vec<&str> = outcome.outputs.iter().map(|(own, _)| &**own).collect();
-                    let mut diagnostic =
-                        Diagnostic::new(codes::UNKNOWN_PORT, format!("`{node}` has no output `{port}`"), span);
+                    let mut diagnostic = Diagnostic::new(codes::UNKNOWN_PORT, format!("`{node}` has no output `{port}`"), span);
                     diagnostic = match (nearest(port, known.iter().copied()), known.as_slice()) {
                         (_, [_]) => diagnostic.help(format!("it has one output: write \"{node}\"")),
                         (Some(near), _) => diagnostic.suggest(Some(near)),
@@ -340,9 +347,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                 }
                 several => {
                     let names: Vec<String> = several.iter().map(|(own, _)| format!("\"{node}:{own}\"")).collect();
-                    let diagnostic =
-                        Diagnostic::new(codes::SEVERAL_OUTPUTS, format!("`{node}` has {} outputs: say which", several.len()), span)
-                            .help(format!("write one of {}", names.join(", ")));
+                    let diagnostic = Diagnostic::new(
+                        codes::SEVERAL_OUTPUTS,
+                        format!("`{node}` has {} outputs: say which", several.len()),
+                        span,
+                    )
+                    .help(format!("write one of {}", names.join(", ")));
                     self.push_in(instance, diagnostic);
                     None
                 }
@@ -353,10 +363,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
     fn unknown_node(&mut self, instance: &Instance<'_>, node: &str, span: Span) {
         let module = instance.module;
         // A declared node without a result stands on a cycle or reads something unknown: reported there.
-        if module.node_index.contains_key(node) || module.candidates(ReferenceText::Formula(node)).iter().any(|index| {
-            let name = &module.nodes[*index].name.value;
-            instance.results.get(name).is_none_or(|outcome| outcome.broken)
-        }) {
+        if module.node_index.contains_key(node)
+            || module.candidates(ReferenceText::Formula(node)).iter().any(|index| {
+                let name = &module.nodes[*index].name.value;
+                instance.results.get(name).is_none_or(|outcome| outcome.broken)
+            })
+        {
             return;
         }
         let mut known: Vec<&str> = instance.inputs.keys().chain(instance.results.keys()).map(|name| &**name).collect();
@@ -364,9 +376,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
         let diagnostic = Diagnostic::new(codes::UNKNOWN_NODE, format!("there is no node or input called `{node}`"), span);
         let diagnostic = match nearest(node, known.iter().copied()) {
             Some(near) => diagnostic.suggest(Some(near)),
-            None if known.len() <= 12 && !known.is_empty() => {
-                diagnostic.help(format!("the names here are {}", known.join(", ")))
-            }
+            None if known.len() <= 12 && !known.is_empty() => diagnostic.help(format!("the names here are {}", known.join(", "))),
             None => diagnostic,
         };
         self.push_in(instance, diagnostic);
@@ -383,7 +393,8 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                 let text = format!("the step `{name}` has {} outputs; a chain goes on with exactly one", several.len());
                 self.push_in(
                     instance,
-                    Diagnostic::new(codes::SEVERAL_OUTPUTS, text, span).help("make it a node of its own and name the output that goes on"),
+                    Diagnostic::new(codes::SEVERAL_OUTPUTS, text, span)
+                        .help("make it a node of its own and name the output that goes on"),
                 );
                 None
             }
@@ -439,9 +450,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             }
             if existing.spec.shape != spec.shape || existing.spec.dtype != spec.dtype {
                 let (ours, theirs) = (crate::op::display_shape(&spec.shape), crate::op::display_shape(&existing.spec.shape));
-                let diagnostic =
-                    Diagnostic::new(codes::SHARES, format!("the shared parameter `{name}` is {theirs} there and {ours} here"), span)
-                        .label(existing.span, "shared with this node");
+                let diagnostic = Diagnostic::new(
+                    codes::SHARES,
+                    format!("the shared parameter `{name}` is {theirs} there and {ours} here"),
+                    span,
+                )
+                .label(existing.span, "shared with this node");
                 self.push_in(instance, diagnostic);
                 return None;
             }

@@ -44,7 +44,12 @@ impl Elaborator<'_, '_> {
             .into_iter()
             .map(|port| {
                 port.into_iter()
-                    .map(|((name, span), tensor)| Input { tensor_type: tensor.tensor_type, span, producer: Some(tensor.span), name })
+                    .map(|((name, span), tensor)| Input {
+                        tensor_type: tensor.tensor_type,
+                        span,
+                        producer: Some(tensor.span),
+                        name,
+                    })
                     .collect()
             })
             .collect();
@@ -179,12 +184,18 @@ impl Elaborator<'_, '_> {
                         SourceExpression::Reference(reference) => match self.reference(instance, reference) {
                             Some(tensors) => {
                                 if tensors.len() != 1 && !expression.is_list {
-                                    let text = format!("`{}` stands for {} tensors where one is expected", reference.text, tensors.len());
+                                    let text = format!(
+                                        "`{}` stands for {} tensors where one is expected",
+                                        reference.text,
+                                        tensors.len()
+                                    );
                                     let diagnostic = Diagnostic::new(codes::FIELD_FORM, text, reference.span);
                                     self.push_in(instance, diagnostic.help("write it inside a list: [\"...\"]"));
                                     sound = false;
                                 }
-                                arrived.extend(tensors.into_iter().map(|tensor| ((reference.text.to_string(), reference.span), tensor)));
+                                arrived.extend(
+                                    tensors.into_iter().map(|tensor| ((reference.text.to_string(), reference.span), tensor)),
+                                );
                             }
                             None => sound = false,
                         },
@@ -208,7 +219,11 @@ impl Elaborator<'_, '_> {
         let index = schema.fields.iter().position(|field| field.kind == FieldKind::Formula)?;
         let written = body.fields[index].as_ref()?;
         let FieldForm::Text { text, expression } = &written.form else {
-            let diagnostic = Diagnostic::new(codes::FIELD_FORM, format!("a formula is a text in quotes, not {}", written.describe()), written.span);
+            let diagnostic = Diagnostic::new(
+                codes::FIELD_FORM,
+                format!("a formula is a text in quotes, not {}", written.describe()),
+                written.span,
+            );
             self.push_in(instance, diagnostic);
             return None;
         };
@@ -238,8 +253,11 @@ impl Elaborator<'_, '_> {
                     (None, Constant::Int(dim)) => FormulaName::Size(dim),
                     (None, Constant::Bool(flag)) => FormulaName::Number(f64::from(flag)),
                     (None, other) => {
-                        let diagnostic =
-                            Diagnostic::new(codes::EXPRESSION, format!("`{name}` is {}, a formula takes tensors and numbers", other.kind()), span);
+                        let diagnostic = Diagnostic::new(
+                            codes::EXPRESSION,
+                            format!("`{name}` is {}, a formula takes tensors and numbers", other.kind()),
+                            span,
+                        );
                         self.push_in(instance, diagnostic);
                         sound = false;
                         continue;
@@ -275,9 +293,12 @@ impl Elaborator<'_, '_> {
                 };
                 if !fits {
                     let found = dtype.to_string().to_uppercase();
-                    let mut diagnostic =
-                        Diagnostic::new(codes::DTYPE, format!("`{op}.{}` takes {expected}, `{}` is {found}", port.name, input.name), input.span)
-                            .help("Cast(from: ..., to: F32) changes the dtype");
+                    let mut diagnostic = Diagnostic::new(
+                        codes::DTYPE,
+                        format!("`{op}.{}` takes {expected}, `{}` is {found}", port.name, input.name),
+                        input.span,
+                    )
+                    .help("Cast(from: ..., to: F32) changes the dtype");
                     if let Some(producer) = input.producer {
                         diagnostic = diagnostic.label(producer, format!("made here: {}", input.tensor_type));
                     }
@@ -289,7 +310,14 @@ impl Elaborator<'_, '_> {
         sound
     }
 
-    pub(super) fn repeat(&mut self, instance: &mut Instance<'_>, body: &RepeatBody, name: &str, weights: &str, feed: Feed) -> Outcome {
+    pub(super) fn repeat(
+        &mut self,
+        instance: &mut Instance<'_>,
+        body: &RepeatBody,
+        name: &str,
+        weights: &str,
+        feed: Feed,
+    ) -> Outcome {
         let mut obligations = Vec::new();
         let frames: Vec<Vec<(Arc<str>, Constant)>> = match &body.count {
             RepeatCount::Times(times) => {
@@ -303,7 +331,9 @@ impl Elaborator<'_, '_> {
                     }
                 };
                 let Some(count) = count.as_int().filter(|count| *count >= 1) else {
-                    let text = format!("`Repeat.times` is a whole number of at least 1 that is known when the graph is read; here it is {count}");
+                    let text = format!(
+                        "`Repeat.times` is a whole number of at least 1 that is known when the graph is read; here it is {count}"
+                    );
                     self.push_in(instance, Diagnostic::new(codes::FIELD_VALUE, text, times.span));
                     return Outcome::broken();
                 };
@@ -354,7 +384,14 @@ impl Elaborator<'_, '_> {
         last
     }
 
-    pub(super) fn place(&mut self, instance: &mut Instance<'_>, body: &UseBody, name: &str, weights: &str, feed: Feed) -> Outcome {
+    pub(super) fn place(
+        &mut self,
+        instance: &mut Instance<'_>,
+        body: &UseBody,
+        name: &str,
+        weights: &str,
+        feed: Feed,
+    ) -> Outcome {
         let path = join(&instance.path, name);
         let swap = if self.overrides.swaps.is_empty() { None } else { self.overrides.swap_at(&path) };
         let (file_path, span, from_root) = match swap {
@@ -378,7 +415,11 @@ impl Elaborator<'_, '_> {
                     GraphFile::Interface(_) => "an Interface",
                     _ => "no Module",
                 };
-                let diagnostic = Diagnostic::new(codes::NOT_A_MODULE, format!("`{file_path}` holds {kind}; only a Module can be placed"), span);
+                let diagnostic = Diagnostic::new(
+                    codes::NOT_A_MODULE,
+                    format!("`{file_path}` holds {kind}; only a Module can be placed"),
+                    span,
+                );
                 self.push_in(instance, diagnostic);
                 return Outcome::broken();
             }
@@ -452,7 +493,8 @@ impl Elaborator<'_, '_> {
             if !module.params.iter().any(|param| param.name.value == name.value) {
                 let known: Vec<&str> = module.params.iter().map(|param| &*param.name.value).collect();
                 let file = self.session.sources.path(module.file).to_string();
-                let mut diagnostic = Diagnostic::new(codes::UNKNOWN_PARAM, format!("`{file}` has no param `{}`", name.value), name.span);
+                let mut diagnostic =
+                    Diagnostic::new(codes::UNKNOWN_PARAM, format!("`{file}` has no param `{}`", name.value), name.span);
                 diagnostic = match nearest(&name.value, known.iter().copied()) {
                     Some(near) => diagnostic.suggest(Some(near)),
                     None if known.is_empty() => diagnostic.help("it has no params"),
@@ -460,7 +502,8 @@ impl Elaborator<'_, '_> {
                 };
                 if swapped {
                     // A swapped-in module need not have the params of the one that it replaces.
-                    diagnostic = diagnostic.severity(crate::diagnostic::Severity::Note).text("not handed to the module swapped in");
+                    diagnostic =
+                        diagnostic.severity(crate::diagnostic::Severity::Note).text("not handed to the module swapped in");
                 } else {
                     sound = false;
                 }
@@ -469,7 +512,8 @@ impl Elaborator<'_, '_> {
         }
         let mut bindings = Bindings::new();
         for declaration in &module.params {
-            let overridden = if self.overrides.sets.is_empty() { None } else { self.overrides.set_at(path, &declaration.name.value) };
+            let overridden =
+                if self.overrides.sets.is_empty() { None } else { self.overrides.set_at(path, &declaration.name.value) };
             let given = body.params.iter().find(|(name, _)| name.value == declaration.name.value).map(|(_, value)| value);
             let value = match overridden.map(|set| &set.value).or(given) {
                 Some(expression) => self.param_value(instance, declaration, expression, &instance.names.clone()),
@@ -505,14 +549,21 @@ impl Elaborator<'_, '_> {
         }
     }
 
-    fn default_param(&mut self, instance: &Instance<'_>, declaration: &ParamDeclaration, at: Span, placed: &Instance<'_>) -> Option<Constant> {
+    fn default_param(
+        &mut self,
+        instance: &Instance<'_>,
+        declaration: &ParamDeclaration,
+        at: Span,
+        placed: &Instance<'_>,
+    ) -> Option<Constant> {
         match &declaration.default {
             Some(default) => self.param_value(instance, declaration, default, &placed.names),
             None => {
                 let name = &declaration.name.value;
-                let diagnostic = Diagnostic::new(codes::MISSING_PARAM, format!("the param `{name}` has no default and must be set"), at)
-                    .label(declaration.span, "declared here")
-                    .help(format!("write params: {{ \"{name}\": ... }}"));
+                let diagnostic =
+                    Diagnostic::new(codes::MISSING_PARAM, format!("the param `{name}` has no default and must be set"), at)
+                        .label(declaration.span, "declared here")
+                        .help(format!("write params: {{ \"{name}\": ... }}"));
                 self.push_in(instance, diagnostic);
                 None
             }
@@ -534,7 +585,8 @@ impl Elaborator<'_, '_> {
         for (name, source) in &body.inputs {
             let Some(index) = module.inputs.iter().position(|input| input.name.value == name.value) else {
                 let known: Vec<&str> = module.inputs.iter().map(|input| &*input.name.value).collect();
-                let diagnostic = Diagnostic::new(codes::UNKNOWN_INPUT, format!("`{file}` has no input `{}`", name.value), name.span);
+                let diagnostic =
+                    Diagnostic::new(codes::UNKNOWN_INPUT, format!("`{file}` has no input `{}`", name.value), name.span);
                 let diagnostic = match nearest(&name.value, known.iter().copied()) {
                     Some(near) => diagnostic.suggest(Some(near)),
                     None => diagnostic.help(format!("its inputs are {}", known.join(", "))),
@@ -591,10 +643,13 @@ impl Elaborator<'_, '_> {
         }
         for (index, input) in module.inputs.iter().enumerate() {
             if given[index].is_none() {
-                let diagnostic =
-                    Diagnostic::new(codes::MISSING_INPUT, format!("the input `{}` of `{file}` is not given", input.name.value), body.span)
-                        .text(format!("`{}` is missing", input.name.value))
-                        .label(input.name.span, "declared here");
+                let diagnostic = Diagnostic::new(
+                    codes::MISSING_INPUT,
+                    format!("the input `{}` of `{file}` is not given", input.name.value),
+                    body.span,
+                )
+                .text(format!("`{}` is missing", input.name.value))
+                .label(input.name.span, "declared here");
                 self.push_in(instance, diagnostic);
                 sound = false;
             }
@@ -666,12 +721,15 @@ impl Elaborator<'_, '_> {
                 found.shape.len(),
                 display_shape(&found.shape)
             );
-            let diagnostic = Diagnostic::new(codes::RANK, text, span).label(expected.span, "declared here").label(tensor.span, "made here");
+            let diagnostic =
+                Diagnostic::new(codes::RANK, text, span).label(expected.span, "declared here").label(tensor.span, "made here");
             self.push_in(caller, diagnostic.help("Reshape, Mean or Permute change the number or order of axes"));
             return false;
         }
         if !expected.domain.contains(&found.domain) {
-            let diagnostic = domain_error(name, &expected.domain, found, span).label(expected.span, "declared here").label(tensor.span, "made here");
+            let diagnostic = domain_error(name, &expected.domain, found, span)
+                .label(expected.span, "declared here")
+                .label(tensor.span, "made here");
             self.push_in(caller, diagnostic);
             return false;
         }
@@ -691,7 +749,8 @@ impl Elaborator<'_, '_> {
             Ok(evaluated) => match evaluated.value {
                 Constant::Int(dim) => Some(dim),
                 other => {
-                    let diagnostic = Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), size.span);
+                    let diagnostic =
+                        Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), size.span);
                     self.push_in(caller, diagnostic);
                     None
                 }
@@ -753,7 +812,12 @@ impl Elaborator<'_, '_> {
             return;
         }
         if stated.shape.len() != found.shape.len() {
-            let text = format!("stated with {} axes, but it has {}: {}", stated.shape.len(), found.shape.len(), display_shape(&found.shape));
+            let text = format!(
+                "stated with {} axes, but it has {}: {}",
+                stated.shape.len(),
+                found.shape.len(),
+                display_shape(&found.shape)
+            );
             self.push_in(instance, Diagnostic::new(codes::RANK, text, stated.span).label(tensor.span, made));
             return;
         }
@@ -763,7 +827,8 @@ impl Elaborator<'_, '_> {
             let value = match values::evaluate(&size.expression, &text, size.span, &instance.names, &mut obligations) {
                 Ok(Constant::Int(dim)) => dim,
                 Ok(other) => {
-                    let diagnostic = Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), size.span);
+                    let diagnostic =
+                        Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), size.span);
                     self.push_in(instance, diagnostic);
                     continue;
                 }
@@ -779,8 +844,12 @@ impl Elaborator<'_, '_> {
                 crate::dim::Verdict::Different(example) => example.to_string(),
                 crate::dim::Verdict::Undecided => "it cannot be shown that they are equal".to_string(),
             };
-            let diagnostic = Diagnostic::new(codes::SHAPE, format!("axis {axis} is stated as {value}, but it is {actual}: {reason}"), size.span)
-                .label(tensor.span, made.clone());
+            let diagnostic = Diagnostic::new(
+                codes::SHAPE,
+                format!("axis {axis} is stated as {value}, but it is {actual}: {reason}"),
+                size.span,
+            )
+            .label(tensor.span, made.clone());
             self.push_in(instance, diagnostic);
         }
         if !stated.domain.contains(&found.domain) {

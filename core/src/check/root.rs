@@ -121,7 +121,11 @@ fn bind_declared(elaborator: &mut Elaborator<'_, '_>, module: &Module, root: &mu
                     shape.push(dim);
                 }
                 Ok(other) => {
-                    elaborator.push(Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), size.span));
+                    elaborator.push(Diagnostic::new(
+                        codes::EXPRESSION,
+                        format!("a size is a whole number, not {other}"),
+                        size.span,
+                    ));
                     sound = false;
                 }
                 Err(diagnostic) => {
@@ -202,7 +206,12 @@ fn collect_outputs(outcome: &Outcome, module: &Module) -> Vec<GraphOutput> {
     for (name, tensor) in &outcome.outputs {
         let span = module.outputs.iter().find(|output| output.name.value == *name).map_or(module.span, |output| output.name.span);
         if let Some(tensor) = tensor {
-            outputs.push(GraphOutput { name: name.clone(), source: tensor.source, tensor_type: tensor.tensor_type.clone(), span });
+            outputs.push(GraphOutput {
+                name: name.clone(),
+                source: tensor.source,
+                tensor_type: tensor.tensor_type.clone(),
+                span,
+            });
         }
     }
     outputs
@@ -456,7 +465,8 @@ fn report_unused_overrides(session: &mut Session<'_>, overrides: &Overrides, roo
     for set in overrides.sets.iter().filter(|set| !set.used.get()) {
         let mut known: Vec<String> = module.params.iter().map(|param| param.name.value.to_string()).collect();
         known.extend(session.settable.iter().cloned());
-        let diagnostic = Diagnostic::new(codes::OVERRIDE_UNMATCHED, format!("--set {}: nothing has this path", set.path), set.span);
+        let diagnostic =
+            Diagnostic::new(codes::OVERRIDE_UNMATCHED, format!("--set {}: nothing has this path", set.path), set.span);
         session.diagnostics.push(diagnostic.suggest(nearest(&set.path, known.iter().map(String::as_str))));
     }
     for swap in overrides.swaps.iter().filter(|swap| !swap.used.get()) {
@@ -562,13 +572,16 @@ fn check_interface(
             bindings.insert(name, Dim::name(name));
         });
     }
-    let demanded = interface.outputs.iter().map(|output| (output, false)).chain(interface.optional.iter().map(|output| (output, true)));
+    let demanded =
+        interface.outputs.iter().map(|output| (output, false)).chain(interface.optional.iter().map(|output| (output, true)));
     for (output, is_optional) in demanded {
         let name = &output.name.value;
         let Some((_, tensor)) = outcome.outputs.iter().find(|(own, _)| own == name) else {
             if !is_optional {
                 let text = format!("the interface's output `{name}` is missing");
-                session.diagnostics.push(Diagnostic::new(codes::INTERFACE_OUTPUT, text, at).label(output.name.span, "declared here"));
+                session
+                    .diagnostics
+                    .push(Diagnostic::new(codes::INTERFACE_OUTPUT, text, at).label(output.name.span, "declared here"));
             }
             continue;
         };
@@ -581,7 +594,8 @@ fn check_interface(
                 .label(tensor.span, format!("made here: {found}"))
         };
         if output.tensor_type.dtype != found.dtype {
-            let text = format!("the output `{name}` is {}, the interface wants {}", word(found.dtype), word(output.tensor_type.dtype));
+            let text =
+                format!("the output `{name}` is {}, the interface wants {}", word(found.dtype), word(output.tensor_type.dtype));
             session.diagnostics.push(refuse(text));
             continue;
         }
@@ -616,7 +630,8 @@ fn check_interface(
         }
         if !output.tensor_type.domain.contains(&found.domain) {
             session.diagnostics.push(
-                domain_error(name, &output.tensor_type.domain, found, place).label(output.tensor_type.span, "the interface says so here"),
+                domain_error(name, &output.tensor_type.domain, found, place)
+                    .label(output.tensor_type.span, "the interface says so here"),
             );
         }
     }
@@ -646,7 +661,8 @@ fn check_contract(session: &mut Session<'_>, checked: &Checked, case: &ContractC
         }
         Ok(_) => {}
         Err(error) => session.diagnostics.push(
-            Diagnostic::new(codes::CONTRACT, format!("the {what} cannot be counted: {error}"), span).help("give every dimension a size in `at`"),
+            Diagnostic::new(codes::CONTRACT, format!("the {what} cannot be counted: {error}"), span)
+                .help("give every dimension a size in `at`"),
         ),
     };
     let evaluate = |dim: Result<Dim, crate::dim::DimError>| dim.and_then(|dim| dim.evaluate(&sizes));

@@ -177,7 +177,8 @@ impl<'c> Session<'c> {
                 Some((left.trim().to_string(), right.trim().to_string()))
             }
             _ => {
-                let diagnostic = Diagnostic::without_place(codes::OVERRIDE_FORM, format!("`{flag} {text}` is not of the form path=value"));
+                let diagnostic =
+                    Diagnostic::without_place(codes::OVERRIDE_FORM, format!("`{flag} {text}` is not of the form path=value"));
                 self.diagnostics.push(diagnostic.help(format!("write for example {example}")));
                 None
             }

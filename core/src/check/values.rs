@@ -80,7 +80,13 @@ pub fn expression_error(error: &ExprError, text: &str, span: Span) -> Diagnostic
 }
 
 /// Evaluates a parsed expression.
-pub fn evaluate(expression: &Expr, text: &str, span: Span, names: &Names, obligations: &mut Obligations) -> Result<Constant, Diagnostic> {
+pub fn evaluate(
+    expression: &Expr,
+    text: &str,
+    span: Span,
+    names: &Names,
+    obligations: &mut Obligations,
+) -> Result<Constant, Diagnostic> {
     let evaluated = expr::evaluate(expression, names).map_err(|error| expression_error(&error, text, span))?;
     obligations.extend(evaluated.obligations.into_iter().map(|obligation| (obligation, span)));
     Ok(evaluated.value)
@@ -150,9 +156,13 @@ pub fn param(
             if let ParamKind::Choice(of) = kind
                 && !of.contains(&filled)
             {
-                return Err(Diagnostic::new(codes::PARAM_VALUE, format!("the param `{name}` cannot be \"{filled}\""), field.span)
-                    .suggest(nearest(&filled, of.iter().map(String::as_str)))
-                    .help(format!("it is one of {}", of.join(", "))));
+                return Err(Diagnostic::new(
+                    codes::PARAM_VALUE,
+                    format!("the param `{name}` cannot be \"{filled}\""),
+                    field.span,
+                )
+                .suggest(nearest(&filled, of.iter().map(String::as_str)))
+                .help(format!("it is one of {}", of.join(", "))));
             }
             Ok(Constant::Text(filled))
         }
@@ -261,8 +271,12 @@ pub fn field(
             list(items.iter().map(|item| scalar(op, name, item_kind, item, field.span)))
         }
         FieldKind::Pair => match constant(field, names, obligations)? {
-            Constant::List(items) if items.len() == 2 => list(items.iter().map(|item| scalar(op, name, FieldKind::Dim, item, field.span))),
-            single @ Constant::Int(_) => list([&single, &single].into_iter().map(|item| scalar(op, name, FieldKind::Dim, item, field.span))),
+            Constant::List(items) if items.len() == 2 => {
+                list(items.iter().map(|item| scalar(op, name, FieldKind::Dim, item, field.span)))
+            }
+            single @ Constant::Int(_) => {
+                list([&single, &single].into_iter().map(|item| scalar(op, name, FieldKind::Dim, item, field.span)))
+            }
             _ => wrong("a size, or a list of two: height and width"),
         },
         FieldKind::Padding => {
@@ -273,7 +287,9 @@ pub fn field(
                 return wrong("a size, a list of two or four, or Same");
             }
             let items = match constant(field, names, obligations)? {
-                Constant::List(items) if items.len() == 2 => vec![items[0].clone(), items[0].clone(), items[1].clone(), items[1].clone()],
+                Constant::List(items) if items.len() == 2 => {
+                    vec![items[0].clone(), items[0].clone(), items[1].clone(), items[1].clone()]
+                }
                 Constant::List(items) if items.len() == 4 => items,
                 single @ Constant::Int(_) => vec![single; 4],
                 _ => return wrong("a size, a list of two (height, width) or four (top, bottom, left, right), or Same"),
@@ -322,7 +338,16 @@ fn scalar(op: &str, name: &str, kind: FieldKind, value: &Constant, span: Span) -
 }
 
 const INITIALIZERS: &[&str] = &[
-    "Zeros", "Ones", "Fill", "Normal", "TruncatedNormal", "Uniform", "XavierUniform", "KaimingUniform", "KaimingNormal", "FanIn",
+    "Zeros",
+    "Ones",
+    "Fill",
+    "Normal",
+    "TruncatedNormal",
+    "Uniform",
+    "XavierUniform",
+    "KaimingUniform",
+    "KaimingNormal",
+    "FanIn",
 ];
 
 fn initializer(
@@ -334,13 +359,23 @@ fn initializer(
 ) -> Result<Initializer, Diagnostic> {
     let help = format!("the starts are {}", INITIALIZERS.join(", "));
     let FieldForm::Other(value) = &field.form else {
-        return Err(Diagnostic::new(codes::FIELD_FORM, format!("`{op}.{name}` is a start such as Normal(std: 0.02)"), field.span).help(help));
+        return Err(Diagnostic::new(
+            codes::FIELD_FORM,
+            format!("`{op}.{name}` is a start such as Normal(std: 0.02)"),
+            field.span,
+        )
+        .help(help));
     };
     let (word, argument) = match &value.kind {
         Kind::Name(word) => (word.as_str(), None),
         Kind::Call(call) => (call.name(), call.items.first().or(call.fields.first().map(|field| &field.value))),
         _ => {
-            return Err(Diagnostic::new(codes::FIELD_FORM, format!("`{op}.{name}` is a start such as Normal(std: 0.02)"), field.span).help(help));
+            return Err(Diagnostic::new(
+                codes::FIELD_FORM,
+                format!("`{op}.{name}` is a start such as Normal(std: 0.02)"),
+                field.span,
+            )
+            .help(help));
         }
     };
     let expected_key = match word {

@@ -192,8 +192,12 @@ pub fn map_entries<'a>(value: &'a Value, diagnostics: &mut Diagnostics) -> Optio
         match &key.kind {
             Kind::Text(text) => named.push((Spanned::new(Arc::from(text.as_str()), key.span), value)),
             _ => diagnostics.push(
-                Diagnostic::new(codes::FORM, format!("a name in a map is written in quotes, not as {}", key.describe()), key.span)
-                    .help("write { \"name\": ... }"),
+                Diagnostic::new(
+                    codes::FORM,
+                    format!("a name in a map is written in quotes, not as {}", key.describe()),
+                    key.span,
+                )
+                .help("write { \"name\": ... }"),
             ),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::fields::{FieldReader, map_entries, unknown_field};
 use super::module::{
-    AsBody, Body, ChainBody, FieldExpression, IfBody, OpBody, PortExpression, Reference, RepeatBody, RepeatCount, SourceExpression,
-    UseBody,
+    AsBody, Body, ChainBody, FieldExpression, IfBody, OpBody, PortExpression, Reference, RepeatBody, RepeatCount,
+    SourceExpression, UseBody,
 };
 use super::read::Reader;
 use crate::diagnostic::{Diagnostic, codes};
@@ -104,7 +104,8 @@ fn read_op(
                     _ => reader.push(Diagnostic::new(codes::FIELD_FORM, "`trained` is true or false", field.value.span)),
                 }
             } else {
-                let mut known: Vec<&str> = schema.ports.iter().filter(|port| port.kind != PortKind::Named).map(|port| port.name).collect();
+                let mut known: Vec<&str> =
+                    schema.ports.iter().filter(|port| port.kind != PortKind::Named).map(|port| port.name).collect();
                 known.extend(schema.fields.iter().map(|field| field.name));
                 if !schema.parameters.is_empty() {
                     known.extend(COMMON_FIELDS);
@@ -129,8 +130,12 @@ fn read_op(
         .collect();
     if !needs_input && missing.is_empty() && sound {
         reader.push(
-            Diagnostic::new(codes::FED_TWICE, format!("`{}` is fed by the step before it, and all its inputs are named", schema.name), value.span)
-                .help("leave the input out that the step before gives, or make this a node of its own"),
+            Diagnostic::new(
+                codes::FED_TWICE,
+                format!("`{}` is fed by the step before it, and all its inputs are named", schema.name),
+                value.span,
+            )
+            .help("leave the input out that the step before gives, or make this a node of its own"),
         );
         sound = false;
     }
@@ -175,13 +180,19 @@ fn read_port(reader: &mut Reader<'_>, schema: &'static Schema, index: usize, val
         _ => (vec![value], false),
     };
     if is_list && port.kind != PortKind::Many {
-        reader.push(
-            Diagnostic::new(codes::FIELD_FORM, format!("`{}.{}` takes one tensor, not a list", schema.name, port.name), value.span),
-        );
+        reader.push(Diagnostic::new(
+            codes::FIELD_FORM,
+            format!("`{}.{}` takes one tensor, not a list", schema.name, port.name),
+            value.span,
+        ));
         return None;
     }
     if values.is_empty() {
-        reader.push(Diagnostic::new(codes::MISSING_INPUT, format!("`{}.{}` needs at least one tensor", schema.name, port.name), value.span));
+        reader.push(Diagnostic::new(
+            codes::MISSING_INPUT,
+            format!("`{}.{}` needs at least one tensor", schema.name, port.name),
+            value.span,
+        ));
         return None;
     }
     let sources = values.into_iter().map(|value| read_source(reader, value, port.literal)).collect::<Option<Vec<_>>>()?;
@@ -210,13 +221,15 @@ pub(super) fn read_reference(reader: &mut Reader<'_>, value: &Value) -> Option<R
             reader.push(Diagnostic::new(codes::UNKNOWN_NODE, "the name of a node is empty", value.span));
             None
         }
-        Kind::Text(text) => {
-            Some(Reference { text: Arc::from(text.as_str()), is_template: text.contains('{'), span: value.span })
-        }
+        Kind::Text(text) => Some(Reference { text: Arc::from(text.as_str()), is_template: text.contains('{'), span: value.span }),
         _ => {
             reader.push(
-                Diagnostic::new(codes::FIELD_FORM, format!("the name of a node is expected, not {}", value.describe()), value.span)
-                    .help("write it in quotes: \"node\" or \"node:port\""),
+                Diagnostic::new(
+                    codes::FIELD_FORM,
+                    format!("the name of a node is expected, not {}", value.describe()),
+                    value.span,
+                )
+                .help("write it in quotes: \"node\" or \"node:port\""),
             );
             None
         }
@@ -227,7 +240,8 @@ pub(super) fn read_as(reader: &mut Reader<'_>, value: &Value) -> Option<AsBody> 
     let Kind::Call(call) = &value.kind else { return None };
     let ([source, stated], true) = (call.items.as_slice(), call.fields.is_empty()) else {
         reader.push(
-            Diagnostic::new(codes::FORM, "As takes a node and a type", value.span).help("write As(\"node\", F32([\"batch\", 8]))"),
+            Diagnostic::new(codes::FORM, "As takes a node and a type", value.span)
+                .help("write As(\"node\", F32([\"batch\", 8]))"),
         );
         return None;
     };
@@ -287,7 +301,11 @@ fn read_repeat(reader: &mut Reader<'_>, value: &Value, needs_input: bool) -> Opt
 
 fn read_sets(reader: &mut Reader<'_>, over: &Value) -> Option<Vec<Vec<(Spanned<Arc<str>>, FieldExpression)>>> {
     let Kind::List(sets) = &over.kind else {
-        reader.push(Diagnostic::new(codes::FIELD_FORM, format!("`Repeat.over` is a list of maps, not {}", over.describe()), over.span));
+        reader.push(Diagnostic::new(
+            codes::FIELD_FORM,
+            format!("`Repeat.over` is a list of maps, not {}", over.describe()),
+            over.span,
+        ));
         return None;
     };
     let mut read = Vec::with_capacity(sets.len());
@@ -310,9 +328,8 @@ fn read_chain(reader: &mut Reader<'_>, value: &Value, needs_input: bool) -> Opti
     let from = fields.value("from");
     let layers = fields.required("layers", reader.diagnostics)?;
     if from.is_none() && needs_input {
-        reader.push(
-            Diagnostic::new(codes::MISSING_INPUT, "`Chain` needs the input `from`", value.span).text("`from` is missing"),
-        );
+        reader
+            .push(Diagnostic::new(codes::MISSING_INPUT, "`Chain` needs the input `from`", value.span).text("`from` is missing"));
         return None;
     }
     let from = match from {
@@ -334,9 +351,11 @@ fn read_chain(reader: &mut Reader<'_>, value: &Value, needs_input: bool) -> Opti
             }
         }
         _ => {
-            reader.push(
-                Diagnostic::new(codes::FIELD_FORM, format!("`Chain.layers` is a list or a map of ops, not {}", layers.describe()), layers.span),
-            );
+            reader.push(Diagnostic::new(
+                codes::FIELD_FORM,
+                format!("`Chain.layers` is a list or a map of ops, not {}", layers.describe()),
+                layers.span,
+            ));
             return None;
         }
     }

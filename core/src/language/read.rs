@@ -5,8 +5,8 @@
 
 use super::fields::FieldReader;
 use super::module::{
-    ContractCase, FieldExpression, GraphFile, Interface, Module, NodeDeclaration, OutputDeclaration, ParamDeclaration, ParamKind, PortDeclaration,
-    SizeExpression, TypeExpression,
+    ContractCase, FieldExpression, GraphFile, Interface, Module, NodeDeclaration, OutputDeclaration, ParamDeclaration, ParamKind,
+    PortDeclaration, SizeExpression, TypeExpression,
 };
 use super::nodes::{read_body, read_reference};
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
@@ -27,14 +27,19 @@ pub fn read_graph_file(file: FileId, tree: &Value, catalogue: &Catalogue, diagno
     let Kind::Call(call) = &tree.kind else {
         let found = tree.describe();
         reader.push(
-            Diagnostic::new(codes::FILE_KIND, format!("a graph file holds a Module(...) or an Interface(...), this one holds {found}"), tree.span)
-                .help(format!("the kinds of file are {}", KINDS.join(", "))),
+            Diagnostic::new(
+                codes::FILE_KIND,
+                format!("a graph file holds a Module(...) or an Interface(...), this one holds {found}"),
+                tree.span,
+            )
+            .help(format!("the kinds of file are {}", KINDS.join(", "))),
         );
         return None;
     };
     let Some(name) = &call.name else {
         reader.push(
-            Diagnostic::new(codes::FILE_KIND, "the file's kind is not said", tree.span).help("write Module( ... ) around the fields"),
+            Diagnostic::new(codes::FILE_KIND, "the file's kind is not said", tree.span)
+                .help("write Module( ... ) around the fields"),
         );
         return None;
     };
@@ -138,8 +143,9 @@ impl Reader<'_> {
             }
             _ => {
                 self.push(
-                    Diagnostic::new(codes::FORM, "an output is the name of a node", value.span)
-                        .help("write \"node\", \"node:port\", As(\"node\", F32([...])) or When(condition: \"...\", from: \"node\")"),
+                    Diagnostic::new(codes::FORM, "an output is the name of a node", value.span).help(
+                        "write \"node\", \"node:port\", As(\"node\", F32([...])) or When(condition: \"...\", from: \"node\")",
+                    ),
                 );
                 None
             }
@@ -151,7 +157,9 @@ impl Reader<'_> {
         const DTYPES: &[&str] = &["F32", "I64", "Bool"];
         let help = "a type is F32([...]), I64([...]) or Bool([...])";
         let Kind::Call(call) = &value.kind else {
-            self.push(Diagnostic::new(codes::FORM, format!("expected a type, found {}", value.describe()), value.span).help(help));
+            self.push(
+                Diagnostic::new(codes::FORM, format!("expected a type, found {}", value.describe()), value.span).help(help),
+            );
             return None;
         };
         let Some(name) = &call.name else {
@@ -215,9 +223,11 @@ impl Reader<'_> {
             Kind::Integer(number) => Expr::integer(*number),
             Kind::Text(text) => self.expression(text, value.span)?,
             _ => {
-                self.push(
-                    Diagnostic::new(codes::FORM, format!("a size is a whole number or an expression in quotes, not {}", value.describe()), value.span),
-                );
+                self.push(Diagnostic::new(
+                    codes::FORM,
+                    format!("a size is a whole number or an expression in quotes, not {}", value.describe()),
+                    value.span,
+                ));
                 return None;
             }
         };
@@ -241,7 +251,11 @@ impl Reader<'_> {
         match &value.kind {
             Kind::Text(text) => Some(Spanned::new(text.to_string(), value.span)),
             _ => {
-                self.push(Diagnostic::new(codes::FORM, format!("expected {what} in quotes, found {}", value.describe()), value.span));
+                self.push(Diagnostic::new(
+                    codes::FORM,
+                    format!("expected {what} in quotes, found {}", value.describe()),
+                    value.span,
+                ));
                 None
             }
         }
@@ -265,8 +279,12 @@ impl Reader<'_> {
             Kind::Call(call) if call.name.is_some() => call.name.clone()?,
             _ => {
                 self.push(
-                    Diagnostic::new(codes::FORM, format!("expected a param's declaration, found {}", value.describe()), value.span)
-                        .help("a param is declared with its kind and default: \"hidden\": Int(128)"),
+                    Diagnostic::new(
+                        codes::FORM,
+                        format!("expected a param's declaration, found {}", value.describe()),
+                        value.span,
+                    )
+                    .help("a param is declared with its kind and default: \"hidden\": Int(128)"),
                 );
                 return None;
             }
@@ -278,9 +296,13 @@ impl Reader<'_> {
             "Flag" | "Text" | "Ints" | "Floats" | "File" => &["default"],
             other => {
                 self.push(
-                    Diagnostic::new(codes::UNKNOWN_PARAM_KIND, format!("there is no kind of param called `{other}`"), kind_name.span)
-                        .suggest(nearest(other, NAMES.iter().copied()))
-                        .help(format!("the kinds are {}", NAMES.join(", "))),
+                    Diagnostic::new(
+                        codes::UNKNOWN_PARAM_KIND,
+                        format!("there is no kind of param called `{other}`"),
+                        kind_name.span,
+                    )
+                    .suggest(nearest(other, NAMES.iter().copied()))
+                    .help(format!("the kinds are {}", NAMES.join(", "))),
                 );
                 return None;
             }
@@ -293,7 +315,8 @@ impl Reader<'_> {
             "Flag" => ParamKind::Flag,
             "Choice" => {
                 let of = fields.list("of", self.diagnostics);
-                let of: Vec<String> = of.into_iter().filter_map(|value| self.text(value, "a choice")).map(|text| text.value).collect();
+                let of: Vec<String> =
+                    of.into_iter().filter_map(|value| self.text(value, "a choice")).map(|text| text.value).collect();
                 if of.is_empty() {
                     self.push(
                         Diagnostic::new(codes::FORM, "a Choice needs the texts to choose from", value.span)
