@@ -1,11 +1,11 @@
 //! The Sward language and the program it compiles to.
+
 pub mod check;
 pub mod diagnostic;
 pub mod dim;
 pub mod domain;
 pub mod expr;
 pub mod language;
-pub mod op;
 pub mod op;
 pub mod program;
 pub mod scalar;

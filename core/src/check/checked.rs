@@ -1,7 +1,7 @@
 //! The result of checking: a graph that is proved well-formed for all sizes.
 
 use crate::dim::{Dim, DimError, Obligation, Sizes};
-use crate::op::{Fields, Op, ParameterSpec, SymbolicType};
+use crate::op::{Differentiable, Fields, Op, ParameterSpec, SymbolicType};
 use crate::source::Span;
 use indexmap::IndexMap;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -45,6 +45,8 @@ pub enum NodeKind {
         fields: Fields,
         /// Floating point operations of the forward pass.
         flops: Dim,
+        /// Whether and how gradients pass, for every port.
+        gradients: SmallVec<[Differentiable; 2]>,
     },
 }
 

@@ -36,6 +36,8 @@ pub struct Elaborator<'s, 'c> {
     /// Whether the node that owns the parameter has been met, for parameters that others share.
     pub(super) owned: Vec<bool>,
     pub(super) obligations: Vec<(Obligation, Span)>,
+    /// The obligations without their places, for proofs.
+    pub(super) known: Vec<Obligation>,
     /// The files whose modules are being placed, the root first, with the places of the `Use` nodes.
     pub(super) stack: Vec<(crate::source::FileId, Span)>,
     /// Set when the expansion limit was hit: everything stops.
@@ -52,6 +54,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             parameters: IndexMap::new(),
             owned: Vec::new(),
             obligations: Vec::new(),
+            known: Vec::new(),
             stack: Vec::new(),
             stopped: false,
         }
@@ -492,14 +495,11 @@ impl<'s, 'c> Elaborator<'s, 'c> {
 
     pub(super) fn oblige(&mut self, obligations: impl IntoIterator<Item = (Obligation, Span)>) {
         for (obligation, span) in obligations {
-            if !self.obligations.iter().any(|(known, _)| *known == obligation) {
+            if !self.known.contains(&obligation) {
+                self.known.push(obligation.clone());
                 self.obligations.push((obligation, span));
             }
         }
-    }
-
-    pub(super) fn known_obligations(&self) -> Vec<Obligation> {
-        self.obligations.iter().map(|(obligation, _)| obligation.clone()).collect()
     }
 }
 

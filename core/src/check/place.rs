@@ -56,13 +56,21 @@ impl Elaborator<'_, '_> {
         if !self.dtypes_hold(instance, schema.ports, &inputs, schema.name) {
             return unknown();
         }
-        let mut call = Call::new(schema, body.span, &fields, &inputs);
+        let known = std::mem::take(&mut self.known);
+        let mut call = Call::new(schema, body.span, &fields, &inputs, &known);
         let inferred = body.op.infer(&mut call);
         let flops = match &inferred {
             Ok(outputs) => body.op.flops(&call, outputs),
-            Err(_) => Dim::ZERO,
+            Err(_) => Ok(Dim::ZERO),
         };
+        let gradients = schema.ports.iter().map(|port| body.op.differentiable(&call, port.name)).collect();
         let (parameters, op_obligations, complaints) = call.finish();
+        self.known = known;
+        let flops = flops.unwrap_or_else(|error| {
+            let text = format!("the floating point operations cannot be counted: {error}");
+            self.push_in(instance, Diagnostic::new(codes::SIZE_ARITHMETIC, text, body.span));
+            Dim::ZERO
+        });
         let sound = complaints.is_empty();
         for complaint in complaints {
             let mut diagnostic = Diagnostic::new(complaint.code, complaint.message, complaint.span).text(complaint.label);
@@ -93,7 +101,7 @@ impl Elaborator<'_, '_> {
         }
         let node = Node {
             path: path.clone(),
-            kind: NodeKind::Op { op: body.op, fields, flops },
+            kind: NodeKind::Op { op: body.op, fields, flops, gradients },
             inputs: sources,
             outputs: outputs.iter().cloned().collect(),
             parameters: declared,
@@ -774,7 +782,7 @@ impl Elaborator<'_, '_> {
         bindings: &mut Bindings,
     ) -> bool {
         let actual = &tensor.tensor_type.shape[axis];
-        let known = self.known_obligations();
+        let known = self.known.clone();
         let name = &declared.name.value;
         let place = declared.tensor_type.shape[axis].span;
         let mismatch = |expected: &Dim, more: String| {
@@ -839,7 +847,7 @@ impl Elaborator<'_, '_> {
             };
             self.oblige(std::mem::take(&mut obligations));
             let actual = &found.shape[axis];
-            let reason = match crate::dim::compare(&value, actual, &self.known_obligations()) {
+            let reason = match crate::dim::compare(&value, actual, &self.known) {
                 crate::dim::Verdict::Equal => continue,
                 crate::dim::Verdict::Different(example) => example.to_string(),
                 crate::dim::Verdict::Undecided => "it cannot be shown that they are equal".to_string(),

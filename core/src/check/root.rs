@@ -245,11 +245,9 @@ fn report_untrained(elaborator: &mut Elaborator<'_, '_>, outputs: &[GraphOutput]
     }
     let mut waiting = start(&mut trained);
     while let Some(node) = waiting.pop() {
-        let NodeKind::Op { op, .. } = &graph[node].kind else { continue };
-        let schema = op.schema();
+        let NodeKind::Op { gradients, .. } = &graph[node].kind else { continue };
         for edge in graph.edges_directed(node, Direction::Incoming) {
-            let port = schema.ports[edge.weight().port as usize].name;
-            match op.differentiable(port) {
+            match gradients[edge.weight().port as usize] {
                 Differentiable::Rule => {
                     if !std::mem::replace(&mut trained[edge.source().index()], true) {
                         waiting.push(edge.source());
@@ -558,7 +556,7 @@ fn check_interface(
     let errors_before = session.diagnostics.errors();
     let mut elaborator = Elaborator::new(session, overrides);
     let outcome = elaborate_root(&mut elaborator, file, module, Some(&given)).map(|(outcome, _)| outcome);
-    let known = elaborator.known_obligations();
+    let known = elaborator.known.clone();
     let Some(outcome) = outcome else {
         if session.diagnostics.errors() > errors_before {
             let text = "the module does not take what its interface gives, for all sizes; the errors above say where";

@@ -168,7 +168,7 @@ pub(crate) const STAGES: &[(&str, &[Entry])] = &[
     ("References and structure", structure::ENTRIES),
     ("Types, shapes and dimensions", shapes::ENTRIES),
     ("Domains and gradients", gradients::ENTRIES),
-    ("Contracts and interfaces", self::contracts::ENTRIES),
+    ("Contracts and interfaces", contracts::ENTRIES),
     ("Warnings", warnings::ENTRIES),
     ("Data", data::ENTRIES),
     ("Experiments", experiment::ENTRIES),
