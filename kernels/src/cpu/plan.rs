@@ -1,0 +1,276 @@
+//! A program prepared for this machine.
+
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use sward_core::program::{DType, Program, Role, RunKey, TensorType, ValueId};
+
+use super::features::Features;
+use super::memory::{self, MemoryPlan, Place};
+use super::steps::{self, Operand, Run, Step};
+use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
+use crate::tensor::Tensor;
+
+/// Memory aligned for vectors and tiles.
+#[derive(Debug)]
+struct Buffer {
+    _lines: UnsafeCell<Vec<[u64; 8]>>,
+    pointer: *mut u8,
+}
+
+impl Buffer {
+    fn new(bytes: usize) -> Buffer {
+        // One line more, to begin at a multiple of its size; zeroed pages cost nothing until they are touched.
+        let mut lines = vec![[0u64; 8]; bytes.div_ceil(64) + 1];
+        let start = lines.as_mut_ptr().cast::<u8>();
+        let pointer = start.wrapping_add(start.align_offset(64));
+        Buffer { _lines: UnsafeCell::new(lines), pointer }
+    }
+}
+
+/// What happened to an argument.
+#[derive(Debug)]
+struct Slot {
+    value: ValueId,
+    role: Role,
+    is_set: bool,
+}
+
+pub(super) struct CpuPlan {
+    program: Program,
+    pool: Arc<rayon::ThreadPool>,
+    memory: MemoryPlan,
+    arena: Buffer,
+    held: Vec<Buffer>,
+    steps: Vec<Step>,
+    slots: FxHashMap<String, Slot>,
+    /// Static instructions have run since a parameter was set.
+    is_warm: bool,
+    /// Counts how often parameters were set, so that kernels know when what they keep of them is old.
+    version: u64,
+    trap: bool,
+    profiling: bool,
+    seconds: Vec<(f64, u64)>,
+}
+
+// SAFETY: the pointers lead into buffers that the plan owns; they are written through `&mut self` alone.
+unsafe impl Send for CpuPlan {}
+
+impl CpuPlan {
+    pub(super) fn new(
+        program: &Program,
+        pool: Arc<rayon::ThreadPool>,
+        features: Features,
+        share: bool,
+        limit: Option<usize>,
+    ) -> Result<CpuPlan, PrepareError> {
+        sward_core::program::verify(program)?;
+        let in_place = |index: usize| steps::in_place(program, &program.instructions[index]);
+        let memory = memory::plan(program, &in_place, share);
+        let needed = memory.arena + memory.held.iter().sum::<usize>();
+        let available = limit.or_else(free_bytes).unwrap_or(usize::MAX);
+        if needed > available {
+            return Err(PrepareError::Memory { needed, available });
+        }
+        let arena = Buffer::new(memory.arena);
+        let held: Vec<Buffer> = memory.held.iter().map(|bytes| Buffer::new(*bytes)).collect();
+        let operand = |value: &ValueId| Operand {
+            pointer: match memory.places[value.index()] {
+                Place::Arena(offset) => arena.pointer.wrapping_add(offset),
+                Place::Held(index) => held[index].pointer,
+            },
+            tensor_type: program.type_of(*value).clone(),
+            is_static: is_static(program, &memory, *value),
+        };
+        let mut steps = Vec::with_capacity(program.instructions.len());
+        for instruction in &program.instructions {
+            let inputs: Vec<Operand> = instruction.inputs.iter().map(operand).collect();
+            let outputs: Vec<Operand> = instruction.outputs.iter().map(operand).collect();
+            let step = steps::prepare(&instruction.op, inputs, outputs, features).map_err(|reason| {
+                let origin = &program.origins[instruction.origin.0 as usize];
+                PrepareError::Unsupported {
+                    engine: "cpu",
+                    path: origin.path.clone(),
+                    place: origin.place.clone(),
+                    instruction: format!("{}<{}>", instruction.op.name(), instruction.op.attributes()),
+                    reason,
+                }
+            })?;
+            steps.push(step);
+        }
+        let slots = program
+            .arguments
+            .iter()
+            .map(|argument| {
+                let is_set = matches!(argument.role, Role::Parameter { .. } | Role::State);
+                (argument.name.clone(), Slot { value: argument.value, role: argument.role, is_set })
+            })
+            .collect();
+        let seconds = vec![(0.0, 0); steps.len()];
+        let program = program.clone();
+        Ok(CpuPlan { program, pool, memory, arena, held, steps, slots, is_warm: false, version: 0, trap: false, profiling: false, seconds })
+    }
+
+    fn bytes(&self, value: ValueId) -> &[u8] {
+        // SAFETY: the place lies within its buffer, which is initialized; runs, which write, borrow the plan mutably.
+        unsafe { std::slice::from_raw_parts(self.pointer(value), self.program.type_of(value).bytes()) }
+    }
+
+    fn pointer(&self, value: ValueId) -> *mut u8 {
+        match self.memory.places[value.index()] {
+            Place::Arena(offset) => self.arena.pointer.wrapping_add(offset),
+            Place::Held(index) => self.held[index].pointer,
+        }
+    }
+
+    fn read(&self, value: ValueId) -> Tensor {
+        let mut tensor = Tensor::zeros(self.program.type_of(value));
+        tensor.bytes_mut().copy_from_slice(self.bytes(value));
+        tensor
+    }
+
+    fn run_steps(&mut self, key: RunKey) -> Result<(), RunError> {
+        let run = Run { key, version: self.version };
+        for index in 0..self.steps.len() {
+            if self.memory.is_static[index] && self.is_warm {
+                continue;
+            }
+            let start = self.profiling.then(Instant::now);
+            let result = self.steps[index].run(&run);
+            if let Some(start) = start {
+                self.seconds[index].0 += start.elapsed().as_secs_f64();
+                self.seconds[index].1 += 1;
+            }
+            let instruction = &self.program.instructions[index];
+            let origin = &self.program.origins[instruction.origin.0 as usize];
+            result.map_err(|reason| RunError::Instruction {
+                path: origin.path.clone(),
+                place: origin.place.clone(),
+                instruction: instruction.op.name(),
+                reason,
+            })?;
+            if self.trap {
+                for output in &instruction.outputs {
+                    if let Some((element, value)) = first_nonfinite(self.program.type_of(*output), self.bytes(*output)) {
+                        let (path, place) = (origin.path.clone(), origin.place.clone());
+                        return Err(RunError::NonFinite { path, place, instruction: instruction.op.name(), value, element });
+                    }
+                }
+            }
+        }
+        self.is_warm = true;
+        for (slot, value) in &self.memory.copies {
+            // SAFETY: different buffers (else there were nothing to copy), of the same type.
+            unsafe { std::ptr::copy_nonoverlapping(self.pointer(*value), self.pointer(*slot), self.program.type_of(*slot).bytes()) };
+        }
+        Ok(())
+    }
+}
+
+/// Whether a value is a parameter that no run changes, or depends on such alone.
+fn is_static(program: &Program, memory: &MemoryPlan, value: ValueId) -> bool {
+    match program.instructions.iter().position(|instruction| instruction.outputs.contains(&value)) {
+        Some(index) => memory.is_static[index],
+        None => program
+            .arguments
+            .iter()
+            .any(|argument| argument.value == value && matches!(argument.role, Role::Parameter { .. } | Role::State))
+            && program.updates.iter().all(|update| update.slot != value),
+    }
+}
+
+fn first_nonfinite(tensor_type: &TensorType, bytes: &[u8]) -> Option<(usize, f32)> {
+    let find = |mut values: Box<dyn Iterator<Item = f32> + '_>| {
+        values.by_ref().enumerate().find(|(_, value)| !value.is_finite())
+    };
+    match tensor_type.dtype {
+        DType::F32 => find(Box::new(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])))),
+        DType::BF16 => find(Box::new(bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()))),
+        DType::I64 | DType::Bool => None,
+    }
+}
+
+/// Bytes that the system says can be had.
+fn free_bytes() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+impl Plan for CpuPlan {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn set(&mut self, name: &str, tensor: &Tensor) -> Result<(), RunError> {
+        let slot = self.slots.get_mut(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        let expected = self.program.type_of(slot.value);
+        if tensor.tensor_type() != *expected {
+            let (name, expected, given) = (name.to_string(), expected.to_string(), tensor.tensor_type().to_string());
+            return Err(RunError::Type { name, expected, given });
+        }
+        slot.is_set = true;
+        if matches!(slot.role, Role::Parameter { .. } | Role::State) {
+            self.version += 1;
+            self.is_warm = false;
+        }
+        let value = slot.value;
+        // SAFETY: the slot's buffer holds as many bytes as its type says, and nothing else borrows it.
+        unsafe { std::ptr::copy_nonoverlapping(tensor.bytes().as_ptr(), self.pointer(value), tensor.bytes().len()) };
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Tensor, RunError> {
+        let slot = self.slots.get(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        Ok(self.read(slot.value))
+    }
+
+    fn run(&mut self, key: RunKey) -> Result<(), RunError> {
+        let missing = self.program.arguments.iter().find(|argument| !self.slots[&argument.name].is_set);
+        if let Some(argument) = missing {
+            return Err(RunError::Missing { name: argument.name.clone() });
+        }
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| self.run_steps(key))
+    }
+
+    fn output(&self, name: &str) -> Result<Tensor, RunError> {
+        let output = self.program.output(name).ok_or_else(|| RunError::Unknown { kind: "output", name: name.to_string() })?;
+        Ok(self.read(output.value))
+    }
+
+    fn memory(&self) -> Memory {
+        Memory { arena: self.memory.arena, held: self.memory.held.iter().sum(), unplanned: self.memory.unplanned }
+    }
+
+    fn trap_nonfinite(&mut self, on: bool) {
+        self.trap = on;
+    }
+
+    fn set_profiling(&mut self, on: bool) {
+        if on {
+            self.seconds.fill((0.0, 0));
+        }
+        self.profiling = on;
+    }
+
+    fn profile(&self) -> Vec<InstructionTime> {
+        let time = |(index, instruction): (usize, &sward_core::program::Instruction)| {
+            let values = instruction.inputs.iter().chain(&instruction.outputs);
+            InstructionTime {
+                index,
+                name: instruction.op.name(),
+                path: self.program.origins[instruction.origin.0 as usize].path.clone(),
+                kernel: self.steps[index].kernel(),
+                seconds: self.seconds[index].0,
+                runs: self.seconds[index].1,
+                flops: self.program.flops_of(instruction),
+                bytes: if instruction.op.is_view() { 0.0 } else { values.map(|value| self.program.type_of(*value).bytes() as f64).sum() },
+            }
+        };
+        self.program.instructions.iter().enumerate().map(time).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! From instructions to calls of kernels: each primitive's operands checked once, addresses and sizes bound, so that a run only calls.
+
+mod matmul;
+mod reference;
+
+use std::sync::Arc;
+
+use half::bf16;
+use sward_core::program::{DType, Instruction, Primitive, Program, RunKey, TensorType};
+use sward_ops::primitives as op;
+
+use super::features::Features;
+use super::kernels::matmul::{Data, DataMut};
+
+/// A value as a step sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Operand {
+    /// The first byte, aligned to 64; the plan keeps it while the step lives.
+    pub pointer: *mut u8,
+    /// Dtype and sizes.
+    pub tensor_type: TensorType,
+    /// Runs do not change it, only `set` does.
+    pub is_static: bool,
+}
+
+// SAFETY: steps run one after the other, under the plan's mutable borrow; within a step, kernels write disjoint parts.
+unsafe impl Send for Operand {}
+// SAFETY: as above.
+unsafe impl Sync for Operand {}
+
+impl Operand {
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.tensor_type.shape
+    }
+
+    pub(super) fn elements(&self) -> usize {
+        self.tensor_type.elements()
+    }
+
+    pub(super) fn dtype(&self) -> DType {
+        self.tensor_type.dtype
+    }
+
+    /// The address of float elements.
+    ///
+    /// # Panics
+    /// For another dtype: the primitive's rule admits floats only.
+    pub(super) fn data(&self) -> Data {
+        match self.dtype() {
+            DType::F32 => Data::F32(self.pointer.cast()),
+            DType::BF16 => Data::Bf16(self.pointer.cast()),
+            other => unreachable!("a float operand is {other}"),
+        }
+    }
+
+    /// As [`Operand::data`], to be written.
+    ///
+    /// # Panics
+    /// As [`Operand::data`].
+    pub(super) fn data_mut(&self) -> DataMut {
+        match self.dtype() {
+            DType::F32 => DataMut::F32(self.pointer.cast()),
+            DType::BF16 => DataMut::Bf16(self.pointer.cast::<bf16>()),
+            other => unreachable!("a float result is {other}"),
+        }
+    }
+}
+
+/// What a step may depend on beside its operands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub key: RunKey,
+    /// Rises when a parameter is set from outside.
+    pub version: u64,
+}
+
+/// What a step does in a run.
+pub(super) type Call = Box<dyn FnMut(&Run) -> Result<(), String> + Send>;
+
+/// One instruction, ready to run.
+pub(super) struct Step {
+    kernel: &'static str,
+    call: Option<Call>,
+}
+
+impl Step {
+    pub(super) fn new(kernel: &'static str, mut call: impl FnMut(&Run) + Send + 'static) -> Step {
+        Step::fallible(kernel, move |run| {
+            call(run);
+            Ok(())
+        })
+    }
+
+    pub(super) fn fallible(kernel: &'static str, call: impl FnMut(&Run) -> Result<(), String> + Send + 'static) -> Step {
+        Step { kernel, call: Some(Box::new(call)) }
+    }
+
+    /// Nothing to do: the result is the operand's memory.
+    fn view() -> Step {
+        Step { kernel: "view", call: None }
+    }
+
+    pub(super) fn run(&mut self, run: &Run) -> Result<(), String> {
+        self.call.as_mut().map_or(Ok(()), |call| call(run))
+    }
+
+    pub(super) fn kernel(&self) -> &'static str {
+        self.kernel
+    }
+}
+
+/// Binds an instruction's kernel.
+///
+/// # Errors
+/// Why there is none for these operands.
+pub(super) fn prepare(primitive: &Arc<dyn Primitive>, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Result<Step, String> {
+    if primitive.is_view() {
+        return Ok(Step::view());
+    }
+    if let Some(op) = primitive.downcast::<op::MatMul>() {
+        return matmul::matmul(op, inputs, outputs, features);
+    }
+    Ok(reference::reference(Arc::clone(primitive), inputs, outputs))
+}
+
+/// The results that an instruction's kernel may write over an operand: it reads every element before, or in the same step as, it writes there.
+pub(super) fn in_place(program: &Program, instruction: &Instruction) -> Vec<(usize, usize)> {
+    let _ = program;
+    instruction.op.in_place().to_vec()
+}

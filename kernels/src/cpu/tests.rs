@@ -1,0 +1,149 @@
+//! The engine against the reference interpreter.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sward_core::program::{Array, Builder, DType, Primitive, Program, Role, RunKey, TensorType, interpret};
+use sward_ops::primitives as op;
+
+use super::features::Features;
+use super::*;
+use crate::engine::RunError;
+use crate::tensor::Tensor;
+
+/// Numbers in -1 .. 1 with all bits in use.
+pub(crate) fn numbers(n: usize, salt: u64) -> Vec<f64> {
+    let scramble = |i: u64| {
+        let x = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd1b5_4a32_d192_ed03);
+        (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40
+    };
+    (0..n as u64).map(|i| scramble(i) as f64 / 8_388_608.0 - 1.0).collect()
+}
+
+/// A program of one instruction with all its results as outputs `0`, `1`, ... of arguments `0`, `1`, ...
+pub(crate) fn single(op: impl Primitive, operands: &[TensorType]) -> Program {
+    let mut builder = Builder::new();
+    let arguments: Vec<_> = operands.iter().enumerate().map(|(i, t)| builder.argument(&i.to_string(), Role::Input, t.clone())).collect();
+    let results = builder.emit(op, &arguments).expect("operands fit");
+    for (i, value) in results.into_iter().enumerate() {
+        builder.output(&i.to_string(), value);
+    }
+    builder.finish()
+}
+
+/// Runs the program on the reference and, for every set of features, on one, two, three and five threads: equal bits, close to the reference.
+pub(crate) fn check(program: &Program, arguments: &[Tensor], tolerance: f64) {
+    let key = RunKey { seed: 7, step: 3 };
+    let arrays: BTreeMap<String, Array> = arguments.iter().enumerate().map(|(i, t)| (program.arguments[i].name.clone(), t.to_array())).collect();
+    let (want, _) = interpret(program, &arrays, key).expect("arguments fit");
+    for features in Features::available() {
+        let mut first: Option<Vec<Tensor>> = None;
+        for threads in [1, 2, 3, 5] {
+            let engine = CpuEngine::new(threads).expect("threads").with_features(features);
+            let mut plan = engine.prepare(program).expect("a kernel");
+            for (argument, tensor) in program.arguments.iter().zip(arguments) {
+                plan.set(&argument.name, tensor).expect("it fits");
+            }
+            plan.run(key).expect("it runs");
+            let outputs: Vec<Tensor> = program.outputs.iter().map(|output| plan.output(&output.name).expect("it is there")).collect();
+            match &first {
+                None => {
+                    for (output, got) in program.outputs.iter().zip(&outputs) {
+                        assert_near(&want[&output.name], &got.to_array(), tolerance, &format!("output {} of\n{program}{features:?}", output.name));
+                    }
+                    first = Some(outputs);
+                }
+                Some(first) => {
+                    for (a, b) in first.iter().zip(&outputs) {
+                        assert!(a.bytes() == b.bytes(), "bits differ on {threads} threads:\n{program}{features:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every element near the wanted one, relative to the largest of the tensor and itself.
+pub(crate) fn assert_near(want: &Array, got: &Array, tolerance: f64, place: &str) {
+    assert_eq!(want.tensor_type(), got.tensor_type(), "{place}");
+    let scale = want.data.iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
+    let tolerance = if want.dtype == DType::BF16 { tolerance.max(8e-3) } else { tolerance };
+    for (i, (want, got)) in want.data.iter().zip(&got.data).enumerate() {
+        let close = (want - got).abs() <= tolerance * (0.1 * scale + want.abs()) || want == got || (want.is_nan() && got.is_nan());
+        assert!(close, "element {i} is {got}, not {want}: {place}");
+    }
+}
+
+/// A tensor of numbers, rounded to its dtype.
+pub(crate) fn tensor(tensor_type: &TensorType, salt: u64) -> Tensor {
+    let x = numbers(tensor_type.elements(), salt);
+    Tensor::from_array(&Array::new(tensor_type.dtype, &tensor_type.shape, x))
+}
+
+pub(crate) fn sizes() -> impl Strategy<Value = usize> {
+    prop_oneof![1 => Just(0usize), 2 => Just(1), 1 => Just(16), 1 => Just(63), 4 => 1..40usize]
+}
+
+pub(crate) fn float() -> impl Strategy<Value = DType> {
+    prop_oneof![Just(DType::F32), Just(DType::BF16)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn matmul_agrees_with_the_reference(
+        (m, n, k) in (sizes(), sizes(), sizes()),
+        batch in prop_oneof![Just((vec![], vec![])), Just((vec![3], vec![1])), Just((vec![1], vec![2])), Just((vec![2, 1], vec![1, 3])), Just((vec![2], vec![2]))],
+        (transpose_a, transpose_b) in any::<(bool, bool)>(),
+        (a, b, dtype) in (float(), float(), float()),
+    ) {
+        let shape = |batch: &[usize], rows, columns, transposed| {
+            let mut shape = batch.to_vec();
+            shape.extend(if transposed { [columns, rows] } else { [rows, columns] });
+            shape
+        };
+        let operands = [
+            TensorType::new(a, &shape(&batch.0, m, k, transpose_a)),
+            TensorType::new(b, &shape(&batch.1, k, n, transpose_b)),
+        ];
+        let program = single(op::MatMul { transpose_a, transpose_b, dtype }, &operands);
+        check(&program, &[tensor(&operands[0], 1), tensor(&operands[1], 2)], 1e-5);
+    }
+}
+
+fn shapes() -> TensorType {
+    TensorType::f32(&[3, 5])
+}
+
+#[test]
+fn a_plan_refuses_what_does_not_fit() {
+    let program = single(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32 }, &[shapes(), shapes()]);
+    let engine = CpuEngine::new(1).unwrap();
+    let mut plan = engine.prepare(&program).unwrap();
+    let missing = plan.run(RunKey::default()).unwrap_err();
+    assert_eq!(missing, RunError::Missing { name: "0".into() });
+    assert!(matches!(plan.set("2", &tensor(&shapes(), 1)), Err(RunError::Unknown { .. })));
+    let wrong = plan.set("0", &tensor(&TensorType::f32(&[5, 3]), 1)).unwrap_err();
+    assert_eq!(wrong.to_string(), "`0` is f32[3,5], f32[5,3] was given");
+    assert!(matches!(plan.output("loss"), Err(RunError::Unknown { kind: "output", .. })));
+    let refused = engine.with_memory_limit(100).prepare(&program).err().expect("too large");
+    assert!(matches!(refused, PrepareError::Memory { available: 100, .. }), "{refused}");
+}
+
+#[test]
+fn a_trap_names_the_first_node_that_is_not_finite() {
+    let mut builder = Builder::new();
+    let a = builder.argument("a", Role::Input, shapes());
+    builder.set_origin(sward_core::program::Origin { path: "head.linear".into(), place: Some("model.ron:3:5".into()) });
+    let product = builder.emit_one(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32 }, &[a, a]).unwrap();
+    builder.output("product", product);
+    let mut plan = CpuEngine::new(1).unwrap().prepare(&builder.finish()).unwrap();
+    let mut x = vec![1.0; 15];
+    x[7] = f32::INFINITY;
+    plan.set("a", &Tensor::f32(&[3, 5], x)).unwrap();
+    assert!(plan.run(RunKey::default()).is_ok());
+    plan.trap_nonfinite(true);
+    let error = plan.run(RunKey::default()).unwrap_err();
+    assert_eq!(error.to_string(), "node `head.linear` (model.ron:3:5): matmul gives inf at element 1");
+}
