@@ -141,7 +141,11 @@ impl Planner<'_> {
         operands.iter().map(|operand| self.room_of[instruction.inputs[*operand].index()]).find(|room| {
             let Room { bytes: room_bytes, last, held, .. } = self.rooms[*room];
             let is_taken = instruction.outputs[..position].iter().any(|other| self.room_of[other.index()] == *room);
-            held.is_none() && last <= Some(index) && room_bytes >= bytes && !is_taken && self.is_read_in_step(index, *room, operands)
+            held.is_none()
+                && last <= Some(index)
+                && room_bytes >= bytes
+                && !is_taken
+                && self.is_read_in_step(index, *room, operands)
         })
     }
 

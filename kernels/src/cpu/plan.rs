@@ -110,7 +110,20 @@ impl CpuPlan {
             .collect();
         let seconds = vec![(0.0, 0); steps.len()];
         let program = program.clone();
-        Ok(CpuPlan { program, pool, memory, arena, held, steps, slots, is_warm: false, version: 0, trap: false, profiling: false, seconds })
+        Ok(CpuPlan {
+            program,
+            pool,
+            memory,
+            arena,
+            held,
+            steps,
+            slots,
+            is_warm: false,
+            version: 0,
+            trap: false,
+            profiling: false,
+            seconds,
+        })
     }
 
     fn bytes(&self, value: ValueId) -> &[u8] {
@@ -163,7 +176,9 @@ impl CpuPlan {
         self.is_warm = true;
         for (slot, value) in &self.memory.copies {
             // SAFETY: different buffers (else there were nothing to copy), of the same type.
-            unsafe { std::ptr::copy_nonoverlapping(self.pointer(*value), self.pointer(*slot), self.program.type_of(*slot).bytes()) };
+            unsafe {
+                std::ptr::copy_nonoverlapping(self.pointer(*value), self.pointer(*slot), self.program.type_of(*slot).bytes())
+            };
         }
         Ok(())
     }
@@ -173,18 +188,18 @@ impl CpuPlan {
 fn is_static(program: &Program, memory: &MemoryPlan, value: ValueId) -> bool {
     match program.instructions.iter().position(|instruction| instruction.outputs.contains(&value)) {
         Some(index) => memory.is_static[index],
-        None => program
-            .arguments
-            .iter()
-            .any(|argument| argument.value == value && matches!(argument.role, Role::Parameter { .. } | Role::State))
-            && program.updates.iter().all(|update| update.slot != value),
+        None => {
+            program
+                .arguments
+                .iter()
+                .any(|argument| argument.value == value && matches!(argument.role, Role::Parameter { .. } | Role::State))
+                && program.updates.iter().all(|update| update.slot != value)
+        }
     }
 }
 
 fn first_nonfinite(tensor_type: &TensorType, bytes: &[u8]) -> Option<(usize, f32)> {
-    let find = |mut values: Box<dyn Iterator<Item = f32> + '_>| {
-        values.by_ref().enumerate().find(|(_, value)| !value.is_finite())
-    };
+    let find = |mut values: Box<dyn Iterator<Item = f32> + '_>| values.by_ref().enumerate().find(|(_, value)| !value.is_finite());
     match tensor_type.dtype {
         DType::F32 => find(Box::new(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])))),
         DType::BF16 => find(Box::new(bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()))),
@@ -268,7 +283,11 @@ impl Plan for CpuPlan {
                 seconds: self.seconds[index].0,
                 runs: self.seconds[index].1,
                 flops: self.program.flops_of(instruction),
-                bytes: if instruction.op.is_view() { 0.0 } else { values.map(|value| self.program.type_of(*value).bytes() as f64).sum() },
+                bytes: if instruction.op.is_view() {
+                    0.0
+                } else {
+                    values.map(|value| self.program.type_of(*value).bytes() as f64).sum()
+                },
             }
         };
         self.program.instructions.iter().enumerate().map(time).collect()

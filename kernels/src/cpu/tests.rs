@@ -23,7 +23,8 @@ pub(crate) fn numbers(n: usize, salt: u64) -> Vec<f64> {
 /// A program of one instruction with all its results as outputs `0`, `1`, ... of arguments `0`, `1`, ...
 pub(crate) fn single(op: impl Primitive, operands: &[TensorType]) -> Program {
     let mut builder = Builder::new();
-    let arguments: Vec<_> = operands.iter().enumerate().map(|(i, t)| builder.argument(&i.to_string(), Role::Input, t.clone())).collect();
+    let arguments: Vec<_> =
+        operands.iter().enumerate().map(|(i, t)| builder.argument(&i.to_string(), Role::Input, t.clone())).collect();
     let results = builder.emit(op, &arguments).expect("operands fit");
     for (i, value) in results.into_iter().enumerate() {
         builder.output(&i.to_string(), value);
@@ -34,7 +35,8 @@ pub(crate) fn single(op: impl Primitive, operands: &[TensorType]) -> Program {
 /// Runs the program on the reference and, for every set of features, on one, two, three and five threads: equal bits, close to the reference.
 pub(crate) fn check(program: &Program, arguments: &[Tensor], tolerance: f64) {
     let key = RunKey { seed: 7, step: 3 };
-    let arrays: BTreeMap<String, Array> = arguments.iter().enumerate().map(|(i, t)| (program.arguments[i].name.clone(), t.to_array())).collect();
+    let arrays: BTreeMap<String, Array> =
+        arguments.iter().enumerate().map(|(i, t)| (program.arguments[i].name.clone(), t.to_array())).collect();
     let (want, _) = interpret(program, &arrays, key).expect("arguments fit");
     for features in Features::available() {
         let mut first: Option<Vec<Tensor>> = None;
@@ -45,11 +47,17 @@ pub(crate) fn check(program: &Program, arguments: &[Tensor], tolerance: f64) {
                 plan.set(&argument.name, tensor).expect("it fits");
             }
             plan.run(key).expect("it runs");
-            let outputs: Vec<Tensor> = program.outputs.iter().map(|output| plan.output(&output.name).expect("it is there")).collect();
+            let outputs: Vec<Tensor> =
+                program.outputs.iter().map(|output| plan.output(&output.name).expect("it is there")).collect();
             match &first {
                 None => {
                     for (output, got) in program.outputs.iter().zip(&outputs) {
-                        assert_near(&want[&output.name], &got.to_array(), tolerance, &format!("output {} of\n{program}{features:?}", output.name));
+                        assert_near(
+                            &want[&output.name],
+                            &got.to_array(),
+                            tolerance,
+                            &format!("output {} of\n{program}{features:?}", output.name),
+                        );
                     }
                     first = Some(outputs);
                 }
@@ -69,7 +77,8 @@ pub(crate) fn assert_near(want: &Array, got: &Array, tolerance: f64, place: &str
     let scale = want.data.iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
     let tolerance = if want.dtype == DType::BF16 { tolerance.max(8e-3) } else { tolerance };
     for (i, (want, got)) in want.data.iter().zip(&got.data).enumerate() {
-        let close = (want - got).abs() <= tolerance * (0.1 * scale + want.abs()) || want == got || (want.is_nan() && got.is_nan());
+        let close =
+            (want - got).abs() <= tolerance * (0.1 * scale + want.abs()) || want == got || (want.is_nan() && got.is_nan());
         assert!(close, "element {i} is {got}, not {want}: {place}");
     }
 }

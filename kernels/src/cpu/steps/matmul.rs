@@ -47,9 +47,11 @@ pub(super) fn matmul(op: &MatMul, inputs: Vec<Operand>, outputs: Vec<Operand>, f
     let (a_data, b_data) = (a.data(), b.data());
     Ok(Step::new("matmul", move |run| {
         // SAFETY: offsets are those of whole matrices within the operand.
-        let left = |index: usize| Source::Matrix { data: unsafe { a_data.offset(a_offsets[index]) }, i_stride: a_i, k_stride: a_k };
+        let left =
+            |index: usize| Source::Matrix { data: unsafe { a_data.offset(a_offsets[index]) }, i_stride: a_i, k_stride: a_k };
         // SAFETY: as above.
-        let right = |index: usize| Source::Matrix { data: unsafe { b_data.offset(b_offsets[index]) }, i_stride: b_i, k_stride: b_k };
+        let right =
+            |index: usize| Source::Matrix { data: unsafe { b_data.offset(b_offsets[index]) }, i_stride: b_i, k_stride: b_k };
         let out: DataMut = out.data_mut();
         let product = Product {
             features,

@@ -113,7 +113,12 @@ impl Step {
 ///
 /// # Errors
 /// Why there is none for these operands.
-pub(super) fn prepare(primitive: &Arc<dyn Primitive>, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Result<Step, String> {
+pub(super) fn prepare(
+    primitive: &Arc<dyn Primitive>,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+    features: Features,
+) -> Result<Step, String> {
     if primitive.is_view() {
         return Ok(Step::view());
     }
