@@ -7,13 +7,14 @@ use super::{BinaryOp, Constant, Expr, ExprError, ExprErrorKind};
 use crate::dim::{Dim, DimError};
 
 /// The functions that [`super::evaluate`] knows, with what they take and do.
-pub const FUNCTIONS: [(&str, &str); 13] = [
+pub const FUNCTIONS: [(&str, &str); 14] = [
     ("min", "min(a, b, ...) or min(list): the smallest"),
     ("max", "max(a, b, ...) or max(list): the largest"),
     ("ceil_div", "ceil_div(a, b): the quotient of whole numbers, rounded up"),
     ("where", "where(condition, a, b): a if the condition holds, else b; the other one is not computed"),
     ("sum", "sum(list): the sum, 0 for an empty list"),
     ("len", "len(list): the number of elements"),
+    ("take", "take(list, count): the first elements of a list"),
     ("abs", "abs(a): the absolute value"),
     ("floor", "floor(a): rounded down to a whole number"),
     ("round", "round(a): the nearest whole number, halves to even"),
@@ -37,7 +38,7 @@ pub(super) fn call(
     };
     let expected = match function {
         "min" | "max" => 1..=usize::MAX,
-        "ceil_div" => 2..=2,
+        "ceil_div" | "take" => 2..=2,
         "where" => 3..=3,
         _ => 1..=1,
     };
@@ -85,6 +86,17 @@ pub(super) fn call(
             Ok(length) => Ok(Constant::from(length)),
             Err(_) => Err(ExprError::arithmetic(range.clone(), DimError::Overflow)),
         },
+        "take" => {
+            let items = list()?;
+            let count = values[1].as_int().ok_or_else(|| wrong(1))?;
+            match usize::try_from(count).ok().and_then(|count| items.get(..count)) {
+                Some(first) => Ok(Constant::List(first.to_vec())),
+                None => {
+                    let message = format!("the first {count} elements of a list that has {} elements", items.len());
+                    Err(ExprError::new(ExprErrorKind::Index, arguments[1].range.clone(), message))
+                }
+            }
+        }
         "abs" => match &values[0] {
             Constant::Int(dim) => exact(absolute(dim), range),
             _ => finite(number()?.abs(), range),
