@@ -6,6 +6,7 @@ pub mod dim;
 pub mod domain;
 pub mod expr;
 pub mod language;
+pub mod lower;
 pub mod op;
 pub mod program;
 pub mod scalar;
