@@ -9,6 +9,7 @@ pub mod language;
 pub mod lower;
 pub mod op;
 pub mod program;
+pub mod roots;
 pub mod scalar;
 pub mod source;
 pub mod suggest;

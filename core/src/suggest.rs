@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn distances_are_right() {
-        let distance = |a: &str, b: &str| super::distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
+        let distance = |a: &str, b: &str| distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abcd", "acbd"), 1);
         assert_eq!(distance("kitten", "sitting"), 3);

@@ -141,7 +141,7 @@ codes! {
         right: "// file: main.ron\nUse(module: \"fusion/film.ron\")\n// file: fusion/film.ron\nModule(doc: \"FiLM.\")"
     }
     35 BAD_PATH "a path cannot be a file's name" {
-        "A path is one or more names separated by `/`. It is not empty, has no empty name, no `.`, no backslash, no colon and no control character."
+        "A path is one or more names separated by `/`. It is not empty, has no empty name, no `.`, no backslash and no control character."
         wrong: "Use(module: \"fusion\\\\film.ron\")"
         right: "Use(module: \"fusion/film.ron\")"
     }
