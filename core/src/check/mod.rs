@@ -15,4 +15,4 @@ mod values;
 pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, Source};
 pub use elaborate::{MAX_NODES, MAX_USE_DEPTH};
 pub use overrides::{DimOverride, Overrides, SetOverride, SwapOverride};
-pub use session::{Files, Found, Session};
+pub use session::Session;

@@ -412,7 +412,10 @@ impl Elaborator<'_, '_> {
                 }
             },
         };
-        let referring = if from_root { self.stack.first().map(|(file, _)| *file) } else { Some(instance.module.file) };
+        let referring = match self.stack.first() {
+            Some((root, _)) if from_root => *root,
+            _ => instance.module.file,
+        };
         let Some((file, graph_file)) = self.session.load(referring, &file_path, span) else {
             return Outcome::broken();
         };

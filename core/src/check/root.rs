@@ -383,7 +383,7 @@ fn shares_of(body: &Body) -> Option<&str> {
 fn interface_inputs(session: &mut Session<'_>, module: &Module) -> FxHashSet<String> {
     let mut names = FxHashSet::default();
     for path in &module.implements {
-        if let Some((_, file)) = session.load(Some(module.file), &path.value, path.span)
+        if let Some((_, file)) = session.load(module.file, &path.value, path.span)
             && let GraphFile::Interface(interface) = &*file
         {
             names.extend(interface.inputs.iter().map(|input| input.name.value.to_string()));
@@ -495,7 +495,7 @@ fn report_unused_overrides(session: &mut Session<'_>, overrides: &Overrides, roo
 /// Gives the module every interface's types and compares what comes out, for all sizes.
 fn check_interfaces(session: &mut Session<'_>, file: FileId, module: &Module, overrides: &Overrides) {
     for path in &module.implements {
-        let Some((_, loaded)) = session.load(Some(module.file), &path.value, path.span) else { continue };
+        let Some((_, loaded)) = session.load(module.file, &path.value, path.span) else { continue };
         let GraphFile::Interface(interface) = &*loaded else {
             let text = format!("`{}` is no Interface", path.value);
             session.diagnostics.push(Diagnostic::new(codes::NOT_AN_INTERFACE, text, path.span));

@@ -6,58 +6,35 @@ use super::root::check_module;
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
 use crate::language::{FieldExpression, GraphFile, read_graph_file};
 use crate::op::Catalogue;
+use crate::roots::{PathError, RootId, Roots};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax;
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
-
-/// A file that was found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// What tells this file from all others, whatever way it was named.
-    pub identity: String,
-    /// The path that is shown to people.
-    pub display: String,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// Where graph files come from.
-pub trait Files {
-    /// Finds a file. `from` is the identity of the file that names it; `None` for files named on the command line. Errors are the
-    /// code, the sentence and help lines of the diagnostic that the session makes of them.
-    ///
-    /// # Errors
-    /// When the file is not there, may not be read or lies outside of the roots.
-    fn find(&mut self, from: Option<&str>, path: &str) -> Result<Found, Box<Diagnostic>>;
-}
 
 /// Reads and checks files with one catalogue; every file is read once.
 pub struct Session<'c> {
     catalogue: &'c Catalogue,
-    files: Box<dyn Files + 'c>,
+    roots: Roots,
     /// The texts.
     pub sources: Sources,
     /// What was found wrong so far.
     pub diagnostics: Diagnostics,
-    identities: FxHashMap<String, FileId>,
-    names: FxHashMap<FileId, String>,
     graph_files: FxHashMap<FileId, Option<Arc<GraphFile>>>,
     /// Paths that `--set` could have meant, for suggestions.
     pub(super) settable: Vec<String>,
 }
 
 impl<'c> Session<'c> {
-    /// A session that finds files by `files`.
-    pub fn new(catalogue: &'c Catalogue, files: impl Files + 'c) -> Session<'c> {
+    /// A session that finds files in `roots`.
+    pub fn new(catalogue: &'c Catalogue, roots: Roots) -> Session<'c> {
         Session {
             catalogue,
-            files: Box::new(files),
+            roots,
             sources: Sources::new(),
             diagnostics: Diagnostics::new(),
-            identities: FxHashMap::default(),
-            names: FxHashMap::default(),
             graph_files: FxHashMap::default(),
             settable: Vec::new(),
         }
@@ -72,46 +49,52 @@ impl<'c> Session<'c> {
     /// elaborate and gives `None` without an error; so do the files of the runner.
     pub fn check(&mut self, path: &str, overrides: &Overrides) -> Option<Checked> {
         let (file, graph_file) = self.open(path)?;
-        match &*graph_file {
+        self.check_file(file, &graph_file, overrides)
+    }
+
+    /// As [`Session::check`], for a file that was read.
+    pub fn check_file(&mut self, file: FileId, graph_file: &GraphFile, overrides: &Overrides) -> Option<Checked> {
+        match graph_file {
             GraphFile::Module(module) => check_module(self, file, module, overrides),
             GraphFile::Interface(_) | GraphFile::Other { .. } => None,
         }
     }
 
+    /// The roots, for files that are no graph files (tables, weights).
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
     /// Reads a file named on the command line.
     pub fn open(&mut self, path: &str) -> Option<(FileId, Arc<GraphFile>)> {
-        self.read(None, path, None)
+        let found = self.roots.open(&mut self.sources, Path::new(path));
+        self.read(found, None)
+    }
+
+    /// Reads a file of a root, by its path there.
+    pub fn open_in(&mut self, root: RootId, path: &str) -> Option<(FileId, Arc<GraphFile>)> {
+        let found = self.roots.open_in(&mut self.sources, root, path);
+        self.read(found, None)
     }
 
     /// Reads a file that another one names.
-    pub fn load(&mut self, from: Option<FileId>, path: &str, span: Span) -> Option<(FileId, Arc<GraphFile>)> {
-        self.read(from, path, Some(span))
+    pub fn load(&mut self, from: FileId, path: &str, span: Span) -> Option<(FileId, Arc<GraphFile>)> {
+        let found = self.roots.resolve(&mut self.sources, from, path);
+        self.read(found, Some(span))
     }
 
-    fn read(&mut self, from: Option<FileId>, path: &str, span: Option<Span>) -> Option<(FileId, Arc<GraphFile>)> {
-        let from = from.and_then(|file| self.names.get(&file)).cloned();
-        let found = match self.files.find(from.as_deref(), path) {
-            Ok(found) => found,
-            Err(mut diagnostic) => {
-                if let Some(span) = span {
-                    diagnostic.primary = Some(crate::diagnostic::Label { span, text: String::new() });
-                }
-                self.diagnostics.push(*diagnostic);
+    fn read(&mut self, found: Result<FileId, PathError>, span: Option<Span>) -> Option<(FileId, Arc<GraphFile>)> {
+        let file = match found {
+            Ok(file) => file,
+            Err(error) => {
+                self.diagnostics.push(error.diagnostic(span));
                 return None;
             }
         };
-        if let Some(file) = self.identities.get(&found.identity) {
-            return Some((*file, self.graph_files.get(file)?.clone()?));
+        if let Some(known) = self.graph_files.get(&file) {
+            return Some((file, known.clone()?));
         }
-        let added = syntax::add_bytes(&mut self.sources, found.display, found.bytes, &mut self.diagnostics);
-        let file = match added {
-            Ok(file) | Err(file) => file,
-        };
-        self.identities.insert(found.identity.clone(), file);
-        self.names.insert(file, found.identity);
-        let graph_file = added
-            .ok()
-            .and_then(|file| syntax::read(&self.sources, file, &mut self.diagnostics))
+        let graph_file = syntax::read(&self.sources, file, &mut self.diagnostics)
             .and_then(|tree| read_graph_file(file, &tree, self.catalogue, &mut self.diagnostics))
             .map(Arc::new);
         self.graph_files.insert(file, graph_file.clone());
