@@ -101,7 +101,11 @@ fn check_obligations(checked: &Checked, sizes: &Sizes) -> Result<(), LowerError>
         let evaluate = |dim: &Dim| dim.evaluate(sizes).map_err(|error| LowerError::Size { place: place(), error });
         let (dividend, divisor) = (evaluate(&obligation.dividend)?, evaluate(&obligation.divisor)?);
         if divisor == 0 || dividend % divisor != 0 {
-            let found = if sizes.is_empty() { format!("{dividend} % {divisor} is not 0") } else { format!("it does not hold for {sizes}") };
+            let found = if sizes.is_empty() {
+                format!("{dividend} % {divisor} is not 0")
+            } else {
+                format!("it does not hold for {sizes}")
+            };
             return Err(LowerError::Obligation { place: place(), obligation: obligation.to_string(), found });
         }
     }

@@ -83,7 +83,9 @@ impl PathError {
     pub(super) fn from_io(path: &str, error: &io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => PathError::NotFound { path, tried: Vec::new(), nearest: None },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                PathError::NotFound { path, tried: Vec::new(), nearest: None }
+            }
             _ => {
                 // The number that the standard library adds says nothing to people.
                 let reason = error.to_string();
@@ -117,7 +119,8 @@ impl PathError {
                 .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
                 .unwrap_or_default();
             let name = wanted.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            *found = nearest(&name, names.iter().map(String::as_str)).map(|name| wanted.with_file_name(name).to_string_lossy().into_owned());
+            *found = nearest(&name, names.iter().map(String::as_str))
+                .map(|name| wanted.with_file_name(name).to_string_lossy().into_owned());
         }
         self
     }

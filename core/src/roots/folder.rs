@@ -239,8 +239,9 @@ pub(super) fn slashed(path: &Path) -> String {
 
 /// How a folder is shown: relative to the current one if it is below that.
 pub(super) fn shown_folder(path: &Path) -> String {
-    let below = std::env::current_dir().ok().and_then(|current| current.canonicalize().ok()).and_then(|current| {
-        path.strip_prefix(&current).ok().map(slashed)
-    });
+    let below = std::env::current_dir()
+        .ok()
+        .and_then(|current| current.canonicalize().ok())
+        .and_then(|current| path.strip_prefix(&current).ok().map(slashed));
     below.unwrap_or_else(|| path.to_string_lossy().into_owned())
 }

@@ -7,7 +7,9 @@ use insta::assert_snapshot;
 fn project(files: &[(&str, &str)]) -> (Sources, Roots, FileId) {
     let mut sources = Sources::new();
     let mut roots = Roots::new();
-    roots.set_library(MemoryFolder::new().with("fusion/film.ron", "library").with("fusion/gated.ron", "gated").with("a/b/c.ron", "c"));
+    roots.set_library(
+        MemoryFolder::new().with("fusion/film.ron", "library").with("fusion/gated.ron", "gated").with("a/b/c.ron", "c"),
+    );
     let root = roots.add_root("", files.iter().copied().collect::<MemoryFolder>());
     let main = roots.open_in(&mut sources, root, files[0].0).unwrap();
     (sources, roots, main)
@@ -130,7 +132,9 @@ fn what_is_no_text_is_told_with_both_places_and_once() {
 
 #[test]
 fn the_wrong_examples_of_paths_have_their_fault() {
-    for entry in crate::diagnostic::all_codes().filter(|entry| (30..40).contains(&entry.code.number()) && entry.untested.is_none()) {
+    for entry in
+        crate::diagnostic::all_codes().filter(|entry| (30..40).contains(&entry.code.number()) && entry.untested.is_none())
+    {
         for (files, wanted) in [(entry.wrong_files(), vec![entry.code]), (entry.right_files(), vec![])] {
             let mut folder: MemoryFolder = files.iter().copied().collect();
             folder.insert("fusion/film.ron", &b"Module()"[..]);
@@ -175,7 +179,16 @@ mod disk {
     fn the_root_of_a_file_is_marked_or_named_or_its_own_folder() {
         let temporary = tempfile::tempdir().unwrap();
         let top = temporary.path();
-        write(top, &[("alone/a/x.ron", ""), ("p/graphs/models/x.ron", ""), ("q/sward.ron", ""), ("q/deep/er/x.ron", ""), ("q/graphs/x.ron", "")]);
+        write(
+            top,
+            &[
+                ("alone/a/x.ron", ""),
+                ("p/graphs/models/x.ron", ""),
+                ("q/sward.ron", ""),
+                ("q/deep/er/x.ron", ""),
+                ("q/graphs/x.ron", ""),
+            ],
+        );
         assert_eq!(root_of(&top.join("alone/a/x.ron")), ("a".to_owned(), String::new()));
         assert_eq!(root_of(&top.join("p/graphs/models/x.ron")), ("graphs".to_owned(), "models".to_owned()));
         assert_eq!(root_of(&top.join("q/deep/er/x.ron")), ("q".to_owned(), "deep/er".to_owned()));
