@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::polynomial::{Atom, Monomial, Polynomial, Term};
 use super::rational::{Rational, gcd};
 use super::{Dim, DimError, Form, Obligation};
@@ -110,7 +112,8 @@ pub(crate) fn divide(dividend: &Polynomial, divisor: &Polynomial) -> Result<Poly
         _ => {
             let content = content(divisor)?;
             let primitive = divisor.multiply_term(&content.invert()?)?;
-            let inverse = Term { monomial: Monomial(vec![(Atom::Sum(Arc::new(primitive)), -1)]), coefficient: Rational::ONE };
+            let inverse =
+                Term { monomial: Monomial(smallvec![(Atom::Sum(Arc::new(primitive)), -1)]), coefficient: Rational::ONE };
             dividend.multiply_term(&content.invert()?.multiply(&inverse)?)
         }
     }
@@ -134,7 +137,7 @@ fn content(polynomial: &Polynomial) -> Result<Term, DimError> {
         if *power < 0 && shared.power_of(atom) == 0 {
             let least = polynomial.terms.iter().map(|term| term.monomial.power_of(atom)).min().unwrap_or(0);
             shared.0.retain(|(own, _)| own != atom);
-            shared = shared.multiply(&Monomial(vec![(atom.clone(), least)]))?;
+            shared = shared.multiply(&Monomial(smallvec![(atom.clone(), least)]))?;
         }
     }
     shared.0.retain(|(_, power)| *power != 0);
@@ -155,7 +158,7 @@ pub(crate) fn common_denominator<'a>(terms: impl Iterator<Item = &'a Term> + Clo
         for (atom, power) in &term.monomial.0 {
             let missing = -power - monomial.power_of(atom);
             if *power < 0 && missing > 0 {
-                monomial = monomial.multiply(&Monomial(vec![(atom.clone(), missing)]))?;
+                monomial = monomial.multiply(&Monomial(smallvec![(atom.clone(), missing)]))?;
             }
         }
     }
@@ -169,7 +172,7 @@ pub(crate) fn expand(term: &Term) -> Result<Polynomial, DimError> {
     for (atom, power) in &term.monomial.0 {
         match atom {
             Atom::Sum(sum) if *power > 0 => sums = sums.multiply(&sum.power(power.unsigned_abs())?)?,
-            _ => plain.monomial = plain.monomial.multiply(&Monomial(vec![(atom.clone(), *power)]))?,
+            _ => plain.monomial = plain.monomial.multiply(&Monomial(smallvec![(atom.clone(), *power)]))?,
         }
     }
     sums.multiply_term(&plain)
@@ -259,7 +262,7 @@ fn unnest(inside: &Polynomial) -> Result<Option<Polynomial>, DimError> {
         if term.coefficient.numerator != 1 {
             continue;
         }
-        let divisors: Vec<(Atom, i32)> =
+        let divisors: SmallVec<[(Atom, i32); 1]> =
             term.monomial.0.iter().filter(|(atom, _)| *atom != Atom::Floor(inner.clone())).cloned().collect();
         if !divisors.iter().all(|(atom, power)| *power < 0 && is_positive(atom)) {
             continue;
@@ -319,7 +322,7 @@ fn cancel_sum(polynomial: &Polynomial, sum: &Arc<Polynomial>) -> Result<Option<P
         }
         // term = factor * leading / sum = factor - factor * (sum - leading) / sum.
         let factor = term.multiply(&leading.invert()?)?;
-        let whole = factor.multiply(&Term { monomial: Monomial(vec![(atom.clone(), 1)]), coefficient: Rational::ONE })?;
+        let whole = factor.multiply(&Term { monomial: Monomial(smallvec![(atom.clone(), 1)]), coefficient: Rational::ONE })?;
         let mut terms: Vec<Term> = polynomial.terms.iter().filter(|other| *other != term).cloned().collect();
         terms.push(whole);
         for tail in &sum.terms[1..] {

@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::name::Name;
 use super::rational::Rational;
 use super::{Dim, DimError};
@@ -53,11 +55,11 @@ impl Atom {
 
 /// A product of atoms to nonzero powers, sorted by atom. Empty for a constant.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub(crate) struct Monomial(pub Vec<(Atom, i32)>);
+pub(crate) struct Monomial(pub SmallVec<[(Atom, i32); 1]>);
 
 impl Monomial {
     pub fn of(atom: Atom) -> Monomial {
-        Monomial(vec![(atom, 1)])
+        Monomial(smallvec![(atom, 1)])
     }
 
     pub fn is_constant(&self) -> bool {
@@ -78,7 +80,10 @@ impl Monomial {
     }
 
     pub fn multiply(&self, other: &Monomial) -> Result<Monomial, DimError> {
-        let mut factors = Vec::with_capacity(self.0.len() + other.0.len());
+        if other.0.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut factors = SmallVec::with_capacity(self.0.len() + other.0.len());
         let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
         loop {
             let order = match (left.peek(), right.peek()) {
