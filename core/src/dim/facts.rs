@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::divide::least_common_multiple;
 use super::name::Name;
 use super::polynomial::{Atom, Term};
 use super::rational::gcd;
@@ -119,7 +118,6 @@ fn solve_congruence(step: i128, constant: i128, modulus: i128) -> Option<(i64, i
         return None;
     }
     let (step, constant, modulus) = (step / common, constant / common, modulus / common);
-    least_common_multiple(modulus, 1).ok()?;
     let inverse = invert_modulo(step.rem_euclid(modulus), modulus)?;
     let residue = (-constant).rem_euclid(modulus).checked_mul(inverse)?.rem_euclid(modulus);
     let below = (modulus - residue).rem_euclid(modulus);

@@ -326,6 +326,50 @@ proptest! {
     }
 
     #[test]
+    fn facts_prove_what_they_make_true(text in expression(), divisor in 2_i64..9, sizes in sizes()) {
+        let size = dim(&text);
+        let rounded = dim(&format!("(a // {divisor}) * {divisor}"));
+        let other = size.substitute(&|own| (own == "a").then(|| rounded.clone())).unwrap();
+        let fact = must_divide("a", &divisor.to_string());
+        prop_assert_eq!(compare(&size, &other, &[fact]), Verdict::Equal);
+        let mut divisible = sizes.clone();
+        divisible.insert("a", sizes.get("a").unwrap() * divisor);
+        prop_assert_eq!(size.evaluate(&divisible), other.evaluate(&divisible));
+    }
+
+    #[test]
+    fn verdicts_under_obligations_are_true(
+        left in expression(),
+        right in expression(),
+        divisor in 2_i64..9,
+        added in 0_i64..9,
+        factor in 1_i64..5,
+        sizes in sizes(),
+    ) {
+        let facts = [must_divide(&format!("{factor} * a + {added}"), &divisor.to_string()), must_divide("b", "c")];
+        let mut allowed = sizes.clone();
+        allowed.insert("b", sizes.get("b").unwrap() * sizes.get("c").unwrap());
+        let holds = |a: &i64| (factor * a + added) % divisor == 0;
+        let start = sizes.get("a").unwrap();
+        let Some(a) = (start..start + divisor).find(holds) else { return Ok(()) };
+        allowed.insert("a", a);
+        let (left, right) = (dim(&left), dim(&right));
+        match compare(&left, &right, &facts) {
+            Verdict::Equal => prop_assert_eq!(left.evaluate(&allowed), right.evaluate(&allowed)),
+            Verdict::Different(example) => {
+                let size = |name: &str| example.sizes.get(name);
+                prop_assert!(size("a").is_none_or(|a| holds(&a)));
+                if let (Some(b), Some(c)) = (size("b"), size("c")) {
+                    prop_assert_eq!(b % c, 0);
+                }
+                let at = |dim: &Dim| dim.evaluate(&example.sizes).unwrap();
+                prop_assert_eq!((at(&left), at(&right)), (example.left, example.right));
+            }
+            Verdict::Undecided => {}
+        }
+    }
+
+    #[test]
     fn lower_bounds_are_below_the_value(text in expression(), sizes in sizes()) {
         let size = dim(&text);
         if let Some(bound) = size.lower_bound() {

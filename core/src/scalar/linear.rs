@@ -39,7 +39,7 @@ pub struct Step {
 /// let gate = graph.sigmoid(x);
 /// let silu = graph.multiply(x, gate);
 /// let program = graph.linearize(&[silu]);
-/// assert_eq!(program.to_string(), "r0 = $0\nr1 = sigmoid r0\nr0 = mul r0 r1\nreturn r0\n");
+/// assert_eq!(program.to_string(), "r0 = $0\nr1 = sigmoid r0\nr1 = mul r0 r1\nreturn r1\n");
 /// assert_eq!(program.run(&[0.0], &|_| 0.0), [0.0]);
 /// ```
 #[derive(Clone, PartialEq, Debug)]
