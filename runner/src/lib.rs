@@ -1,5 +1,6 @@
 //! Sward.
 pub mod metrics;
+pub mod pixels;
 pub mod random;
 pub mod samplers;
 pub mod schedule;
