@@ -30,11 +30,7 @@ impl AffineMap {
     /// Coefficients (a, b, c, d, e, f) of the inverse: the result's (x, y) reads the source's (ax + by + c, dx + ey + f).
     pub fn inverse(&self, height: usize, width: usize) -> [f64; 6] {
         let (centre_x, centre_y) = (width as f64 * 0.5, height as f64 * 0.5);
-        let (rotation, shear_x, shear_y) = (
-            self.degrees.to_radians(),
-            self.shear_x.to_radians(),
-            self.shear_y.to_radians(),
-        );
+        let (rotation, shear_x, shear_y) = (self.degrees.to_radians(), self.shear_x.to_radians(), self.shear_y.to_radians());
         let (sine, cosine) = libm::sincos(rotation - shear_y);
         let (shear_cosine, shear_tangent) = (libm::cos(shear_y), libm::tan(shear_x));
         let a = cosine / shear_cosine;
@@ -44,23 +40,11 @@ impl AffineMap {
         // The determinant of [[a, b], [c, d]] is 1, so that its inverse needs no division but that by the scale.
         let [m0, m1, m3, m4] = [d, -b, -c, a].map(|value| value / self.scale);
         let (x, y) = (-centre_x - self.shift_x, -centre_y - self.shift_y);
-        [
-            m0,
-            m1,
-            m0 * x + m1 * y + centre_x,
-            m3,
-            m4,
-            m3 * x + m4 * y + centre_y,
-        ]
+        [m0, m1, m0 * x + m1 * y + centre_x, m3, m4, m3 * x + m4 * y + centre_y]
     }
 
     /// Maps a picture; places that come from outside take the border.
-    pub fn apply(
-        &self,
-        picture: &Picture,
-        interpolation: Interpolation,
-        border: Border,
-    ) -> Picture {
+    pub fn apply(&self, picture: &Picture, interpolation: Interpolation, border: Border) -> Picture {
         let [a, b, c, d, e, f] = self.inverse(picture.height(), picture.width());
         warp(picture, interpolation, border, |row, column| {
             let (x, y) = (column as f64 + 0.5, row as f64 + 0.5);
@@ -107,10 +91,7 @@ impl RandomAffine {
     /// Draws a map for a picture of the given size; shifts are whole pixels, as in torchvision.
     pub fn draw(&self, height: usize, width: usize, draws: &mut Draws) -> AffineMap {
         let degrees = draws.within(self.degrees);
-        let (limit_x, limit_y) = (
-            self.translate.0 * width as f64,
-            self.translate.1 * height as f64,
-        );
+        let (limit_x, limit_y) = (self.translate.0 * width as f64, self.translate.1 * height as f64);
         AffineMap {
             degrees,
             shift_x: draws.uniform(-limit_x, limit_x).round(),
@@ -132,12 +113,7 @@ impl Transform for RandomAffine {
             if least < low && low <= high && high < most {
                 return Ok(());
             }
-            Err(parameter(
-                "RandomAffine",
-                name,
-                (low, high),
-                format!("a range between {least} and {most}"),
-            ))
+            Err(parameter("RandomAffine", name, (low, high), format!("a range between {least} and {most}")))
         };
         range("degrees", self.degrees, -3600.0, 3600.0)?;
         range("scale", self.scale, 0.0, 1000.0)?;
@@ -145,12 +121,7 @@ impl Transform for RandomAffine {
         range("shear_y", self.shear_y, -90.0, 90.0)?;
         for share in [self.translate.0, self.translate.1] {
             if !(0.0..=1.0).contains(&share) {
-                return Err(parameter(
-                    self.name(),
-                    "translate",
-                    self.translate,
-                    "two shares between 0 and 1",
-                ));
+                return Err(parameter(self.name(), "translate", self.translate, "two shares between 0 and 1"));
             }
         }
         check_warp_interpolation(self.name(), self.interpolation)?;

@@ -10,14 +10,9 @@ use super::picture::{Picture, Shape};
 /// A normalized Gaussian of `size` samples (odd), centred.
 pub(crate) fn gaussian_kernel(size: usize, sigma: f64) -> Vec<f32> {
     let centre = (size / 2) as f64;
-    let weights: Vec<f64> = (0..size)
-        .map(|index| libm::exp(-0.5 * ((index as f64 - centre) / sigma).powi(2)))
-        .collect();
+    let weights: Vec<f64> = (0..size).map(|index| libm::exp(-0.5 * ((index as f64 - centre) / sigma).powi(2))).collect();
     let sum: f64 = weights.iter().sum();
-    weights
-        .into_iter()
-        .map(|weight| (weight / sum) as f32)
-        .collect()
+    weights.into_iter().map(|weight| (weight / sum) as f32).collect()
 }
 
 /// Mirrors an index into 0..size without repeating the ends, however far outside it lies.
@@ -31,19 +26,12 @@ fn reflect(index: isize, size: usize) -> usize {
 }
 
 /// Convolves values of `height` rows, each of `width` pixels of `channels`, along both axes; edges are mirrored.
-pub(crate) fn blur_values(
-    values: &[f32],
-    (height, width, channels): (usize, usize, usize),
-    kernel: &[f32],
-) -> Vec<f32> {
+pub(crate) fn blur_values(values: &[f32], (height, width, channels): (usize, usize, usize), kernel: &[f32]) -> Vec<f32> {
     let radius = (kernel.len() / 2) as isize;
     let stride = width * channels;
     let mut across = vec![0.0f32; values.len()];
     let mut padded = vec![0.0f32; (width + kernel.len() - 1) * channels];
-    for (source, target) in values
-        .chunks_exact(stride)
-        .zip(across.chunks_exact_mut(stride))
-    {
+    for (source, target) in values.chunks_exact(stride).zip(across.chunks_exact_mut(stride)) {
         for (index, pixel) in padded.chunks_exact_mut(channels).enumerate() {
             let column = reflect(index as isize - radius, width);
             pixel.copy_from_slice(&source[column * channels..(column + 1) * channels]);
@@ -58,10 +46,7 @@ pub(crate) fn blur_values(
     for (row, target) in result.chunks_exact_mut(stride).enumerate() {
         for (tap, &weight) in kernel.iter().enumerate() {
             let source = reflect(row as isize + tap as isize - radius, height);
-            for (sum, &value) in target
-                .iter_mut()
-                .zip(&across[source * stride..(source + 1) * stride])
-            {
+            for (sum, &value) in target.iter_mut().zip(&across[source * stride..(source + 1) * stride]) {
                 *sum += weight * value;
             }
         }
@@ -71,11 +56,7 @@ pub(crate) fn blur_values(
 
 /// Blurs with a Gaussian of `size` samples a side (torchvision's `gaussian_blur`: mirrored edges, rounded result).
 pub fn gaussian_blur(mut picture: Picture, size: usize, sigma: f64) -> Picture {
-    let values: Vec<f32> = picture
-        .data()
-        .iter()
-        .map(|&value| f32::from(value))
-        .collect();
+    let values: Vec<f32> = picture.data().iter().map(|&value| f32::from(value)).collect();
     let sides = (picture.height(), picture.width(), picture.channels());
     let blurred = blur_values(&values, sides, &gaussian_kernel(size, sigma));
     for (value, blurred) in picture.data_mut().iter_mut().zip(blurred) {
@@ -106,34 +87,17 @@ impl Transform for GaussianBlur {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         if self.kernel_size.is_multiple_of(2) || self.kernel_size > 1023 {
-            return Err(parameter(
-                self.name(),
-                "kernel_size",
-                self.kernel_size,
-                "odd and at most 1023",
-            ));
+            return Err(parameter(self.name(), "kernel_size", self.kernel_size, "odd and at most 1023"));
         }
         let (low, high) = self.sigma;
         if !(low > 0.0 && low <= high && high.is_finite()) {
-            return Err(parameter(
-                self.name(),
-                "sigma",
-                self.sigma,
-                "a range of positive numbers",
-            ));
+            return Err(parameter(self.name(), "sigma", self.sigma, "a range of positive numbers"));
         }
         let radius = self.kernel_size / 2;
-        if [input.height, input.width]
-            .into_iter()
-            .flatten()
-            .any(|side| side <= radius)
-        {
+        if [input.height, input.width].into_iter().flatten().any(|side| side <= radius) {
             return Err(shape(
                 self.name(),
-                format!(
-                    "a kernel of {} samples needs sides above {radius}, but the picture is {input}",
-                    self.kernel_size
-                ),
+                format!("a kernel of {} samples needs sides above {radius}, but the picture is {input}", self.kernel_size),
             ));
         }
         Ok(input)
@@ -141,11 +105,7 @@ impl Transform for GaussianBlur {
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
         self.shape(picture.shape())?;
-        Ok(gaussian_blur(
-            picture,
-            self.kernel_size,
-            draws.within(self.sigma),
-        ))
+        Ok(gaussian_blur(picture, self.kernel_size, draws.within(self.sigma)))
     }
 }
 
@@ -161,10 +121,7 @@ pub struct GaussianNoise {
 
 impl Default for GaussianNoise {
     fn default() -> Self {
-        GaussianNoise {
-            mean: 0.0,
-            sigma: (0.1, 0.1),
-        }
+        GaussianNoise { mean: 0.0, sigma: (0.1, 0.1) }
     }
 }
 
@@ -176,20 +133,10 @@ impl Transform for GaussianNoise {
     fn shape(&self, input: Shape) -> Result<Shape> {
         let (low, high) = self.sigma;
         if !(0.0 <= low && low <= high && high <= 1.0) {
-            return Err(parameter(
-                self.name(),
-                "sigma",
-                self.sigma,
-                "a range between 0 and 1",
-            ));
+            return Err(parameter(self.name(), "sigma", self.sigma, "a range between 0 and 1"));
         }
         if !(-1.0..=1.0).contains(&self.mean) {
-            return Err(parameter(
-                self.name(),
-                "mean",
-                self.mean,
-                "between -1 and 1",
-            ));
+            return Err(parameter(self.name(), "mean", self.mean, "between -1 and 1"));
         }
         Ok(input)
     }
@@ -197,9 +144,7 @@ impl Transform for GaussianNoise {
     fn apply(&self, mut picture: Picture, draws: &mut Draws) -> Result<Picture> {
         let sigma = draws.within(self.sigma) * 255.0;
         let mean = self.mean * 255.0;
-        let add = |value: &mut u8, noise: f64| {
-            *value = (f64::from(*value) + mean + sigma * noise).round() as u8
-        };
+        let add = |value: &mut u8, noise: f64| *value = (f64::from(*value) + mean + sigma * noise).round() as u8;
         for pair in picture.data_mut().chunks_mut(2) {
             let (first, second) = draws.normal_pair();
             add(&mut pair[0], first);

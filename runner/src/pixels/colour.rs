@@ -9,8 +9,7 @@ use super::picture::{Picture, Shape};
 
 /// torchvision's grey of one pixel: floored to a whole level.
 fn grey(pixel: &[u8]) -> f32 {
-    (f32::from(pixel[0]) * 0.2989 + f32::from(pixel[1]) * 0.587 + f32::from(pixel[2]) * 0.114)
-        .floor()
+    (f32::from(pixel[0]) * 0.2989 + f32::from(pixel[1]) * 0.587 + f32::from(pixel[2]) * 0.114).floor()
 }
 
 /// Sends every value through a table.
@@ -32,19 +31,9 @@ pub fn adjust_brightness(mut picture: Picture, factor: f32) -> Picture {
 pub fn adjust_contrast(mut picture: Picture, factor: f32) -> Picture {
     let count = picture.height() * picture.width();
     let sum: f64 = if picture.channels() == 1 {
-        picture
-            .data()
-            .iter()
-            .map(|&value| u64::from(value))
-            .sum::<u64>() as f64
+        picture.data().iter().map(|&value| u64::from(value)).sum::<u64>() as f64
     } else {
-        picture
-            .data()
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .map(|pixel| grey(pixel) as u64)
-            .sum::<u64>() as f64
+        picture.data().as_chunks::<3>().0.iter().map(|pixel| grey(pixel) as u64).sum::<u64>() as f64
     };
     let mean = (sum / count as f64) as f32;
     map_values(&mut picture, |value| value * factor + mean * (1.0 - factor));
@@ -113,20 +102,11 @@ fn hsv_to_rgb(hue: f32, saturation: f32, value: f32) -> [f32; 3] {
 }
 
 /// Refuses a range of factors that is not 0 <= low <= high.
-fn check_factors(
-    transform: &'static str,
-    name: &'static str,
-    (low, high): (f64, f64),
-) -> Result<()> {
+fn check_factors(transform: &'static str, name: &'static str, (low, high): (f64, f64)) -> Result<()> {
     if 0.0 <= low && low <= high && high.is_finite() {
         return Ok(());
     }
-    Err(parameter(
-        transform,
-        name,
-        (low, high),
-        "a range of factors, not negative",
-    ))
+    Err(parameter(transform, name, (low, high), "a range of factors, not negative"))
 }
 
 macro_rules! factor_transform {
@@ -194,11 +174,7 @@ impl Transform for ColorJitter {
     }
 
     fn shape(&self, input: Shape) -> Result<Shape> {
-        let spreads = [
-            ("brightness", self.brightness),
-            ("contrast", self.contrast),
-            ("saturation", self.saturation),
-        ];
+        let spreads = [("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)];
         for (name, spread) in spreads {
             if !(spread >= 0.0 && spread.is_finite()) {
                 return Err(parameter(self.name(), name, spread, "not negative"));
@@ -212,15 +188,12 @@ impl Transform for ColorJitter {
 
     fn apply(&self, mut picture: Picture, draws: &mut Draws) -> Result<Picture> {
         for adjustment in draws.permutation(4) {
-            let mut factor =
-                |spread: f64| draws.uniform((1.0 - spread).max(0.0), 1.0 + spread) as f32;
+            let mut factor = |spread: f64| draws.uniform((1.0 - spread).max(0.0), 1.0 + spread) as f32;
             picture = match adjustment {
                 0 if self.brightness > 0.0 => adjust_brightness(picture, factor(self.brightness)),
                 1 if self.contrast > 0.0 => adjust_contrast(picture, factor(self.contrast)),
                 2 if self.saturation > 0.0 => adjust_saturation(picture, factor(self.saturation)),
-                3 if self.hue > 0.0 => {
-                    adjust_hue(picture, draws.uniform(-self.hue, self.hue) as f32)
-                }
+                3 if self.hue > 0.0 => adjust_hue(picture, draws.uniform(-self.hue, self.hue) as f32),
                 _ => picture,
             };
         }

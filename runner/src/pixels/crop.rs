@@ -93,12 +93,7 @@ impl RandomResizedCrop {
             if (1..=width).contains(&crop_width) && (1..=height).contains(&crop_height) {
                 let top = draws.below(height - crop_height + 1);
                 let left = draws.below(width - crop_width + 1);
-                return Region {
-                    top,
-                    left,
-                    height: crop_height,
-                    width: crop_width,
-                };
+                return Region { top, left, height: crop_height, width: crop_width };
             }
         }
         let aspect = width as f64 / height as f64;
@@ -110,25 +105,14 @@ impl RandomResizedCrop {
             (height, width)
         };
         let (crop_height, crop_width) = (crop_height.clamp(1, height), crop_width.clamp(1, width));
-        Region {
-            top: (height - crop_height) / 2,
-            left: (width - crop_width) / 2,
-            height: crop_height,
-            width: crop_width,
-        }
+        Region { top: (height - crop_height) / 2, left: (width - crop_width) / 2, height: crop_height, width: crop_width }
     }
 }
 
 /// The middle rectangle of a size, placed as torchvision places it (halves rounded to even).
 pub(crate) fn centre(outer: (usize, usize), inner: (usize, usize)) -> Region {
-    let start =
-        |outer: usize, inner: usize| ((outer - inner) as f64 / 2.0).round_ties_even() as usize;
-    Region {
-        top: start(outer.0, inner.0),
-        left: start(outer.1, inner.1),
-        height: inner.0,
-        width: inner.1,
-    }
+    let start = |outer: usize, inner: usize| ((outer - inner) as f64 / 2.0).round_ties_even() as usize;
+    Region { top: start(outer.0, inner.0), left: start(outer.1, inner.1), height: inner.0, width: inner.1 }
 }
 
 /// Refuses a crop that is larger than the picture, as far as the picture's sides are known.
@@ -137,10 +121,7 @@ fn check_fits(transform: &'static str, input: Shape, bottom: usize, right: usize
     if fits(bottom, input.height) && fits(right, input.width) {
         return Ok(());
     }
-    Err(shape(
-        transform,
-        format!("a crop that reaches row {bottom} and column {right} does not fit into {input}"),
-    ))
+    Err(shape(transform, format!("a crop that reaches row {bottom} and column {right} does not fit into {input}")))
 }
 
 impl Transform for Crop {
@@ -150,22 +131,14 @@ impl Transform for Crop {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         check_size(self.name(), self.height, self.width)?;
-        let (bottom, right) = (
-            self.top.saturating_add(self.height),
-            self.left.saturating_add(self.width),
-        );
+        let (bottom, right) = (self.top.saturating_add(self.height), self.left.saturating_add(self.width));
         check_fits(self.name(), input, bottom, right)?;
         Ok(input.with_sides(self.height, self.width))
     }
 
     fn apply(&self, picture: Picture, _: &mut Draws) -> Result<Picture> {
         self.shape(picture.shape())?;
-        picture.region(Region {
-            top: self.top,
-            left: self.left,
-            height: self.height,
-            width: self.width,
-        })
+        picture.region(Region { top: self.top, left: self.left, height: self.height, width: self.width })
     }
 }
 
@@ -182,10 +155,7 @@ impl Transform for CenterCrop {
 
     fn apply(&self, picture: Picture, _: &mut Draws) -> Result<Picture> {
         self.shape(picture.shape())?;
-        picture.region(centre(
-            (picture.height(), picture.width()),
-            (self.height, self.width),
-        ))
+        picture.region(centre((picture.height(), picture.width()), (self.height, self.width)))
     }
 }
 
@@ -204,12 +174,7 @@ impl Transform for RandomCrop {
         self.shape(picture.shape())?;
         let top = draws.below(picture.height() - self.height + 1);
         let left = draws.below(picture.width() - self.width + 1);
-        picture.region(Region {
-            top,
-            left,
-            height: self.height,
-            width: self.width,
-        })
+        picture.region(Region { top, left, height: self.height, width: self.width })
     }
 }
 
@@ -222,32 +187,17 @@ impl Transform for RandomResizedCrop {
         check_size(self.name(), self.height, self.width)?;
         let (low, high) = self.scale;
         if !(low > 0.0 && low <= high && high <= 1.0) {
-            return Err(parameter(
-                self.name(),
-                "scale",
-                self.scale,
-                "a range within 0 (excluded) to 1",
-            ));
+            return Err(parameter(self.name(), "scale", self.scale, "a range within 0 (excluded) to 1"));
         }
         let (low, high) = self.ratio;
         if !(low > 0.0 && low <= high && high.is_finite()) {
-            return Err(parameter(
-                self.name(),
-                "ratio",
-                self.ratio,
-                "a range of positive numbers",
-            ));
+            return Err(parameter(self.name(), "ratio", self.ratio, "a range of positive numbers"));
         }
         Ok(input.with_sides(self.height, self.width))
     }
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
         let region = self.region(picture.height(), picture.width(), draws);
-        resize_region(
-            &picture,
-            region,
-            (self.height, self.width),
-            self.interpolation,
-        )
+        resize_region(&picture, region, (self.height, self.width), self.interpolation)
     }
 }

@@ -53,13 +53,7 @@ pub struct DecodeOptions {
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        DecodeOptions {
-            colours: Colours::Rgb,
-            upright: true,
-            any_extension: false,
-            max_pixels: 178_956_970,
-            max_bytes: 1 << 30,
-        }
+        DecodeOptions { colours: Colours::Rgb, upright: true, any_extension: false, max_pixels: 178_956_970, max_bytes: 1 << 30 }
     }
 }
 
@@ -79,11 +73,7 @@ pub struct Header {
 impl Header {
     /// Height and width once the picture stands upright.
     pub fn upright_size(&self) -> (usize, usize) {
-        if self.orientation >= 5 {
-            (self.width, self.height)
-        } else {
-            (self.height, self.width)
-        }
+        if self.orientation >= 5 { (self.width, self.height) } else { (self.height, self.width) }
     }
 }
 
@@ -100,28 +90,17 @@ pub fn read_header(path: &Path, options: &DecodeOptions) -> Result<Header> {
 
 /// Reads a regular file of at most `max_bytes`; a pipe or device is refused before it is opened.
 pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    let unreadable = |source| PixelError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| PixelError::Read { path: path.to_owned(), source };
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(PixelError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(PixelError::NotAFile { path: path.to_owned() });
     }
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::with_capacity(size.min(max_bytes) as usize);
     // A file may grow while it is read; the bound holds all the same.
-    file.take(max_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > max_bytes {
-        return Err(PixelError::FileTooLarge {
-            path: path.to_owned(),
-            bytes: size,
-            limit: max_bytes,
-        });
+        return Err(PixelError::FileTooLarge { path: path.to_owned(), bytes: size, limit: max_bytes });
     }
     Ok(bytes)
 }
@@ -131,11 +110,7 @@ pub fn decode_bytes(bytes: &[u8], path: &Path, options: &DecodeOptions) -> Resul
     let file = Opened::open(bytes, path, options)?;
     let orientation = file.orientation;
     let picture = file.pixels(options.colours)?;
-    Ok(if options.upright {
-        flip::orient(picture, orientation)
-    } else {
-        picture
-    })
+    Ok(if options.upright { flip::orient(picture, orientation) } else { picture })
 }
 
 /// A file whose header was read and found acceptable.
@@ -159,11 +134,7 @@ impl<'bytes> Opened<'bytes> {
         if !options.any_extension {
             check_extension(path, format, name)?;
         }
-        let corrupt = |cause: String| PixelError::Corrupt {
-            path: path.to_owned(),
-            format: name,
-            cause,
-        };
+        let corrupt = |cause: String| PixelError::Corrupt { path: path.to_owned(), format: name, cause };
         let (decoder, height, width) = if format == ImageFormat::Jpeg {
             let settings = DecoderOptions::default()
                 .set_strict_mode(true)
@@ -171,41 +142,24 @@ impl<'bytes> Opened<'bytes> {
                 .set_max_height(65_535)
                 .jpeg_set_out_colorspace(ColorSpace::RGB);
             let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), settings);
-            decoder
-                .decode_headers()
-                .map_err(|error| corrupt(error.to_string()))?;
+            decoder.decode_headers().map_err(|error| corrupt(error.to_string()))?;
             check_jpeg_ends(bytes).map_err(|cause| corrupt(cause.to_owned()))?;
-            let info = decoder
-                .info()
-                .ok_or_else(|| corrupt("the frame header is missing".to_owned()))?;
-            (
-                Decoder::Jpeg(Box::new(decoder)),
-                usize::from(info.height),
-                usize::from(info.width),
-            )
+            let info = decoder.info().ok_or_else(|| corrupt("the frame header is missing".to_owned()))?;
+            (Decoder::Jpeg(Box::new(decoder)), usize::from(info.height), usize::from(info.width))
         } else {
             let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
             let mut limits = Limits::no_limits();
             // Sixteen bytes a pixel is the widest sample layout (four channels of 32-bit floats).
             limits.max_alloc = Some(options.max_pixels.saturating_mul(16));
             reader.limits(limits);
-            let decoder = reader
-                .into_decoder()
-                .map_err(|error| corrupt(error.to_string()))?;
+            let decoder = reader.into_decoder().map_err(|error| corrupt(error.to_string()))?;
             let (width, height) = decoder.dimensions();
-            (
-                Decoder::Other(Box::new(decoder)),
-                height as usize,
-                width as usize,
-            )
+            (Decoder::Other(Box::new(decoder)), height as usize, width as usize)
         };
-        let (claimed_height, claimed_width, size) =
-            (height as u64, width as u64, bytes.len() as u64);
+        let (claimed_height, claimed_width, size) = (height as u64, width as u64, bytes.len() as u64);
         let pixels = claimed_height * claimed_width;
         if pixels == 0 {
-            return Err(corrupt(format!(
-                "the header claims {width} x {height} pixels"
-            )));
+            return Err(corrupt(format!("the header claims {width} x {height} pixels")));
         }
         if pixels > options.max_pixels {
             return Err(PixelError::TooLarge {
@@ -223,39 +177,16 @@ impl<'bytes> Opened<'bytes> {
                 bytes: size,
             });
         }
-        Ok(Opened {
-            path,
-            format: name,
-            height,
-            width,
-            orientation: read_orientation(bytes),
-            decoder,
-        })
+        Ok(Opened { path, format: name, height, width, orientation: read_orientation(bytes), decoder })
     }
 
     fn header(&self) -> Header {
-        Header {
-            format: self.format,
-            height: self.height,
-            width: self.width,
-            orientation: self.orientation,
-        }
+        Header { format: self.format, height: self.height, width: self.width, orientation: self.orientation }
     }
 
     fn pixels(self, colours: Colours) -> Result<Picture> {
-        let Opened {
-            path,
-            format,
-            height,
-            width,
-            decoder,
-            ..
-        } = self;
-        let corrupt = |cause: String| PixelError::Corrupt {
-            path: path.to_owned(),
-            format,
-            cause,
-        };
+        let Opened { path, format, height, width, decoder, .. } = self;
+        let corrupt = |cause: String| PixelError::Corrupt { path: path.to_owned(), format, cause };
         let rgb = match decoder {
             Decoder::Jpeg(mut decoder) => {
                 let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
@@ -268,21 +199,15 @@ impl<'bytes> Opened<'bytes> {
                             .jpeg_set_out_colorspace(ColorSpace::Luma),
                     );
                 }
-                let data = decoder
-                    .decode()
-                    .map_err(|error| corrupt(error.to_string()))?;
+                let data = decoder.decode().map_err(|error| corrupt(error.to_string()))?;
                 let channels = if grey { 1 } else { 3 };
                 if data.len() != height * width * channels {
-                    return Err(corrupt(format!(
-                        "{} bytes of pixels for {width} x {height}",
-                        data.len()
-                    )));
+                    return Err(corrupt(format!("{} bytes of pixels for {width} x {height}", data.len())));
                 }
                 Picture::from_parts(height, width, channels, data)
             }
             Decoder::Other(decoder) => {
-                let decoded = DynamicImage::from_decoder(decoder)
-                    .map_err(|error| corrupt(error.to_string()))?;
+                let decoded = DynamicImage::from_decoder(decoder).map_err(|error| corrupt(error.to_string()))?;
                 if decoded.color().has_color() {
                     Picture::from_parts(height, width, 3, decoded.into_rgb8().into_raw())
                 } else {
@@ -306,12 +231,7 @@ fn sniff(bytes: &[u8], path: &Path) -> Result<(ImageFormat, &'static str)> {
         path: path.to_owned(),
         first_bytes: match bytes {
             [] => "none: the file is empty".to_owned(),
-            _ => bytes
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<Vec<_>>()
-                .join(" "),
+            _ => bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
         },
     })
 }
@@ -333,11 +253,9 @@ fn check_extension(path: &Path, format: ImageFormat, found: &'static str) -> Res
         return Ok(());
     };
     match ImageFormat::from_extension(extension) {
-        Some(named) if named != format => Err(PixelError::WrongExtension {
-            path: path.to_owned(),
-            extension: extension.to_owned(),
-            found,
-        }),
+        Some(named) if named != format => {
+            Err(PixelError::WrongExtension { path: path.to_owned(), extension: extension.to_owned(), found })
+        }
         _ => Ok(()),
     }
 }

@@ -26,11 +26,7 @@ pub struct GridDistortion {
 
 impl Default for GridDistortion {
     fn default() -> Self {
-        GridDistortion {
-            num_steps: 5,
-            distort_limit: 0.3,
-            interpolation: Interpolation::Bilinear,
-        }
+        GridDistortion { num_steps: 5, distort_limit: 0.3, interpolation: Interpolation::Bilinear }
     }
 }
 
@@ -60,20 +56,10 @@ impl Transform for GridDistortion {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         if !(1..=1000).contains(&self.num_steps) {
-            return Err(parameter(
-                self.name(),
-                "num_steps",
-                self.num_steps,
-                "between 1 and 1000",
-            ));
+            return Err(parameter(self.name(), "num_steps", self.num_steps, "between 1 and 1000"));
         }
         if !(0.0..1.0).contains(&self.distort_limit) {
-            return Err(parameter(
-                self.name(),
-                "distort_limit",
-                self.distort_limit,
-                "at least 0 and below 1",
-            ));
+            return Err(parameter(self.name(), "distort_limit", self.distort_limit, "at least 0 and below 1"));
         }
         check_warp_interpolation(self.name(), self.interpolation)?;
         Ok(input)
@@ -81,20 +67,10 @@ impl Transform for GridDistortion {
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
         let mut steps = || -> Vec<f64> {
-            (0..self.num_steps)
-                .map(|_| draws.uniform(1.0 - self.distort_limit, 1.0 + self.distort_limit))
-                .collect()
+            (0..self.num_steps).map(|_| draws.uniform(1.0 - self.distort_limit, 1.0 + self.distort_limit)).collect()
         };
-        let (columns, rows) = (
-            grid_axis(picture.width(), &steps()),
-            grid_axis(picture.height(), &steps()),
-        );
-        Ok(warp(
-            &picture,
-            self.interpolation,
-            Border::Reflect,
-            |row, column| (columns[column], rows[row]),
-        ))
+        let (columns, rows) = (grid_axis(picture.width(), &steps()), grid_axis(picture.height(), &steps()));
+        Ok(warp(&picture, self.interpolation, Border::Reflect, |row, column| (columns[column], rows[row])))
     }
 }
 
@@ -117,27 +93,16 @@ pub struct ElasticTransform {
 
 impl Default for ElasticTransform {
     fn default() -> Self {
-        ElasticTransform {
-            alpha: 50.0,
-            sigma: 5.0,
-            interpolation: Interpolation::Bilinear,
-            border: Border::default(),
-        }
+        ElasticTransform { alpha: 50.0, sigma: 5.0, interpolation: Interpolation::Bilinear, border: Border::default() }
     }
 }
 
 impl ElasticTransform {
     /// Draws the displacement of one axis, in pixels, row by row.
     pub fn field(&self, height: usize, width: usize, draws: &mut Draws) -> Vec<f32> {
-        let noise: Vec<f32> = (0..height * width)
-            .map(|_| draws.uniform(-1.0, 1.0) as f32)
-            .collect();
+        let noise: Vec<f32> = (0..height * width).map(|_| draws.uniform(-1.0, 1.0) as f32).collect();
         let size = (8.0 * self.sigma) as usize + 1;
-        let mut field = blur_values(
-            &noise,
-            (height, width, 1),
-            &gaussian_kernel(size | 1, self.sigma),
-        );
+        let mut field = blur_values(&noise, (height, width, 1), &gaussian_kernel(size | 1, self.sigma));
         for value in &mut field {
             *value *= (self.alpha / 2.0) as f32;
         }
@@ -146,20 +111,11 @@ impl ElasticTransform {
 }
 
 /// Reads every pixel from its place plus a displacement in pixels, given per axis and row by row.
-pub fn displace(
-    picture: &Picture,
-    x: &[f32],
-    y: &[f32],
-    interpolation: Interpolation,
-    border: Border,
-) -> Picture {
+pub fn displace(picture: &Picture, x: &[f32], y: &[f32], interpolation: Interpolation, border: Border) -> Picture {
     let width = picture.width();
     warp(picture, interpolation, border, |row, column| {
         let index = row * width + column;
-        (
-            column as f64 + 0.5 + f64::from(x[index]),
-            row as f64 + 0.5 + f64::from(y[index]),
-        )
+        (column as f64 + 0.5 + f64::from(x[index]), row as f64 + 0.5 + f64::from(y[index]))
     })
 }
 
@@ -173,12 +129,7 @@ impl Transform for ElasticTransform {
             return Err(parameter(self.name(), "alpha", self.alpha, "not negative"));
         }
         if !(self.sigma > 0.0 && self.sigma <= 128.0) {
-            return Err(parameter(
-                self.name(),
-                "sigma",
-                self.sigma,
-                "above 0 and at most 128",
-            ));
+            return Err(parameter(self.name(), "sigma", self.sigma, "above 0 and at most 128"));
         }
         check_warp_interpolation(self.name(), self.interpolation)?;
         Ok(input)

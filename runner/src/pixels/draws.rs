@@ -1,33 +1,11 @@
 //! Random numbers that depend on what they are for, not on when they are drawn.
 //!
-//! [`Draws`] is a counter-based generator (Philox4x32-10, Salmon et al., SC 2011) keyed by seed, epoch, sample and node. The same key
-//! gives the same numbers on every machine, in any order, on any number of threads, so an augmented batch can be made again exactly.
+//! [`Draws`] reads a counter-based [`Stream`] keyed by seed, epoch, sample and node. The same key gives
+//! the same numbers on every machine, in any order, on any number of threads, so an augmented batch can be made again exactly.
+
+use crate::random::{Lane, Stream, purpose};
 
 use super::error::{Result, parameter};
-
-const MULTIPLIER_0: u32 = 0xD251_1F53;
-const MULTIPLIER_1: u32 = 0xCD9E_8D57;
-const WEYL_0: u32 = 0x9E37_79B9;
-const WEYL_1: u32 = 0xBB67_AE85;
-
-/// Ten rounds of Philox 4x32: a bijection of the counter for every key.
-pub fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for round in 0..10 {
-        if round > 0 {
-            key[0] = key[0].wrapping_add(WEYL_0);
-            key[1] = key[1].wrapping_add(WEYL_1);
-        }
-        let low_product = u64::from(MULTIPLIER_0) * u64::from(counter[0]);
-        let high_product = u64::from(MULTIPLIER_1) * u64::from(counter[2]);
-        counter = [
-            (high_product >> 32) as u32 ^ counter[1] ^ key[0],
-            high_product as u32,
-            (low_product >> 32) as u32 ^ counter[3] ^ key[1],
-            low_product as u32,
-        ];
-    }
-    counter
-}
 
 /// What random numbers are drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +16,7 @@ pub struct DrawKey {
     pub epoch: u32,
     /// The sample's index in the table.
     pub sample: u32,
-    /// The transform's index in its graph.
+    /// The transform's index in its graph, below 2^24.
     pub node: u32,
 }
 
@@ -50,54 +28,32 @@ impl DrawKey {
 
     /// The generator of this key, at its start.
     pub fn draws(self) -> Draws {
-        Draws {
-            key: self,
-            block: 0,
-            words: [0; 4],
-            used: 4,
-        }
+        // The node stands above the purpose's byte, so that no other use of the seed meets these numbers.
+        let purpose = purpose::TRANSFORM | self.node << 8;
+        Draws::new(Stream::new(self.seed, Lane { purpose, outer: self.epoch, inner: self.sample }))
     }
 }
 
-/// A sequence of random numbers for one [`DrawKey`].
+/// A sequence of random numbers, with the distributions that augmentation needs.
 #[derive(Clone, Debug)]
 pub struct Draws {
-    key: DrawKey,
-    block: u32,
-    words: [u32; 4],
-    used: usize,
+    stream: Stream,
 }
 
 impl Draws {
-    /// What the numbers are drawn for.
-    pub fn key(&self) -> DrawKey {
-        self.key
+    /// Draws from a stream, as the mixing of a batch does ([`purpose::BATCH_MIX`]).
+    pub fn new(stream: Stream) -> Draws {
+        Draws { stream }
     }
 
     /// 32 random bits.
     pub fn word(&mut self) -> u32 {
-        if self.used == 4 {
-            let DrawKey {
-                seed,
-                epoch,
-                sample,
-                node,
-            } = self.key;
-            self.words = philox4x32_10(
-                [self.block, node, sample, epoch],
-                [seed as u32, (seed >> 32) as u32],
-            );
-            self.block = self.block.wrapping_add(1);
-            self.used = 0;
-        }
-        self.used += 1;
-        self.words[self.used - 1]
+        self.stream.next_u32()
     }
 
     /// A number in [0, 1) with 53 random bits.
     pub fn unit(&mut self) -> f64 {
-        let bits = u64::from(self.word()) << 32 | u64::from(self.word());
-        (bits >> 11) as f64 / (1u64 << 53) as f64
+        self.stream.unit()
     }
 
     /// A number in [low, high); `low` when the range is empty.
@@ -112,19 +68,7 @@ impl Draws {
 
     /// An integer in 0..count, without bias; 0 when `count` is 0.
     pub fn below(&mut self, count: usize) -> usize {
-        if count <= 1 {
-            return 0;
-        }
-        let count = count as u64;
-        // Values past the last whole multiple would favour small results (Lemire's rejection).
-        let threshold = count.wrapping_neg() % count;
-        loop {
-            let bits = u64::from(self.word()) << 32 | u64::from(self.word());
-            let product = u128::from(bits) * u128::from(count);
-            if product as u64 >= threshold {
-                return (product >> 64) as usize;
-            }
-        }
+        self.stream.below(count as u64) as usize
     }
 
     /// An integer in low..=high; `low` when the range is empty.
@@ -161,10 +105,7 @@ impl Draws {
         loop {
             let normal = self.normal();
             let v = (1.0 + c * normal).powi(3);
-            if v > 0.0
-                && libm::log(1.0 - self.unit())
-                    < 0.5 * normal * normal + d - d * v + d * libm::log(v)
-            {
+            if v > 0.0 && libm::log(1.0 - self.unit()) < 0.5 * normal * normal + d - d * v + d * libm::log(v) {
                 return d * v;
             }
         }
@@ -175,29 +116,19 @@ impl Draws {
         let first = self.gamma(alpha);
         let second = self.gamma(alpha);
         // Both underflow to zero only for a minute alpha, where all mass lies at the ends.
-        if first + second > 0.0 {
-            first / (first + second)
-        } else {
-            f64::from(u8::from(self.happens(0.5)))
-        }
+        if first + second > 0.0 { first / (first + second) } else { f64::from(u8::from(self.happens(0.5))) }
     }
 
     /// A random order of 0..count (Fisher and Yates).
     pub fn permutation(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
-        for last in (1..count).rev() {
-            order.swap(last, self.below(last + 1));
-        }
+        self.stream.shuffle(&mut order);
         order
     }
 }
 
 /// Refuses a probability outside 0 to 1.
-pub(crate) fn check_probability(
-    transform: &'static str,
-    name: &'static str,
-    value: f64,
-) -> Result<()> {
+pub(crate) fn check_probability(transform: &'static str, name: &'static str, value: f64) -> Result<()> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
@@ -208,33 +139,8 @@ pub(crate) fn check_probability(
 mod tests {
     use super::*;
 
-    /// Known answers of Random123 (kat_vectors: philox4x32 10).
-    #[test]
-    fn philox_equals_random123() {
-        assert_eq!(
-            philox4x32_10([0; 4], [0; 2]),
-            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
-        );
-        assert_eq!(
-            philox4x32_10([u32::MAX; 4], [u32::MAX; 2]),
-            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
-        );
-        assert_eq!(
-            philox4x32_10(
-                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
-                [0xa409_3822, 0x299f_31d0]
-            ),
-            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
-        );
-    }
-
     fn key(sample: u32) -> DrawKey {
-        DrawKey {
-            seed: 42,
-            epoch: 1,
-            sample,
-            node: 3,
-        }
+        DrawKey { seed: 42, epoch: 1, sample, node: 3 }
     }
 
     #[test]
@@ -242,10 +148,7 @@ mod tests {
         let base = key(0);
         let others = [
             DrawKey { seed: 43, ..base },
-            DrawKey {
-                seed: 42 | 1 << 40,
-                ..base
-            },
+            DrawKey { seed: 42 | 1 << 40, ..base },
             DrawKey { epoch: 2, ..base },
             DrawKey { sample: 1, ..base },
             DrawKey { node: 4, ..base },
@@ -263,42 +166,18 @@ mod tests {
             let mut draws = key(9).draws();
             let values: Vec<f64> = (0..count).map(|_| draw(&mut draws)).collect();
             let mean = values.iter().sum::<f64>() / count as f64;
-            (
-                mean,
-                values
-                    .iter()
-                    .map(|value| (value - mean).powi(2))
-                    .sum::<f64>()
-                    / count as f64,
-            )
+            (mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64)
         };
         let near = |(mean, variance): (f64, f64), expected: (f64, f64)| {
             let tolerance = 5.0 * (expected.1 / count as f64).sqrt();
-            assert!(
-                (mean - expected.0).abs() < tolerance,
-                "mean {mean}, expected {}",
-                expected.0
-            );
-            assert!(
-                (variance / expected.1 - 1.0).abs() < 0.05,
-                "variance {variance}, expected {}",
-                expected.1
-            );
+            assert!((mean - expected.0).abs() < tolerance, "mean {mean}, expected {}", expected.0);
+            assert!((variance / expected.1 - 1.0).abs() < 0.05, "variance {variance}, expected {}", expected.1);
         };
-        near(
-            moments(Box::new(|draws| draws.uniform(-1.0, 3.0))),
-            (1.0, 16.0 / 12.0),
-        );
+        near(moments(Box::new(|draws| draws.uniform(-1.0, 3.0))), (1.0, 16.0 / 12.0));
         near(moments(Box::new(Draws::normal)), (0.0, 1.0));
-        near(
-            moments(Box::new(|draws| draws.below(6) as f64)),
-            (2.5, 35.0 / 12.0),
-        );
+        near(moments(Box::new(|draws| draws.below(6) as f64)), (2.5, 35.0 / 12.0));
         for alpha in [0.2, 1.0, 4.0] {
-            near(
-                moments(Box::new(move |draws| draws.beta(alpha))),
-                (0.5, 0.25 / (2.0 * alpha + 1.0)),
-            );
+            near(moments(Box::new(move |draws| draws.beta(alpha))), (0.5, 0.25 / (2.0 * alpha + 1.0)));
         }
     }
 

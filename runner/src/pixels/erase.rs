@@ -12,16 +12,8 @@ pub fn fill_region(picture: &mut Picture, region: Region, colour: (u8, u8, u8)) 
     let (height, width, channels) = (picture.height(), picture.width(), picture.channels());
     let colour = [colour.0, colour.1, colour.2];
     let bottom = region.top.saturating_add(region.height).min(height);
-    let (left, right) = (
-        region.left.min(width),
-        region.left.saturating_add(region.width).min(width),
-    );
-    for row in picture
-        .data_mut()
-        .chunks_exact_mut(width * channels)
-        .take(bottom)
-        .skip(region.top)
-    {
+    let (left, right) = (region.left.min(width), region.left.saturating_add(region.width).min(width));
+    for row in picture.data_mut().chunks_exact_mut(width * channels).take(bottom).skip(region.top) {
         for pixel in row[left * channels..right * channels].chunks_exact_mut(channels) {
             pixel.copy_from_slice(&colour[..channels]);
         }
@@ -44,12 +36,7 @@ pub struct CoarseDropout {
 
 impl Default for CoarseDropout {
     fn default() -> Self {
-        CoarseDropout {
-            num_holes_range: (1, 2),
-            hole_height_range: (0.1, 0.2),
-            hole_width_range: (0.1, 0.2),
-            fill: (0, 0, 0),
-        }
+        CoarseDropout { num_holes_range: (1, 2), hole_height_range: (0.1, 0.2), hole_width_range: (0.1, 0.2), fill: (0, 0, 0) }
     }
 }
 
@@ -59,21 +46,11 @@ impl CoarseDropout {
         let count = draws.integer(self.num_holes_range.0, self.num_holes_range.1);
         (0..count)
             .map(|_| {
-                let mut side = |range, size: usize| {
-                    ((draws.within(range) * size as f64) as usize).clamp(1, size)
-                };
-                let (hole_height, hole_width) = (
-                    side(self.hole_height_range, height),
-                    side(self.hole_width_range, width),
-                );
+                let mut side = |range, size: usize| ((draws.within(range) * size as f64) as usize).clamp(1, size);
+                let (hole_height, hole_width) = (side(self.hole_height_range, height), side(self.hole_width_range, width));
                 let top = draws.below(height - hole_height + 1);
                 let left = draws.below(width - hole_width + 1);
-                Region {
-                    top,
-                    left,
-                    height: hole_height,
-                    width: hole_width,
-                }
+                Region { top, left, height: hole_height, width: hole_width }
             })
             .collect()
     }
@@ -87,24 +64,11 @@ impl Transform for CoarseDropout {
     fn shape(&self, input: Shape) -> Result<Shape> {
         let (fewest, most) = self.num_holes_range;
         if fewest > most || most > 10_000 {
-            return Err(parameter(
-                self.name(),
-                "num_holes_range",
-                self.num_holes_range,
-                "a range of at most 10000",
-            ));
+            return Err(parameter(self.name(), "num_holes_range", self.num_holes_range, "a range of at most 10000"));
         }
-        for (name, range) in [
-            ("hole_height_range", self.hole_height_range),
-            ("hole_width_range", self.hole_width_range),
-        ] {
+        for (name, range) in [("hole_height_range", self.hole_height_range), ("hole_width_range", self.hole_width_range)] {
             if !(range.0 > 0.0 && range.0 <= range.1 && range.1 <= 1.0) {
-                return Err(parameter(
-                    self.name(),
-                    name,
-                    range,
-                    "a range of shares within 0 (excluded) to 1",
-                ));
+                return Err(parameter(self.name(), name, range, "a range of shares within 0 (excluded) to 1"));
             }
         }
         Ok(input)
@@ -137,12 +101,7 @@ pub struct RandomErasing {
 
 impl Default for RandomErasing {
     fn default() -> Self {
-        RandomErasing {
-            p: 0.5,
-            scale: (0.02, 0.33),
-            ratio: (0.3, 3.3),
-            value: (0, 0, 0),
-        }
+        RandomErasing { p: 0.5, scale: (0.02, 0.33), ratio: (0.3, 3.3), value: (0, 0, 0) }
     }
 }
 
@@ -161,12 +120,7 @@ impl RandomErasing {
             if erased_height < height && erased_width < width {
                 let top = draws.below(height - erased_height + 1);
                 let left = draws.below(width - erased_width + 1);
-                return Some(Region {
-                    top,
-                    left,
-                    height: erased_height,
-                    width: erased_width,
-                });
+                return Some(Region { top, left, height: erased_height, width: erased_width });
             }
         }
         None
@@ -179,11 +133,7 @@ impl RandomErasing {
         };
         let width = planes.width;
         for plane in planes.data.chunks_exact_mut(planes.height * width) {
-            for row in plane
-                .chunks_exact_mut(width)
-                .skip(region.top)
-                .take(region.height)
-            {
+            for row in plane.chunks_exact_mut(width).skip(region.top).take(region.height) {
                 row[region.left..region.left + region.width].fill(0.0);
             }
         }
@@ -199,21 +149,11 @@ impl Transform for RandomErasing {
         check_probability(self.name(), "p", self.p)?;
         let (low, high) = self.scale;
         if !(0.0 <= low && low <= high && high <= 1.0) {
-            return Err(parameter(
-                self.name(),
-                "scale",
-                self.scale,
-                "a range between 0 and 1",
-            ));
+            return Err(parameter(self.name(), "scale", self.scale, "a range between 0 and 1"));
         }
         let (low, high) = self.ratio;
         if !(low > 0.0 && low <= high && high.is_finite()) {
-            return Err(parameter(
-                self.name(),
-                "ratio",
-                self.ratio,
-                "a range of positive numbers",
-            ));
+            return Err(parameter(self.name(), "ratio", self.ratio, "a range of positive numbers"));
         }
         Ok(input)
     }

@@ -119,18 +119,10 @@ pub(crate) fn parameter(
     value: impl std::fmt::Debug,
     expected: impl Into<String>,
 ) -> PixelError {
-    PixelError::Parameter {
-        transform,
-        parameter,
-        value: format!("{value:?}"),
-        expected: expected.into(),
-    }
+    PixelError::Parameter { transform, parameter, value: format!("{value:?}"), expected: expected.into() }
 }
 
 /// Builds the error of a picture whose shape does not suit a transform.
 pub(crate) fn shape(transform: &'static str, cause: impl Into<String>) -> PixelError {
-    PixelError::Shape {
-        transform,
-        cause: cause.into(),
-    }
+    PixelError::Shape { transform, cause: cause.into() }
 }

@@ -51,10 +51,7 @@ pub fn flip_vertical(mut picture: Picture) -> Picture {
     let stride = picture.width() * picture.channels();
     let height = picture.height();
     let (upper, lower) = picture.data_mut().split_at_mut(height / 2 * stride);
-    for (first, last) in upper
-        .chunks_exact_mut(stride)
-        .zip(lower.rchunks_exact_mut(stride))
-    {
+    for (first, last) in upper.chunks_exact_mut(stride).zip(lower.rchunks_exact_mut(stride)) {
         first.swap_with_slice(last);
     }
     picture
@@ -148,11 +145,7 @@ impl Transform for HorizontalFlip {
     }
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
-        Ok(if draws.happens(self.p) {
-            flip_horizontal(picture)
-        } else {
-            picture
-        })
+        Ok(if draws.happens(self.p) { flip_horizontal(picture) } else { picture })
     }
 }
 
@@ -167,11 +160,7 @@ impl Transform for VerticalFlip {
     }
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
-        Ok(if draws.happens(self.p) {
-            flip_vertical(picture)
-        } else {
-            picture
-        })
+        Ok(if draws.happens(self.p) { flip_vertical(picture) } else { picture })
     }
 }
 
@@ -192,11 +181,7 @@ impl Transform for Transpose {
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
         self.shape(picture.shape())?;
-        Ok(if draws.happens(self.p) {
-            transpose(&picture)
-        } else {
-            picture
-        })
+        Ok(if draws.happens(self.p) { transpose(&picture) } else { picture })
     }
 }
 
@@ -232,11 +217,7 @@ impl Transform for Rotate90 {
         if self.turns > 3 {
             return Err(parameter(self.name(), "turns", self.turns, "0, 1, 2 or 3"));
         }
-        Ok(if self.turns % 2 == 1 {
-            input.transposed()
-        } else {
-            input
-        })
+        Ok(if self.turns % 2 == 1 { input.transposed() } else { input })
     }
 
     fn apply(&self, picture: Picture, _: &mut Draws) -> Result<Picture> {
@@ -247,8 +228,6 @@ impl Transform for Rotate90 {
 fn needs_square(transform: &'static str, input: Shape) -> super::PixelError {
     shape(
         transform,
-        format!(
-            "the sides of {input} would depend on chance; resize or crop to a square before, or set p to 0 or 1"
-        ),
+        format!("the sides of {input} would depend on chance; resize or crop to a square before, or set p to 0 or 1"),
     )
 }

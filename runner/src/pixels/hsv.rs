@@ -24,10 +24,7 @@ impl HsvTables {
                 _ => (scale / divisor as f64).round_ties_even() as i32,
             })
         };
-        HsvTables {
-            saturation: reciprocal(f64::from(255 << SHIFT)),
-            hue: reciprocal(f64::from(180 << SHIFT) / 6.0),
-        }
+        HsvTables { saturation: reciprocal(f64::from(255 << SHIFT)), hue: reciprocal(f64::from(180 << SHIFT) / 6.0) }
     }
 
     fn hsv(&self, pixel: [u8; 3]) -> [u8; 3] {
@@ -44,11 +41,7 @@ impl HsvTables {
             red - green + 4 * range
         };
         let hue = (sextant * self.hue[range as usize] + half) >> SHIFT;
-        [
-            if hue < 0 { hue + 180 } else { hue } as u8,
-            saturation as u8,
-            value as u8,
-        ]
+        [if hue < 0 { hue + 180 } else { hue } as u8, saturation as u8, value as u8]
     }
 }
 
@@ -107,11 +100,7 @@ pub struct HueSaturationValue {
 
 impl Default for HueSaturationValue {
     fn default() -> Self {
-        HueSaturationValue {
-            hue_shift_limit: 20.0,
-            sat_shift_limit: 30.0,
-            val_shift_limit: 20.0,
-        }
+        HueSaturationValue { hue_shift_limit: 20.0, sat_shift_limit: 30.0, val_shift_limit: 20.0 }
     }
 }
 
@@ -128,12 +117,7 @@ impl Transform for HueSaturationValue {
         ];
         for (name, limit, most) in limits {
             if !(0.0..=most).contains(&limit) {
-                return Err(parameter(
-                    self.name(),
-                    name,
-                    limit,
-                    format!("between 0 and {most}"),
-                ));
+                return Err(parameter(self.name(), name, limit, format!("between 0 and {most}")));
             }
         }
         Ok(input)
@@ -141,11 +125,7 @@ impl Transform for HueSaturationValue {
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
         let mut shift = |limit: f64| draws.uniform(-limit, limit).round() as i32;
-        let (hue, saturation, value) = (
-            shift(self.hue_shift_limit),
-            shift(self.sat_shift_limit),
-            shift(self.val_shift_limit),
-        );
+        let (hue, saturation, value) = (shift(self.hue_shift_limit), shift(self.sat_shift_limit), shift(self.val_shift_limit));
         Ok(shift_hsv(picture, hue, saturation, value))
     }
 }

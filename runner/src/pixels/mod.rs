@@ -36,18 +36,17 @@ mod tests;
 pub use affine::{AffineMap, RandomAffine};
 pub use blur::{GaussianBlur, GaussianNoise, gaussian_blur};
 pub use colour::{
-    Brightness, ColorJitter, Contrast, Saturation, adjust_brightness, adjust_contrast, adjust_hue,
-    adjust_saturation,
+    Brightness, ColorJitter, Contrast, Saturation, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation,
 };
 pub use crop::{CenterCrop, Crop, RandomCrop, RandomResizedCrop};
 pub use decode::{Colours, DecodeOptions, Header, decode, decode_bytes, read_file, read_header};
 pub use distort::{ElasticTransform, GridDistortion, displace, grid_axis};
-pub use draws::{DrawKey, Draws, philox4x32_10};
+pub use draws::{DrawKey, Draws};
 pub use erase::{CoarseDropout, RandomErasing, fill_region};
 pub use error::{PixelError, Result};
 pub use flip::{
-    HorizontalFlip, RandomRotate90, Rotate90, Transpose, VerticalFlip, flip_horizontal,
-    flip_vertical, orient, rotate_quarters, transpose,
+    HorizontalFlip, RandomRotate90, Rotate90, Transpose, VerticalFlip, flip_horizontal, flip_vertical, orient, rotate_quarters,
+    transpose,
 };
 pub use hsv::{HueSaturationValue, shift_hsv};
 pub use normalize::Normalize;

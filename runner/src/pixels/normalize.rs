@@ -18,18 +18,12 @@ pub struct Normalize {
 impl Normalize {
     /// The statistics of ImageNet, which timm's and torchvision's backbones expect.
     pub fn imagenet() -> Normalize {
-        Normalize {
-            mean: vec![0.485, 0.456, 0.406],
-            std: vec![0.229, 0.224, 0.225],
-        }
+        Normalize { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
     }
 
     /// Values from 0 to 1.
     pub fn unit() -> Normalize {
-        Normalize {
-            mean: vec![0.0],
-            std: vec![1.0],
-        }
+        Normalize { mean: vec![0.0], std: vec![1.0] }
     }
 
     /// Refuses statistics that do not suit the channels or cannot be divided by.
@@ -38,21 +32,14 @@ impl Normalize {
             if values.len() != 1 && values.len() != channels {
                 return Err(shape(
                     "Normalize",
-                    format!(
-                        "{name} has {} values, but the picture has {channels} channels",
-                        values.len()
-                    ),
+                    format!("{name} has {} values, but the picture has {channels} channels", values.len()),
                 ));
             }
         }
         if let Some(bad) = self.mean.iter().find(|value| !value.is_finite()) {
             return Err(parameter("Normalize", "mean", bad, "finite"));
         }
-        if let Some(bad) = self
-            .std
-            .iter()
-            .find(|value| !(value.is_finite() && **value > 0.0))
-        {
+        if let Some(bad) = self.std.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
             return Err(parameter("Normalize", "std", bad, "positive"));
         }
         Ok(())
@@ -68,18 +55,14 @@ impl Normalize {
         let channels = picture.channels();
         self.check(channels)?;
         if target.len() != picture.data().len() {
-            return Err(shape(
-                "Normalize",
-                format!("{picture:?} does not fill {} values", target.len()),
-            ));
+            return Err(shape("Normalize", format!("{picture:?} does not fill {} values", target.len())));
         }
         let plane = picture.height() * picture.width();
         for (channel, values) in target.chunks_exact_mut(plane).enumerate() {
             let (mean, std) = self.channel(channel);
             // torchvision scales by the rounded reciprocal.
             let scale = (1.0f64 / 255.0) as f32;
-            let table: [f32; 256] =
-                std::array::from_fn(|level| (level as f32 * scale - mean) / std);
+            let table: [f32; 256] = std::array::from_fn(|level| (level as f32 * scale - mean) / std);
             for (value, pixel) in values.iter_mut().zip(picture.data().chunks_exact(channels)) {
                 *value = table[usize::from(pixel[channel])];
             }

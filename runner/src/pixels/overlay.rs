@@ -32,19 +32,10 @@ fn glyph(character: char) -> [u8; GLYPH_HEIGHT] {
 }
 
 /// Paints digits, `/`, `:` and `-` in a 5 x 7 font, each font pixel `size` pixels a side; what lies outside is cut.
-pub fn draw_text(
-    picture: &mut Picture,
-    text: &str,
-    top: usize,
-    left: usize,
-    size: usize,
-    colour: (u8, u8, u8),
-) {
+pub fn draw_text(picture: &mut Picture, text: &str, top: usize, left: usize, size: usize, colour: (u8, u8, u8)) {
     for (index, character) in text.chars().enumerate() {
         for (row, bits) in glyph(character).into_iter().enumerate() {
-            for column in
-                (0..GLYPH_WIDTH).filter(|column| bits >> (GLYPH_WIDTH - 1 - column) & 1 == 1)
-            {
+            for column in (0..GLYPH_WIDTH).filter(|column| bits >> (GLYPH_WIDTH - 1 - column) & 1 == 1) {
                 let dot = Region {
                     top: top + row * size,
                     left: left + (index * (GLYPH_WIDTH + 1) + column) * size,
@@ -62,10 +53,7 @@ pub fn draw_text(
 /// The size in pixels (height, width) of a text whose font pixels have `size` pixels a side.
 pub fn text_size(text: &str, size: usize) -> (usize, usize) {
     let characters = text.chars().count();
-    (
-        GLYPH_HEIGHT * size,
-        (characters * (GLYPH_WIDTH + 1)).saturating_sub(1) * size,
-    )
+    (GLYPH_HEIGHT * size, (characters * (GLYPH_WIDTH + 1)).saturating_sub(1) * size)
 }
 
 /// Paints a random date and time into a random corner, as field cameras do.
@@ -80,10 +68,7 @@ pub struct Timestamp {
 
 impl Default for Timestamp {
     fn default() -> Self {
-        Timestamp {
-            height: (0.02, 0.05),
-            colour: (255, 140, 0),
-        }
+        Timestamp { height: (0.02, 0.05), colour: (255, 140, 0) }
     }
 }
 
@@ -94,22 +79,13 @@ impl Transform for Timestamp {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         if !(self.height.0 > 0.0 && self.height.0 <= self.height.1 && self.height.1 <= 1.0) {
-            return Err(parameter(
-                self.name(),
-                "height",
-                self.height,
-                "a range of shares within 0 (excluded) to 1",
-            ));
+            return Err(parameter(self.name(), "height", self.height, "a range of shares within 0 (excluded) to 1"));
         }
         Ok(input)
     }
 
     fn apply(&self, mut picture: Picture, draws: &mut Draws) -> Result<Picture> {
-        let (year, month, day) = (
-            draws.integer(2000, 2030),
-            draws.integer(1, 12),
-            draws.integer(1, 28),
-        );
+        let (year, month, day) = (draws.integer(2000, 2030), draws.integer(1, 12), draws.integer(1, 28));
         let (hour, minute) = (draws.below(24), draws.below(60));
         let text = format!("{year}/{month:02}/{day:02} {hour:02}:{minute:02}");
         let wanted = draws.within(self.height) * picture.height() as f64 / GLYPH_HEIGHT as f64;
@@ -120,16 +96,8 @@ impl Transform for Timestamp {
         let margin = 2 * size;
         let far = |side: usize, length: usize| side.saturating_sub(length + margin);
         let near = |side: usize, length: usize| margin.min(side.saturating_sub(length));
-        let top = if draws.happens(0.5) {
-            near(picture.height(), height)
-        } else {
-            far(picture.height(), height)
-        };
-        let left = if draws.happens(0.5) {
-            near(picture.width(), width)
-        } else {
-            far(picture.width(), width)
-        };
+        let top = if draws.happens(0.5) { near(picture.height(), height) } else { far(picture.height(), height) };
+        let left = if draws.happens(0.5) { near(picture.width(), width) } else { far(picture.width(), width) };
         draw_text(&mut picture, &text, top, left, size, self.colour);
         Ok(picture)
     }
@@ -149,10 +117,7 @@ pub struct LightSpot {
 
 impl Default for LightSpot {
     fn default() -> Self {
-        LightSpot {
-            radius: (0.1, 0.4),
-            strength: (0.2, 0.6),
-        }
+        LightSpot { radius: (0.1, 0.4), strength: (0.2, 0.6) }
     }
 }
 
@@ -161,14 +126,8 @@ pub fn light_spot(mut picture: Picture, centre: (f64, f64), radius: f64, strengt
     let (width, channels) = (picture.width(), picture.channels());
     // A two-dimensional Gaussian is the product of one along each axis.
     let fade = |distance: f64| libm::exp(-0.5 * (distance / radius).powi(2));
-    let across: Vec<f32> = (0..width)
-        .map(|column| fade(column as f64 + 0.5 - centre.0) as f32)
-        .collect();
-    for (row, pixels) in picture
-        .data_mut()
-        .chunks_exact_mut(width * channels)
-        .enumerate()
-    {
+    let across: Vec<f32> = (0..width).map(|column| fade(column as f64 + 0.5 - centre.0) as f32).collect();
+    for (row, pixels) in picture.data_mut().chunks_exact_mut(width * channels).enumerate() {
         let down = (strength * fade(row as f64 + 0.5 - centre.1)) as f32;
         for (pixel, across) in pixels.chunks_exact_mut(channels).zip(&across) {
             for value in pixel {
@@ -187,21 +146,10 @@ impl Transform for LightSpot {
 
     fn shape(&self, input: Shape) -> Result<Shape> {
         if !(self.radius.0 > 0.0 && self.radius.0 <= self.radius.1 && self.radius.1.is_finite()) {
-            return Err(parameter(
-                self.name(),
-                "radius",
-                self.radius,
-                "a range of positive numbers",
-            ));
+            return Err(parameter(self.name(), "radius", self.radius, "a range of positive numbers"));
         }
-        if !(0.0 <= self.strength.0 && self.strength.0 <= self.strength.1 && self.strength.1 <= 1.0)
-        {
-            return Err(parameter(
-                self.name(),
-                "strength",
-                self.strength,
-                "a range between 0 and 1",
-            ));
+        if !(0.0 <= self.strength.0 && self.strength.0 <= self.strength.1 && self.strength.1 <= 1.0) {
+            return Err(parameter(self.name(), "strength", self.strength, "a range between 0 and 1"));
         }
         Ok(input)
     }
@@ -210,11 +158,6 @@ impl Transform for LightSpot {
         let (height, width) = (picture.height() as f64, picture.width() as f64);
         let centre = (draws.uniform(0.0, width), draws.uniform(0.0, height));
         let radius = draws.within(self.radius) * height.min(width);
-        Ok(light_spot(
-            picture,
-            centre,
-            radius,
-            draws.within(self.strength),
-        ))
+        Ok(light_spot(picture, centre, radius, draws.within(self.strength)))
     }
 }

@@ -19,32 +19,20 @@ pub struct Picture {
 impl Picture {
     /// A picture from its pixels, row by row, channels interleaved.
     pub fn new(height: usize, width: usize, channels: usize, data: Vec<u8>) -> Result<Picture> {
-        let expected = height
-            .checked_mul(width)
-            .and_then(|area| area.checked_mul(channels));
+        let expected = height.checked_mul(width).and_then(|area| area.checked_mul(channels));
         if height == 0 || width == 0 || !matches!(channels, 1 | 3) {
             return Err(shape(
                 "Picture",
-                format!(
-                    "{height} x {width} with {channels} channels: a picture has at least one pixel and 1 or 3 channels"
-                ),
+                format!("{height} x {width} with {channels} channels: a picture has at least one pixel and 1 or 3 channels"),
             ));
         }
         if expected != Some(data.len()) {
             return Err(shape(
                 "Picture",
-                format!(
-                    "{height} x {width} with {channels} channels does not hold {} bytes",
-                    data.len()
-                ),
+                format!("{height} x {width} with {channels} channels does not hold {} bytes", data.len()),
             ));
         }
-        Ok(Picture {
-            height,
-            width,
-            channels,
-            data,
-        })
+        Ok(Picture { height, width, channels, data })
     }
 
     /// A picture of one colour; `colour` gives one value per channel.
@@ -53,19 +41,9 @@ impl Picture {
     }
 
     /// A picture whose dimensions and data are known to agree.
-    pub(crate) fn from_parts(
-        height: usize,
-        width: usize,
-        channels: usize,
-        data: Vec<u8>,
-    ) -> Picture {
+    pub(crate) fn from_parts(height: usize, width: usize, channels: usize, data: Vec<u8>) -> Picture {
         debug_assert_eq!(data.len(), height * width * channels);
-        Picture {
-            height,
-            width,
-            channels,
-            data,
-        }
+        Picture { height, width, channels, data }
     }
 
     /// Rows.
@@ -85,11 +63,7 @@ impl Picture {
 
     /// The shape, with both sides known.
     pub fn shape(&self) -> Shape {
-        Shape {
-            channels: self.channels,
-            height: Some(self.height),
-            width: Some(self.width),
-        }
+        Shape { channels: self.channels, height: Some(self.height), width: Some(self.width) }
     }
 
     /// The pixels, row by row, channels interleaved.
@@ -118,10 +92,7 @@ impl Picture {
     ///
     /// When the position lies outside the picture.
     pub fn pixel(&self, row: usize, column: usize) -> &[u8] {
-        assert!(
-            row < self.height && column < self.width,
-            "pixel ({row}, {column}) of {self:?}"
-        );
+        assert!(row < self.height && column < self.width, "pixel ({row}, {column}) of {self:?}");
         let start = (row * self.width + column) * self.channels;
         &self.data[start..start + self.channels]
     }
@@ -138,16 +109,9 @@ impl Picture {
         let mut data = Vec::with_capacity(region.height * region.width * self.channels);
         for row in region.top..region.top + region.height {
             let row = self.row(row);
-            data.extend_from_slice(
-                &row[region.left * self.channels..(region.left + region.width) * self.channels],
-            );
+            data.extend_from_slice(&row[region.left * self.channels..(region.left + region.width) * self.channels]);
         }
-        Ok(Picture::from_parts(
-            region.height,
-            region.width,
-            self.channels,
-            data,
-        ))
+        Ok(Picture::from_parts(region.height, region.width, self.channels, data))
     }
 
     /// The picture in grey, with Pillow's weights (`convert("L")`: 299, 587 and 114 thousandths in 16-bit fixed point).
@@ -159,11 +123,7 @@ impl Picture {
             .data
             .chunks_exact(3)
             .map(|pixel| {
-                let (r, g, b) = (
-                    u32::from(pixel[0]),
-                    u32::from(pixel[1]),
-                    u32::from(pixel[2]),
-                );
+                let (r, g, b) = (u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2]));
                 ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
             })
             .collect();
@@ -182,11 +142,7 @@ impl Picture {
 
 impl fmt::Debug for Picture {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "Picture({} x {} x {})",
-            self.height, self.width, self.channels
-        )
+        write!(formatter, "Picture({} x {} x {})", self.height, self.width, self.channels)
     }
 }
 
@@ -206,12 +162,9 @@ pub struct Region {
 impl Region {
     /// Refuses an empty rectangle and one that reaches outside the picture.
     pub(crate) fn check_inside(&self, transform: &'static str, picture: &Picture) -> Result<()> {
-        let inside = |start: usize, length: usize, size: usize| {
-            length > 0 && start.checked_add(length).is_some_and(|end| end <= size)
-        };
-        if inside(self.top, self.height, picture.height)
-            && inside(self.left, self.width, picture.width)
-        {
+        let inside =
+            |start: usize, length: usize, size: usize| length > 0 && start.checked_add(length).is_some_and(|end| end <= size);
+        if inside(self.top, self.height, picture.height) && inside(self.left, self.width, picture.width) {
             return Ok(());
         }
         Err(shape(
@@ -238,38 +191,22 @@ pub struct Shape {
 impl Shape {
     /// A shape with both sides known.
     pub fn known(channels: usize, height: usize, width: usize) -> Shape {
-        Shape {
-            channels,
-            height: Some(height),
-            width: Some(width),
-        }
+        Shape { channels, height: Some(height), width: Some(width) }
     }
 
     /// The shape of photographs whose sizes differ.
     pub fn any_size(channels: usize) -> Shape {
-        Shape {
-            channels,
-            height: None,
-            width: None,
-        }
+        Shape { channels, height: None, width: None }
     }
 
     /// The same channels with other sides.
     pub fn with_sides(self, height: usize, width: usize) -> Shape {
-        Shape {
-            height: Some(height),
-            width: Some(width),
-            ..self
-        }
+        Shape { height: Some(height), width: Some(width), ..self }
     }
 
     /// Height and width exchanged.
     pub fn transposed(self) -> Shape {
-        Shape {
-            height: self.width,
-            width: self.height,
-            ..self
-        }
+        Shape { height: self.width, width: self.height, ..self }
     }
 
     /// Whether a picture of this shape is certain to be square.
@@ -281,13 +218,7 @@ impl Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = |side: Option<usize>| side.map_or("?".to_owned(), |side| side.to_string());
-        write!(
-            formatter,
-            "({}, {}, {})",
-            self.channels,
-            side(self.height),
-            side(self.width)
-        )
+        write!(formatter, "({}, {}, {})", self.channels, side(self.height), side(self.width))
     }
 }
 
@@ -310,17 +241,9 @@ impl Planes {
         if channels * height * width != data.len() {
             return Err(PixelError::Shape {
                 transform: "Planes",
-                cause: format!(
-                    "({channels}, {height}, {width}) does not hold {} values",
-                    data.len()
-                ),
+                cause: format!("({channels}, {height}, {width}) does not hold {} values", data.len()),
             });
         }
-        Ok(Planes {
-            channels,
-            height,
-            width,
-            data,
-        })
+        Ok(Planes { channels, height, width, data })
     }
 }

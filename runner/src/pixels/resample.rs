@@ -27,12 +27,7 @@ pub(super) fn resample(
         let weights = Weights::new(window.width, width, interpolation);
         cut = horizontal(current, window, &weights);
         current = &cut;
-        window = Region {
-            top: 0,
-            left: 0,
-            height: window.height,
-            width,
-        };
+        window = Region { top: 0, left: 0, height: window.height, width };
     }
     if window.height != height {
         let weights = Weights::new(window.height, height, interpolation);
@@ -41,9 +36,7 @@ pub(super) fn resample(
     let stride = picture.channels();
     let mut data = Vec::with_capacity(height * width * stride);
     for row in window.top..window.top + height {
-        data.extend_from_slice(
-            &current.row(row)[window.left * stride..(window.left + width) * stride],
-        );
+        data.extend_from_slice(&current.row(row)[window.left * stride..(window.left + width) * stride]);
     }
     Picture::from_parts(height, width, stride, data)
 }
@@ -88,26 +81,16 @@ impl Weights {
         // An enlargement keeps the filter's own width.
         let stretch = scale.max(1.0);
         let support = support * stretch;
-        let mut weights = Weights {
-            starts: Vec::with_capacity(target),
-            taps: Vec::with_capacity(target),
-        };
+        let mut weights = Weights { starts: Vec::with_capacity(target), taps: Vec::with_capacity(target) };
         for index in 0..target {
             let centre = (index as f64 + 0.5) * scale;
             let start = (centre - support + 0.5).max(0.0) as usize;
             let end = ((centre + support + 0.5) as usize).min(source);
-            let raw: Vec<f64> = (start..end)
-                .map(|place| filter((place as f64 - centre + 0.5) * (1.0 / stretch)))
-                .collect();
+            let raw: Vec<f64> = (start..end).map(|place| filter((place as f64 - centre + 0.5) * (1.0 / stretch))).collect();
             let sum: f64 = raw.iter().sum();
             let fixed = |weight: f64| {
-                let weight =
-                    if sum == 0.0 { weight } else { weight / sum } * f64::from(1 << PRECISION);
-                (if weight < 0.0 {
-                    weight - 0.5
-                } else {
-                    weight + 0.5
-                }) as i32
+                let weight = if sum == 0.0 { weight } else { weight / sum } * f64::from(1 << PRECISION);
+                (if weight < 0.0 { weight - 0.5 } else { weight + 0.5 }) as i32
             };
             weights.starts.push(start);
             weights.taps.push(raw.into_iter().map(fixed).collect());
@@ -135,17 +118,9 @@ fn cubic(x: f64) -> f64 {
 fn lanczos3(x: f64) -> f64 {
     let sinc = |x: f64| {
         let angle = x * std::f64::consts::PI;
-        if x == 0.0 {
-            1.0
-        } else {
-            libm::sin(angle) / angle
-        }
+        if x == 0.0 { 1.0 } else { libm::sin(angle) / angle }
     };
-    if (-3.0..3.0).contains(&x) {
-        sinc(x) * sinc(x / 3.0)
-    } else {
-        0.0
-    }
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
 }
 
 fn clip(sum: i32) -> u8 {
@@ -156,12 +131,7 @@ fn clip(sum: i32) -> u8 {
 #[inline(always)]
 fn accumulate(values: &[u8], weights: &[i32]) -> [i32; LANES] {
     let mut sums = [0; LANES];
-    for (values, weights) in values
-        .as_chunks::<LANES>()
-        .0
-        .iter()
-        .zip(weights.as_chunks::<LANES>().0)
-    {
+    for (values, weights) in values.as_chunks::<LANES>().0.iter().zip(weights.as_chunks::<LANES>().0) {
         for lane in 0..LANES {
             sums[lane] += i32::from(values[lane]) * weights[lane];
         }
@@ -171,13 +141,7 @@ fn accumulate(values: &[u8], weights: &[i32]) -> [i32; LANES] {
 
 /// One result pixel after another of one row. `source` starts at the region's first value and may run past the row's end.
 #[inline(always)]
-fn horizontal_row(
-    source: &[u8],
-    channels: usize,
-    starts: &[usize],
-    weights: &[Vec<i32>],
-    target: &mut [u8],
-) {
+fn horizontal_row(source: &[u8], channels: usize, starts: &[usize], weights: &[Vec<i32>], target: &mut [u8]) {
     for ((pixel, &start), weights) in target.chunks_exact_mut(channels).zip(starts).zip(weights) {
         let values = &source[start * channels..];
         let sums = if values.len() >= weights.len() {
@@ -196,13 +160,7 @@ fn horizontal_row(
 }
 
 #[inline(always)]
-fn horizontal_rows(
-    picture: &Picture,
-    window: Region,
-    starts: &[usize],
-    weights: &[Vec<i32>],
-    target: &mut [u8],
-) {
+fn horizontal_rows(picture: &Picture, window: Region, starts: &[usize], weights: &[Vec<i32>], target: &mut [u8]) {
     let channels = picture.channels();
     let stride = picture.width() * channels;
     for (row, target) in target.chunks_exact_mut(starts.len() * channels).enumerate() {
@@ -216,11 +174,7 @@ fn vertical_rows(picture: &Picture, window: Region, weights: &Weights, target: &
     let channels = picture.channels();
     let span = window.left * channels..(window.left + window.width) * channels;
     let mut sums = vec![0i32; span.len()];
-    for ((target, &start), taps) in target
-        .chunks_exact_mut(span.len())
-        .zip(&weights.starts)
-        .zip(&weights.taps)
-    {
+    for ((target, &start), taps) in target.chunks_exact_mut(span.len()).zip(&weights.starts).zip(&weights.taps) {
         sums.fill(1 << (PRECISION - 1));
         for (offset, &weight) in taps.iter().enumerate() {
             let row = &picture.row(window.top + start + offset)[span.clone()];
@@ -240,23 +194,12 @@ mod avx2 {
     use super::{Picture, Region, Weights};
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn horizontal_rows(
-        picture: &Picture,
-        window: Region,
-        starts: &[usize],
-        weights: &[Vec<i32>],
-        target: &mut [u8],
-    ) {
+    pub(super) fn horizontal_rows(picture: &Picture, window: Region, starts: &[usize], weights: &[Vec<i32>], target: &mut [u8]) {
         super::horizontal_rows(picture, window, starts, weights, target);
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn vertical_rows(
-        picture: &Picture,
-        window: Region,
-        weights: &Weights,
-        target: &mut [u8],
-    ) {
+    pub(super) fn vertical_rows(picture: &Picture, window: Region, weights: &Weights, target: &mut [u8]) {
         super::vertical_rows(picture, window, weights, target);
     }
 }
@@ -269,10 +212,7 @@ fn horizontal(picture: &Picture, window: Region, weights: &Weights) -> Picture {
         .taps
         .iter()
         .map(|taps| {
-            let mut lanes: Vec<i32> = taps
-                .iter()
-                .flat_map(|&weight| std::iter::repeat_n(weight, channels))
-                .collect();
+            let mut lanes: Vec<i32> = taps.iter().flat_map(|&weight| std::iter::repeat_n(weight, channels)).collect();
             lanes.resize(lanes.len().next_multiple_of(LANES), 0);
             lanes
         })

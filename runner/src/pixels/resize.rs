@@ -33,26 +33,12 @@ pub fn resize_region(
 ) -> Result<Picture> {
     region.check_inside("Resize", picture)?;
     check_size("Resize", height, width)?;
-    Ok(resample::resample(
-        picture,
-        region,
-        (height, width),
-        interpolation,
-    ))
+    Ok(resample::resample(picture, region, (height, width), interpolation))
 }
 
 /// Resizes a whole picture (Pillow's `resize`).
-pub fn resize(
-    picture: &Picture,
-    size: (usize, usize),
-    interpolation: Interpolation,
-) -> Result<Picture> {
-    let whole = Region {
-        top: 0,
-        left: 0,
-        height: picture.height(),
-        width: picture.width(),
-    };
+pub fn resize(picture: &Picture, size: (usize, usize), interpolation: Interpolation) -> Result<Picture> {
+    let whole = Region { top: 0, left: 0, height: picture.height(), width: picture.width() };
     resize_region(picture, whole, size, interpolation)
 }
 
@@ -62,12 +48,7 @@ pub(crate) const MAX_SIDE: usize = 65_535;
 pub(crate) fn check_size(transform: &'static str, height: usize, width: usize) -> Result<()> {
     for (name, side) in [("height", height), ("width", width)] {
         if side == 0 || side > MAX_SIDE {
-            return Err(parameter(
-                transform,
-                name,
-                side,
-                format!("between 1 and {MAX_SIDE}"),
-            ));
+            return Err(parameter(transform, name, side, format!("between 1 and {MAX_SIDE}")));
         }
     }
     Ok(())
@@ -117,13 +98,8 @@ pub struct ResizeShorter {
 
 impl ResizeShorter {
     fn sides(&self, height: usize, width: usize) -> (usize, usize) {
-        let longer =
-            |long: usize, short: usize| (self.size as u64 * long as u64 / short as u64) as usize;
-        if height <= width {
-            (self.size, longer(width, height))
-        } else {
-            (longer(height, width), self.size)
-        }
+        let longer = |long: usize, short: usize| (self.size as u64 * long as u64 / short as u64) as usize;
+        if height <= width { (self.size, longer(width, height)) } else { (longer(height, width), self.size) }
     }
 }
 

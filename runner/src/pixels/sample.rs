@@ -54,9 +54,7 @@ pub fn warp(
             }
             match interpolation {
                 Interpolation::Nearest => {
-                    pixel.copy_from_slice(
-                        picture.pixel((y as usize).min(height - 1), (x as usize).min(width - 1)),
-                    );
+                    pixel.copy_from_slice(picture.pixel((y as usize).min(height - 1), (x as usize).min(width - 1)));
                 }
                 Interpolation::Bilinear => bilinear(picture, x, y, pixel),
                 Interpolation::Bicubic | Interpolation::Lanczos3 => bicubic(picture, x, y, pixel),
@@ -73,11 +71,7 @@ fn reflect(value: f64, size: usize) -> f64 {
         return 0.0;
     }
     let folded = value.abs() % (2.0 * last);
-    if folded > last {
-        2.0 * last - folded
-    } else {
-        folded
-    }
+    if folded > last { 2.0 * last - folded } else { folded }
 }
 
 /// The index of the pixel at or before a centre coordinate, and the fraction beyond it.
@@ -95,10 +89,7 @@ fn bilinear(picture: &Picture, x: f64, y: f64, pixel: &mut [u8]) {
     let (height, width) = (picture.height(), picture.width());
     let ((left, x_share), (top, y_share)) = (split(x), split(y));
     let (left, right) = (clamp_index(left, width), clamp_index(left + 1, width));
-    let (upper, lower) = (
-        picture.row(clamp_index(top, height)),
-        picture.row(clamp_index(top + 1, height)),
-    );
+    let (upper, lower) = (picture.row(clamp_index(top, height)), picture.row(clamp_index(top + 1, height)));
     let channels = pixel.len();
     for (channel, value) in pixel.iter_mut().enumerate() {
         let at = |row: &[u8], column: usize| f32::from(row[column * channels + channel]);
@@ -113,12 +104,7 @@ fn cubic_weights(share: f32) -> [f32; 4] {
     const A: f32 = -1.0;
     let near = |distance: f32| ((A + 2.0) * distance - (A + 3.0)) * distance * distance + 1.0;
     let far = |distance: f32| ((A * distance - 5.0 * A) * distance + 8.0 * A) * distance - 4.0 * A;
-    [
-        far(1.0 + share),
-        near(share),
-        near(1.0 - share),
-        far(2.0 - share),
-    ]
+    [far(1.0 + share), near(share), near(1.0 - share), far(2.0 - share)]
 }
 
 fn bicubic(picture: &Picture, x: f64, y: f64, pixel: &mut [u8]) {
@@ -126,17 +112,13 @@ fn bicubic(picture: &Picture, x: f64, y: f64, pixel: &mut [u8]) {
     let ((left, x_share), (top, y_share)) = (split(x), split(y));
     let (x_weights, y_weights) = (cubic_weights(x_share), cubic_weights(y_share));
     let channels = pixel.len();
-    let columns: [usize; 4] =
-        std::array::from_fn(|index| clamp_index(left + index as isize - 1, width) * channels);
+    let columns: [usize; 4] = std::array::from_fn(|index| clamp_index(left + index as isize - 1, width) * channels);
     let mut sums = [0.0f32; 3];
     for (index, y_weight) in y_weights.into_iter().enumerate() {
         let row = picture.row(clamp_index(top + index as isize - 1, height));
         for (sum, channel) in sums.iter_mut().zip(0..channels) {
-            let across: f32 = columns
-                .iter()
-                .zip(x_weights)
-                .map(|(column, weight)| f32::from(row[column + channel]) * weight)
-                .sum();
+            let across: f32 =
+                columns.iter().zip(x_weights).map(|(column, weight)| f32::from(row[column + channel]) * weight).sum();
             *sum += across * y_weight;
         }
     }
@@ -147,17 +129,9 @@ fn bicubic(picture: &Picture, x: f64, y: f64, pixel: &mut [u8]) {
 }
 
 /// Refuses Lanczos for a warp: its antialias belongs to resizing.
-pub(crate) fn check_warp_interpolation(
-    transform: &'static str,
-    interpolation: Interpolation,
-) -> Result<()> {
+pub(crate) fn check_warp_interpolation(transform: &'static str, interpolation: Interpolation) -> Result<()> {
     if interpolation == Interpolation::Lanczos3 {
-        return Err(parameter(
-            transform,
-            "interpolation",
-            interpolation,
-            "Nearest, Bilinear or Bicubic",
-        ));
+        return Err(parameter(transform, "interpolation", interpolation, "Nearest, Bilinear or Bicubic"));
     }
     Ok(())
 }

@@ -155,15 +155,11 @@ pub struct Clean {
 }
 
 fn chain_shape(steps: &[Step], input: Shape) -> Result<Shape> {
-    steps
-        .iter()
-        .try_fold(input, |shape, step| step.shape(shape))
+    steps.iter().try_fold(input, |shape, step| step.shape(shape))
 }
 
 fn chain_apply(steps: &[Step], picture: Picture, draws: &mut Draws) -> Result<Picture> {
-    steps
-        .iter()
-        .try_fold(picture, |picture, step| step.apply(picture, draws))
+    steps.iter().try_fold(picture, |picture, step| step.apply(picture, draws))
 }
 
 /// The shape of steps that may or may not run: both outcomes must have the same.
@@ -173,9 +169,7 @@ fn optional_shape(name: &'static str, p: f64, steps: &[Step], input: Shape) -> R
     if output != input {
         return Err(shape(
             name,
-            format!(
-                "its steps turn {input} into {output}, so the shape would depend on chance; move the resize or crop out"
-            ),
+            format!("its steps turn {input} into {output}, so the shape would depend on chance; move the resize or crop out"),
         ));
     }
     Ok(output)
@@ -191,11 +185,7 @@ impl Transform for Maybe {
     }
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
-        if draws.happens(self.p) {
-            chain_apply(&self.steps, picture, draws)
-        } else {
-            Ok(picture)
-        }
+        if draws.happens(self.p) { chain_apply(&self.steps, picture, draws) } else { Ok(picture) }
     }
 }
 
@@ -209,21 +199,13 @@ impl Transform for Clean {
     }
 
     fn apply(&self, picture: Picture, draws: &mut Draws) -> Result<Picture> {
-        if draws.happens(self.p) {
-            Ok(picture)
-        } else {
-            chain_apply(&self.steps, picture, draws)
-        }
+        if draws.happens(self.p) { Ok(picture) } else { chain_apply(&self.steps, picture, draws) }
     }
 }
 
 impl OneOf {
     fn weight(&self, index: usize) -> f64 {
-        if self.weights.is_empty() {
-            1.0
-        } else {
-            self.weights[index]
-        }
+        if self.weights.is_empty() { 1.0 } else { self.weights[index] }
     }
 }
 
@@ -238,23 +220,12 @@ impl Transform for OneOf {
             return Err(parameter(self.name(), "weights", &self.weights, expected));
         }
         let sum: f64 = self.weights.iter().sum();
-        let positive =
-            self.weights.iter().all(|weight| *weight >= 0.0) && sum > 0.0 && sum.is_finite();
+        let positive = self.weights.iter().all(|weight| *weight >= 0.0) && sum > 0.0 && sum.is_finite();
         if !self.weights.is_empty() && !positive {
-            return Err(parameter(
-                self.name(),
-                "weights",
-                &self.weights,
-                "not negative, with a positive sum",
-            ));
+            return Err(parameter(self.name(), "weights", &self.weights, "not negative, with a positive sum"));
         }
         let Some((first, rest)) = self.steps.split_first() else {
-            return Err(parameter(
-                self.name(),
-                "steps",
-                &self.steps,
-                "at least one step",
-            ));
+            return Err(parameter(self.name(), "steps", &self.steps, "at least one step"));
         };
         let output = first.shape(input)?;
         for step in rest {
@@ -278,12 +249,7 @@ impl Transform for OneOf {
         let total: f64 = (0..self.steps.len()).map(|index| self.weight(index)).sum();
         let mut left = draws.uniform(0.0, total);
         let mut chosen = None;
-        for (index, step) in self
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.weight(*index) > 0.0)
-        {
+        for (index, step) in self.steps.iter().enumerate().filter(|(index, _)| self.weight(*index) > 0.0) {
             chosen = Some(step);
             left -= self.weight(index);
             if left < 0.0 {
@@ -316,11 +282,6 @@ impl Pipeline {
     /// The result for one sample of one epoch.
     pub fn apply(&self, picture: Picture, key: DrawKey) -> Result<Picture> {
         let nodes = (0u32..).map(|index| key.at_node(key.node.wrapping_add(index)));
-        self.steps
-            .iter()
-            .zip(nodes)
-            .try_fold(picture, |picture, (step, key)| {
-                step.apply(picture, &mut key.draws())
-            })
+        self.steps.iter().zip(nodes).try_fold(picture, |picture, (step, key)| step.apply(picture, &mut key.draws()))
     }
 }

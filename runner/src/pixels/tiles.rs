@@ -22,24 +22,11 @@ fn spans(size: usize, count: usize, overlap: f64) -> (Vec<usize>, usize) {
 }
 
 /// The regions of a grid, row by row; they cover the picture and have one size.
-pub fn grid_regions(
-    height: usize,
-    width: usize,
-    rows: usize,
-    columns: usize,
-    overlap: f64,
-) -> Vec<Region> {
+pub fn grid_regions(height: usize, width: usize, rows: usize, columns: usize, overlap: f64) -> Vec<Region> {
     let (tops, tile_height) = spans(height, rows, overlap);
     let (lefts, tile_width) = spans(width, columns, overlap);
     tops.iter()
-        .flat_map(|&top| {
-            lefts.iter().map(move |&left| Region {
-                top,
-                left,
-                height: tile_height,
-                width: tile_width,
-            })
-        })
+        .flat_map(|&top| lefts.iter().map(move |&left| Region { top, left, height: tile_height, width: tile_width }))
         .collect()
 }
 
@@ -50,12 +37,7 @@ fn check_grid(transform: &'static str, rows: usize, columns: usize, overlap: f64
         }
     }
     if !(0.0..1.0).contains(&overlap) {
-        return Err(parameter(
-            transform,
-            "overlap",
-            overlap,
-            "at least 0 and below 1",
-        ));
+        return Err(parameter(transform, "overlap", overlap, "at least 0 and below 1"));
     }
     Ok(())
 }
@@ -92,15 +74,9 @@ impl Tiles {
     pub fn shape(&self, input: Shape) -> Result<Shape> {
         check_grid("Tiles", self.rows, self.columns, self.overlap)?;
         check_size("Tiles", self.height, self.width)?;
-        for (side, count, name) in [
-            (input.height, self.rows, "rows"),
-            (input.width, self.columns, "columns"),
-        ] {
+        for (side, count, name) in [(input.height, self.rows, "rows"), (input.width, self.columns, "columns")] {
             if side.is_some_and(|side| side < count) {
-                return Err(shape(
-                    "Tiles",
-                    format!("{count} {name} of tiles do not fit into {input}"),
-                ));
+                return Err(shape("Tiles", format!("{count} {name} of tiles do not fit into {input}")));
             }
         }
         Ok(input.with_sides(self.height, self.width))
@@ -109,23 +85,10 @@ impl Tiles {
     /// The tiles, row by row.
     pub fn apply(&self, picture: &Picture) -> Result<Vec<Picture>> {
         self.shape(picture.shape())?;
-        grid_regions(
-            picture.height(),
-            picture.width(),
-            self.rows,
-            self.columns,
-            self.overlap,
-        )
-        .into_iter()
-        .map(|region| {
-            resize_region(
-                picture,
-                region,
-                (self.height, self.width),
-                self.interpolation,
-            )
-        })
-        .collect()
+        grid_regions(picture.height(), picture.width(), self.rows, self.columns, self.overlap)
+            .into_iter()
+            .map(|region| resize_region(picture, region, (self.height, self.width), self.interpolation))
+            .collect()
     }
 }
 
@@ -164,11 +127,7 @@ impl View {
 
     fn check(&self) -> Result<()> {
         match *self {
-            View::Grid {
-                rows,
-                columns,
-                overlap,
-            } => check_grid("Views", rows, columns, overlap),
+            View::Grid { rows, columns, overlap } => check_grid("Views", rows, columns, overlap),
             View::Center { share } if !(share > 0.0 && share <= 1.0) => {
                 Err(parameter("Views", "share", share, "above 0 and at most 1"))
             }
@@ -177,39 +136,18 @@ impl View {
     }
 
     fn regions(&self, height: usize, width: usize) -> Vec<Region> {
-        let whole = Region {
-            top: 0,
-            left: 0,
-            height,
-            width,
-        };
+        let whole = Region { top: 0, left: 0, height, width };
         match *self {
             View::Global => vec![whole],
-            View::Grid {
-                rows,
-                columns,
-                overlap,
-            } => grid_regions(height, width, rows, columns, overlap),
+            View::Grid { rows, columns, overlap } => grid_regions(height, width, rows, columns, overlap),
             View::Center { share } => {
                 let side = |size: usize| ((size as f64 * share).round() as usize).clamp(1, size);
                 vec![centre((height, width), (side(height), side(width)))]
             }
             View::Sides => {
                 let side = height.min(width);
-                let first = Region {
-                    top: 0,
-                    left: 0,
-                    height: side,
-                    width: side,
-                };
-                vec![
-                    first,
-                    Region {
-                        top: height - side,
-                        left: width - side,
-                        ..first
-                    },
-                ]
+                let first = Region { top: 0, left: 0, height: side, width: side };
+                vec![first, Region { top: height - side, left: width - side, ..first }]
             }
         }
     }
@@ -240,23 +178,14 @@ impl Views {
     pub fn shape(&self, input: Shape) -> Result<Shape> {
         check_size("Views", self.height, self.width)?;
         if self.views.is_empty() {
-            return Err(parameter(
-                "Views",
-                "views",
-                &self.views,
-                "at least one view",
-            ));
+            return Err(parameter("Views", "views", &self.views, "at least one view"));
         }
         for view in &self.views {
             view.check()?;
             if let View::Grid { rows, columns, .. } = *view {
-                let too_small =
-                    |side: Option<usize>, count: usize| side.is_some_and(|side| side < count);
+                let too_small = |side: Option<usize>, count: usize| side.is_some_and(|side| side < count);
                 if too_small(input.height, rows) || too_small(input.width, columns) {
-                    return Err(shape(
-                        "Views",
-                        format!("a grid of {rows} x {columns} does not fit into {input}"),
-                    ));
+                    return Err(shape("Views", format!("a grid of {rows} x {columns} does not fit into {input}")));
                 }
             }
         }
@@ -269,14 +198,7 @@ impl Views {
         self.views
             .iter()
             .flat_map(|view| view.regions(picture.height(), picture.width()))
-            .map(|region| {
-                resize_region(
-                    picture,
-                    region,
-                    (self.height, self.width),
-                    self.interpolation,
-                )
-            })
+            .map(|region| resize_region(picture, region, (self.height, self.width), self.interpolation))
             .collect()
     }
 }

@@ -11,34 +11,18 @@ fn decode_named(bytes: &[u8], name: &str) -> Result<Picture> {
 #[test]
 fn lossless_formats_give_the_same_pixels() {
     let source = load("source.png");
-    for name in [
-        "format.bmp",
-        "format.tif",
-        "format.webp",
-        "format_alpha.png",
-    ] {
+    for name in ["format.bmp", "format.tif", "format.webp", "format_alpha.png"] {
         assert_eq!(load(name), source, "{name}");
     }
 }
 
 #[test]
 fn jpeg_decodes_close_to_pillow() {
-    for name in [
-        "420",
-        "422",
-        "444",
-        "progressive",
-        "restart",
-        "optimized",
-        "grey",
-    ] {
+    for name in ["420", "422", "444", "progressive", "restart", "optimized", "grey"] {
         let actual = load(&format!("jpeg_{name}.jpg"));
         let (most, mean) = difference(&actual, &load(&format!("jpeg_{name}_decoded.png")));
         // Decoders may round the inverse transform and the colour conversion differently.
-        assert!(
-            most <= 3 && mean < 0.5,
-            "{name}: differs by up to {most} levels, {mean} on average"
-        );
+        assert!(most <= 3 && mean < 0.5, "{name}: differs by up to {most} levels, {mean} on average");
     }
 }
 
@@ -52,40 +36,21 @@ fn every_exif_orientation_stands_upright() {
         assert_eq!(header.orientation, orientation);
         assert_eq!(header.upright_size(), (upright.height(), upright.width()));
     }
-    let (most, _) = difference(
-        &load("orientation_6.jpg"),
-        &load("orientation_6_jpeg_upright.png"),
-    );
+    let (most, _) = difference(&load("orientation_6.jpg"), &load("orientation_6_jpeg_upright.png"));
     assert!(most <= 3, "{most}");
-    let options = DecodeOptions {
-        upright: false,
-        ..DecodeOptions::default()
-    };
+    let options = DecodeOptions { upright: false, ..DecodeOptions::default() };
     let stored = decode(&fixture("orientation_6.tif"), &options).unwrap();
-    assert_eq!(
-        (stored.height(), stored.width()),
-        (upright.width(), upright.height())
-    );
+    assert_eq!((stored.height(), stored.width()), (upright.width(), upright.height()));
 }
 
 #[test]
 fn a_jpeg_cut_short_anywhere_is_an_error() {
-    for name in [
-        "jpeg_420.jpg",
-        "jpeg_444.jpg",
-        "jpeg_restart.jpg",
-        "jpeg_grey.jpg",
-        "jpeg_progressive.jpg",
-    ] {
+    for name in ["jpeg_420.jpg", "jpeg_444.jpg", "jpeg_restart.jpg", "jpeg_grey.jpg", "jpeg_progressive.jpg"] {
         let bytes = fs::read(fixture(name)).unwrap();
         // Without the end marker alone (2 bytes) all pixels may still be there.
         for length in (0..bytes.len() - 8).step_by(7) {
             let result = decode_named(&bytes[..length], "photo.jpg");
-            assert!(
-                result.is_err(),
-                "{name} cut to {length} of {} bytes decoded",
-                bytes.len()
-            );
+            assert!(result.is_err(), "{name} cut to {length} of {} bytes decoded", bytes.len());
         }
     }
 }
@@ -95,10 +60,7 @@ fn other_formats_cut_short_are_errors() {
     for name in ["source.png", "format.bmp", "format.tif", "format.webp"] {
         let bytes = fs::read(fixture(name)).unwrap();
         for length in (0..bytes.len() * 9 / 10).step_by(13) {
-            assert!(
-                decode_named(&bytes[..length], name).is_err(),
-                "{name} cut to {length} bytes decoded"
-            );
+            assert!(decode_named(&bytes[..length], name).is_err(), "{name} cut to {length} bytes decoded");
         }
     }
 }
@@ -107,13 +69,7 @@ fn other_formats_cut_short_are_errors() {
 fn png_claiming(width: u32, height: u32) -> Vec<u8> {
     let crc = |bytes: &[u8]| {
         !bytes.iter().fold(u32::MAX, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-                if crc & 1 == 1 {
-                    crc >> 1 ^ 0xEDB8_8320
-                } else {
-                    crc >> 1
-                }
-            })
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
         })
     };
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
@@ -123,12 +79,7 @@ fn png_claiming(width: u32, height: u32) -> Vec<u8> {
         png.extend(&body);
         png.extend(crc(&body).to_be_bytes());
     };
-    let header = [
-        &width.to_be_bytes()[..],
-        &height.to_be_bytes(),
-        &[8, 2, 0, 0, 0],
-    ]
-    .concat();
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
     chunk(b"IHDR", &header);
     chunk(b"IDAT", &[0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01]);
     chunk(b"IEND", &[]);
@@ -137,42 +88,19 @@ fn png_claiming(width: u32, height: u32) -> Vec<u8> {
 
 #[test]
 fn a_forged_header_is_refused_before_allocation() {
-    let message = decode_named(&png_claiming(60_000, 60_000), "a.png")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        message,
-        "a.png: the header claims 60000 x 60000 pixels, above the limit of 178956970 pixels"
-    );
-    let message = decode_named(&png_claiming(12_000, 12_000), "a.png")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("more than a file of 65 bytes can hold"),
-        "{message}"
-    );
+    let message = decode_named(&png_claiming(60_000, 60_000), "a.png").unwrap_err().to_string();
+    assert_eq!(message, "a.png: the header claims 60000 x 60000 pixels, above the limit of 178956970 pixels");
+    let message = decode_named(&png_claiming(12_000, 12_000), "a.png").unwrap_err().to_string();
+    assert!(message.contains("more than a file of 65 bytes can hold"), "{message}");
 }
 
 #[test]
 fn a_forged_jpeg_header_is_refused() {
     let mut bytes = fs::read(fixture("jpeg_444.jpg")).unwrap();
-    let frame = bytes
-        .windows(2)
-        .position(|pair| pair == [0xFF, 0xC0])
-        .unwrap();
+    let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     bytes[frame + 5..frame + 9].copy_from_slice(&[0xFF, 0xF0, 0xFF, 0xF0]);
     let error = decode_named(&bytes, "a.jpg").unwrap_err();
-    assert!(
-        matches!(
-            error,
-            PixelError::TooLarge {
-                width: 65_520,
-                height: 65_520,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, PixelError::TooLarge { width: 65_520, height: 65_520, .. }), "{error}");
     bytes[frame + 5..frame + 9].copy_from_slice(&[0x2F, 0x00, 0x2F, 0x00]);
     assert!(decode_named(&bytes, "a.jpg").is_err());
 }
@@ -180,17 +108,9 @@ fn a_forged_jpeg_header_is_refused() {
 #[test]
 fn the_extension_must_not_name_another_format() {
     let bytes = fs::read(fixture("source.png")).unwrap();
-    let message = decode_named(&bytes, "field/IMG_1.JPG")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        message,
-        "field/IMG_1.JPG: the name says .JPG but the content is PNG; rename the file, or allow any extension"
-    );
-    let options = DecodeOptions {
-        any_extension: true,
-        ..DecodeOptions::default()
-    };
+    let message = decode_named(&bytes, "field/IMG_1.JPG").unwrap_err().to_string();
+    assert_eq!(message, "field/IMG_1.JPG: the name says .JPG but the content is PNG; rename the file, or allow any extension");
+    let options = DecodeOptions { any_extension: true, ..DecodeOptions::default() };
     assert!(decode_bytes(&bytes, Path::new("IMG_1.JPG"), &options).is_ok());
     assert!(decode_named(&bytes, "IMG_1.jpg_original").is_ok());
     assert!(decode_named(&bytes, "IMG_1").is_ok());
@@ -198,62 +118,32 @@ fn the_extension_must_not_name_another_format() {
 
 #[test]
 fn files_that_are_not_images_are_named() {
-    let error = decode(
-        Path::new("/nonexistent/photo.jpg"),
-        &DecodeOptions::default(),
-    )
-    .unwrap_err();
+    let error = decode(Path::new("/nonexistent/photo.jpg"), &DecodeOptions::default()).unwrap_err();
     assert!(matches!(error, PixelError::Read { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .starts_with("/nonexistent/photo.jpg: cannot read the image: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("/nonexistent/photo.jpg: cannot read the image: "), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let error = decode(folder.path(), &DecodeOptions::default()).unwrap_err();
     assert!(matches!(error, PixelError::NotAFile { .. }), "{error}");
-    let message = decode_named(b"a,b\n1,2\n", "table.png")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        message,
-        "table.png: not a JPEG, PNG, TIFF, WebP or BMP image (its first bytes are 61 2c 62 0a 31 2c 32 0a)"
-    );
+    let message = decode_named(b"a,b\n1,2\n", "table.png").unwrap_err().to_string();
+    assert_eq!(message, "table.png: not a JPEG, PNG, TIFF, WebP or BMP image (its first bytes are 61 2c 62 0a 31 2c 32 0a)");
     let message = decode_named(b"", "empty.png").unwrap_err().to_string();
-    assert!(
-        message.ends_with("(its first bytes are none: the file is empty)"),
-        "{message}"
-    );
+    assert!(message.ends_with("(its first bytes are none: the file is empty)"), "{message}");
 }
 
 #[test]
 fn a_pipe_is_refused_without_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe.jpg");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &path,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
     let error = decode(&path, &DecodeOptions::default()).unwrap_err();
     assert!(matches!(error, PixelError::NotAFile { .. }), "{error}");
 }
 
 #[test]
 fn a_file_above_the_byte_limit_is_refused() {
-    let options = DecodeOptions {
-        max_bytes: 100,
-        ..DecodeOptions::default()
-    };
+    let options = DecodeOptions { max_bytes: 100, ..DecodeOptions::default() };
     let error = decode(&fixture("source.png"), &options).unwrap_err();
-    assert!(
-        matches!(error, PixelError::FileTooLarge { limit: 100, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, PixelError::FileTooLarge { limit: 100, .. }), "{error}");
 }
 
 proptest::proptest! {
