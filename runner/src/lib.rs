@@ -5,3 +5,5 @@ pub mod random;
 pub mod samplers;
 pub mod schedule;
 pub mod splits;
+pub mod rundir;
+pub mod weights;

@@ -1,6 +1,9 @@
 //! The building blocks of training against values of scikit-learn, PyTorch and other outside judges.
 
 mod fixture;
+mod interrupt;
 mod metrics;
 mod schedule;
 mod splits;
+mod storage;
+mod weights;
