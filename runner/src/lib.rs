@@ -1,9 +1,13 @@
 //! Sward.
+
+pub mod exit;
+pub mod interrupt;
 pub mod metrics;
 pub mod pixels;
+pub mod progress;
 pub mod random;
+pub mod rundir;
 pub mod samplers;
 pub mod schedule;
 pub mod splits;
-pub mod rundir;
 pub mod weights;
