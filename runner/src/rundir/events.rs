@@ -158,6 +158,7 @@ impl Event {
 fn scalar(tag: &str, value: f32) -> Vec<u8> {
     let mut message = Vec::new();
     put_bytes(&mut message, VALUE_TAG, tag.as_bytes());
+    // Written even where it is zero: it is one of several kinds of value, and says which.
     put_key(&mut message, VALUE_SIMPLE, 5);
     message.extend_from_slice(&value.to_le_bytes());
     message
@@ -188,7 +189,11 @@ fn put_key(bytes: &mut Vec<u8>, field: u64, wire_type: u64) {
     put_varint(bytes, field << 3 | wire_type);
 }
 
+/// A number; zero is the default, which the format leaves out.
 fn put_varint_field(bytes: &mut Vec<u8>, field: u64, value: u64) {
+    if value == 0 {
+        return;
+    }
     put_key(bytes, field, 0);
     put_varint(bytes, value);
 }
@@ -236,7 +241,9 @@ fn kept_length(bytes: &[u8], step: u64) -> usize {
 /// The step of an event that this file's writer made: wall time first, then the step.
 fn step_of(message: &[u8]) -> Option<u64> {
     let rest = message.strip_prefix(&[(EVENT_WALL_TIME << 3 | 1) as u8])?.get(8..)?;
-    let rest = rest.strip_prefix(&[(EVENT_STEP << 3) as u8])?;
+    let Some(rest) = rest.strip_prefix(&[(EVENT_STEP << 3) as u8]) else {
+        return Some(0);
+    };
     let mut value = 0u64;
     for (place, &byte) in rest.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f).checked_shl(7 * place as u32)?;

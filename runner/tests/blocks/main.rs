@@ -1,5 +1,6 @@
 //! The building blocks of training against values of scikit-learn, PyTorch and other outside judges.
 
+mod events;
 mod fixture;
 mod interrupt;
 mod metrics;
