@@ -266,8 +266,7 @@ impl RunDirectory {
     /// As [`RunDirectory::write_file`].
     pub fn write_json(&self, relative: impl AsRef<Path>, value: &impl Serialize) -> Result<(), RunError> {
         let path = self.path.join(relative.as_ref());
-        let mut text =
-            serde_json::to_vec_pretty(value).map_err(|error| StorageError::wrap("write", &path)(error.into()))?;
+        let mut text = serde_json::to_vec_pretty(value).map_err(|error| StorageError::wrap("write", &path)(error.into()))?;
         text.push(b'\n');
         self.write_file(relative, &text)
     }

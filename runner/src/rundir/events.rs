@@ -98,13 +98,10 @@ impl EventFile {
 
 /// The first event file of a directory, by name.
 fn existing(directory: &Path) -> Result<Option<PathBuf>, StorageError> {
-    let list = || -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect()
-    };
+    let list = || -> io::Result<Vec<PathBuf>> { std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect() };
     let mut paths = list().map_err(StorageError::wrap("list", directory))?;
-    let is_events = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents."))
-    };
+    let is_events =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents."));
     paths.retain(is_events);
     paths.sort();
     Ok(paths.into_iter().next())

@@ -170,9 +170,9 @@ pub fn write_atomically(
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), StorageError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = target.file_name().ok_or_else(|| {
-        StorageError::wrap("write", target)(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))
-    })?;
+    let name = target
+        .file_name()
+        .ok_or_else(|| StorageError::wrap("write", target)(io::Error::new(io::ErrorKind::InvalidInput, "it names no file")))?;
     if let Ok(existing) = std::fs::symlink_metadata(target)
         && !existing.is_file()
     {
@@ -196,10 +196,7 @@ pub fn write_atomically(
     storage.sync_directory(directory).map_err(StorageError::wrap("make durable", directory))
 }
 
-fn fill_file(
-    file: Box<dyn StorageFile>,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+fn fill_file(file: Box<dyn StorageFile>, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::with_capacity(1 << 16, file);
     let filled = fill(&mut buffered).and_then(|()| buffered.flush());
     // `into_parts` and not drop: dropping would try to write the rest again.

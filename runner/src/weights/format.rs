@@ -96,9 +96,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueMap<V> {
                     if map.contains_key(&key) {
                         return Err(A::Error::custom(format!("`{key}` is there twice")));
                     }
-                    let value = access.next_value::<V>().map_err(|error| {
-                        A::Error::custom(format!("in `{key}`: {error}"))
-                    })?;
+                    let value = access.next_value::<V>().map_err(|error| A::Error::custom(format!("in `{key}`: {error}")))?;
                     map.insert(key, value);
                 }
                 Ok(UniqueMap(map))

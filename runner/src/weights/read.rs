@@ -142,13 +142,7 @@ impl WeightFile {
 
 impl<'a> TensorView<'a> {
     /// A tensor in memory that is to become part of the file at `path`.
-    pub(super) fn detached(
-        path: &'a Path,
-        name: &'a str,
-        dtype: Dtype,
-        shape: &'a [usize],
-        bytes: &'a [u8],
-    ) -> Self {
+    pub(super) fn detached(path: &'a Path, name: &'a str, dtype: Dtype, shape: &'a [usize], bytes: &'a [u8]) -> Self {
         Self { path, name, dtype, shape, bytes }
     }
 

@@ -134,8 +134,7 @@ pub fn write(
     let tensors = ordered(tensors);
     let prefix = header(&tensors, metadata).map_err(WeightError::of(path))?;
     for tensor in &tensors {
-        let view =
-            TensorView::detached(path, &tensor.name, tensor.dtype, &tensor.shape, &tensor.bytes);
+        let view = TensorView::detached(path, &tensor.name, tensor.dtype, &tensor.shape, &tensor.bytes);
         if matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
             view.to_f32()?;
         }

@@ -6,9 +6,7 @@ use indexmap::IndexMap;
 use proptest::prelude::*;
 use serde_json::json;
 use sward::rundir::Disk;
-use sward::weights::{
-    Dtype, Expected, TensorOut, WeightError, WeightFile, WeightSet, match_weights, to_bytes, write,
-};
+use sward::weights::{Dtype, Expected, TensorOut, WeightError, WeightFile, WeightSet, match_weights, to_bytes, write};
 
 use crate::fixture::{load, numbers};
 
@@ -78,10 +76,7 @@ fn what_is_needed_and_not_there_is_named() {
         let text = file.require(name, dtype, shape).unwrap_err().to_string();
         text.split_once("`: ").unwrap().1.to_owned()
     };
-    assert_eq!(
-        error("stem.1.weight", Dtype::F32, &[1]),
-        "has no tensor `stem.1.weight`; the nearest name is `stem.0.weight`"
-    );
+    assert_eq!(error("stem.1.weight", Dtype::F32, &[1]), "has no tensor `stem.1.weight`; the nearest name is `stem.0.weight`");
     assert_eq!(error("zzz", Dtype::F32, &[1]), "has no tensor `zzz`");
     assert_eq!(error("half", Dtype::F32, &[5]), "tensor `half` has dtype F16, needed is F32");
     assert_eq!(error("half", Dtype::F16, &[1, 5]), "tensor `half` has shape [5], needed is [1, 5]");
@@ -202,11 +197,9 @@ fn a_sharded_model_reads_as_one_and_contradictions_are_named() {
 fn parameters_and_tensors_are_matched_or_named() {
     let expected = |name: &str, shape: &[usize]| Expected { name: name.into(), shape: shape.into() };
     let weights = WeightSet::open(&fixture("model.safetensors.index.json")).unwrap();
-    let parameters =
-        [expected("model.stem.0.weight", &[3, 2, 2]), expected("head.bias", &[4]), expected("model.half2", &[5])];
-    let renames: IndexMap<String, String> = [("stem", "model.stem"), ("hal", "x"), ("half", "model.half")]
-        .map(|(from, to)| (from.to_owned(), to.to_owned()))
-        .into();
+    let parameters = [expected("model.stem.0.weight", &[3, 2, 2]), expected("head.bias", &[4]), expected("model.half2", &[5])];
+    let renames: IndexMap<String, String> =
+        [("stem", "model.stem"), ("hal", "x"), ("half", "model.half")].map(|(from, to)| (from.to_owned(), to.to_owned())).into();
     let matching = match_weights(&parameters, &weights, &renames);
     assert_eq!(matching.matched[0].tensor, "stem.0.weight");
     assert_eq!(
@@ -219,11 +212,7 @@ fn parameters_and_tensors_are_matched_or_named() {
         ]
     );
     let all = |prefix: &str| IndexMap::from([(String::new(), prefix.to_owned())]);
-    let inside = [
-        expected("net.stem.0.weight", &[3, 2, 2]),
-        expected("net.head.bias", &[3]),
-        expected("net.half", &[5]),
-    ];
+    let inside = [expected("net.stem.0.weight", &[3, 2, 2]), expected("net.head.bias", &[3]), expected("net.half", &[5])];
     assert!(match_weights(&inside, &weights, &all("net")).is_exact());
 }
 
