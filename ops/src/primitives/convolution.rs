@@ -1,5 +1,6 @@
 //! `convolution` and what its gradients share: two-dimensional cross-correlation of channels-last images.
 
+use super::epilogue::{Epilogue, apply_epilogue, check_epilogue, epilogue_gradient, epilogue_text};
 use super::convolution_gradient::{ConvolutionInputGradient, ConvolutionWeightGradient};
 use super::support::{ImageShape, build, expect_float_dtype, image_shape, no_gradients, pair, result_gradient};
 use std::any::Any;
@@ -110,6 +111,8 @@ pub struct Convolution {
     pub geometry: ConvolutionGeometry,
     /// The result's float dtype.
     pub dtype: DType,
+    /// What is computed from each product and the extras before it is stored.
+    pub epilogue: Option<Epilogue>,
 }
 
 impl Primitive for Convolution {
@@ -118,7 +121,7 @@ impl Primitive for Convolution {
     }
 
     fn attributes(&self) -> String {
-        format!("{}, dtype={}", self.geometry.text(), self.dtype)
+        format!("{}, dtype={}{}", self.geometry.text(), self.dtype, epilogue_text(self.epilogue.as_ref()))
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -127,6 +130,7 @@ impl Primitive for Convolution {
         }
         expect_float_dtype(self.dtype)?;
         let shape = self.geometry.result_shape(image_shape(&inputs[0], "image")?, image_shape(&inputs[1], "weight")?)?;
+        check_epilogue(self.epilogue.as_ref(), &shape, &inputs[2..])?;
         Ok(vec![TensorType::new(self.dtype, &shape)])
     }
 
@@ -134,6 +138,10 @@ impl Primitive for Convolution {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
+        if let Some(epilogue) = &self.epilogue {
+            let plain = Convolution { epilogue: None, ..self.clone() };
+            return epilogue_gradient(builder, call, plain, epilogue, self.dtype);
+        }
         let (x, weight) = (builder.type_of(call.inputs[0]).clone(), builder.type_of(call.inputs[1]).clone());
         let mut results = no_gradients(call);
         if call.wanted[0] {
@@ -149,7 +157,7 @@ impl Primitive for Convolution {
         Ok(results)
     }
 
-    fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
+    fn reference(&self, inputs: &[&Array], key: RunKey) -> Vec<Array> {
         let (x, weight) = (inputs[0], inputs[1]);
         let (x_shape, weight_shape) = (shape4(x), shape4(weight));
         let shape = self.geometry.result_shape(x_shape, weight_shape).expect("checked operands");
@@ -158,11 +166,12 @@ impl Primitive for Convolution {
             let offset = result.offset(out);
             result.data[offset] += x.at(x_index) * weight.at(weight_index);
         });
-        vec![result]
+        vec![apply_epilogue(self.epilogue.as_ref(), result, &inputs[2..], key)]
     }
 
     fn flops(&self, inputs: &[TensorType], outputs: &[TensorType]) -> f64 {
-        product_flops(&outputs[0], &inputs[1])
+        let extra = self.epilogue.as_ref().map_or(0.0, |epilogue| epilogue.flops(outputs[0].elements()));
+        product_flops(&outputs[0], &inputs[1]) + extra
     }
 
     fn as_any(&self) -> &dyn Any {

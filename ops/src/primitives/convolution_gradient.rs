@@ -74,7 +74,7 @@ impl Primitive for ConvolutionInputGradient {
         let mut results = no_gradients(call);
         if call.wanted[0] {
             let dtype = builder.type_of(call.inputs[0]).dtype;
-            let rule = Convolution { geometry: self.geometry, dtype };
+            let rule = Convolution { geometry: self.geometry, dtype, epilogue: None };
             results[0] = Some(builder.emit_one(rule, &[gradient, call.inputs[1]])?);
         }
         if call.wanted[1] {
@@ -133,7 +133,7 @@ impl Primitive for ConvolutionWeightGradient {
         }
         if call.wanted[1] {
             let dtype = builder.type_of(call.inputs[1]).dtype;
-            let rule = Convolution { geometry: self.geometry, dtype };
+            let rule = Convolution { geometry: self.geometry, dtype, epilogue: None };
             results[1] = Some(builder.emit_one(rule, &[call.inputs[0], gradient])?);
         }
         Ok(results)

@@ -1,5 +1,6 @@
 //! `matmul`: batched matrix products.
 
+use super::epilogue::{Epilogue, apply_epilogue, check_epilogue, epilogue_gradient, epilogue_text};
 use super::expand::sum_to_shape;
 use super::reshape::Reshape;
 use super::support::{build, expect_float, expect_float_dtype, list, no_gradients, result_gradient};
@@ -9,7 +10,7 @@ use sward_core::program::{
     element_count,
 };
 
-/// Matrix products over batch axes: a `[..., m, k]` (`[..., k, m]` where transposed), b `[..., k, n]` (`[..., n, k]`) give `[..., m, n]`. Equal
+/// Matrix products over batch axes: a `[..., m, k]` (`[..., k, m]` where transposed), b `[..., k, n]` (`[..., n, k]`) and the epilogue's extras give `[..., m, n]`. Equal
 /// ranks; batch sizes equal or 1. PyTorch: `torch.matmul`; `torch.nn.functional.linear` with `transpose_b`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MatMul {
@@ -19,6 +20,8 @@ pub struct MatMul {
     pub transpose_b: bool,
     /// The result's float dtype.
     pub dtype: DType,
+    /// What is computed from each product and the extras before it is stored.
+    pub epilogue: Option<Epilogue>,
 }
 
 /// The sizes of one `matmul`.
@@ -66,7 +69,7 @@ impl MatMul {
             false => (false, !self.transpose_b, [dy, b]),
             true => (self.transpose_b, true, [b, dy]),
         };
-        builder.emit_one(MatMul { transpose_a, transpose_b, dtype }, &operands)
+        builder.emit_one(MatMul { transpose_a, transpose_b, dtype, epilogue: None }, &operands)
     }
 
     /// The gradient in b, of b's sizes but for broadcast batch axes.
@@ -75,7 +78,7 @@ impl MatMul {
             false => (!self.transpose_a, false, [a, dy]),
             true => (true, self.transpose_a, [dy, a]),
         };
-        builder.emit_one(MatMul { transpose_a, transpose_b, dtype }, &operands)
+        builder.emit_one(MatMul { transpose_a, transpose_b, dtype, epilogue: None }, &operands)
     }
 
     /// The gradient in a `b` without batch: the batch joins the rows, so that one product sums over both.
@@ -99,7 +102,8 @@ impl Primitive for MatMul {
     }
 
     fn attributes(&self) -> String {
-        format!("transpose_a={}, transpose_b={}, dtype={}", self.transpose_a, self.transpose_b, self.dtype)
+        let epilogue = epilogue_text(self.epilogue.as_ref());
+        format!("transpose_a={}, transpose_b={}, dtype={}{epilogue}", self.transpose_a, self.transpose_b, self.dtype)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -111,6 +115,7 @@ impl Primitive for MatMul {
         expect_float_dtype(self.dtype)?;
         let sizes = self.sizes(&inputs[0].shape, &inputs[1].shape)?;
         let shape: Shape = sizes.batch.iter().copied().chain([sizes.m, sizes.n]).collect();
+        check_epilogue(self.epilogue.as_ref(), &shape, &inputs[2..])?;
         Ok(vec![TensorType { dtype: self.dtype, shape }])
     }
 
@@ -118,6 +123,10 @@ impl Primitive for MatMul {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
+        if let Some(epilogue) = &self.epilogue {
+            let plain = MatMul { epilogue: None, ..self.clone() };
+            return epilogue_gradient(builder, call, plain, epilogue, self.dtype);
+        }
         let (a, b) = (call.inputs[0], call.inputs[1]);
         let is_shared_b = element_count(batch_of(builder.shape(b))) == 1;
         let has_batch = builder.shape(b).len() > 2;
@@ -138,7 +147,7 @@ impl Primitive for MatMul {
         Ok(results)
     }
 
-    fn reference(&self, inputs: &[&Array], _: RunKey) -> Vec<Array> {
+    fn reference(&self, inputs: &[&Array], key: RunKey) -> Vec<Array> {
         let (a, b) = (inputs[0], inputs[1]);
         let sizes = self.sizes(&a.shape, &b.shape).expect("checked operands");
         let shape: Shape = sizes.batch.iter().copied().chain([sizes.m, sizes.n]).collect();
@@ -149,19 +158,21 @@ impl Primitive for MatMul {
             at.extend(if transposed { [column, row] } else { [row, column] });
             operand.at(&at)
         };
-        vec![build(self.dtype, &shape, |index| {
+        let product = build(self.dtype, &shape, |index| {
             (0..sizes.k)
                 .map(|inner| {
                     position(a, index, index[rank - 2], inner, self.transpose_a)
                         * position(b, index, inner, index[rank - 1], self.transpose_b)
                 })
                 .sum()
-        })]
+        });
+        vec![apply_epilogue(self.epilogue.as_ref(), product, &inputs[2..], key)]
     }
 
     fn flops(&self, inputs: &[TensorType], outputs: &[TensorType]) -> f64 {
         let inner = matrix(&inputs[0].shape, self.transpose_a).1;
-        2.0 * outputs[0].elements() as f64 * inner as f64
+        let extra = self.epilogue.as_ref().map_or(0.0, |epilogue| epilogue.flops(outputs[0].elements()));
+        2.0 * outputs[0].elements() as f64 * inner as f64 + extra
     }
 
     fn as_any(&self) -> &dyn Any {

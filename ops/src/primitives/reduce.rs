@@ -1,10 +1,11 @@
 //! `reduce`: sums, means and extremes over axes.
 
-use super::expand::Expand;
+use super::emit::EmitExt;
 use super::support::{build, expect_axis, expect_operands, list, no_gradients, result_gradient};
 use smallvec::SmallVec;
 use std::any::Any;
 use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId};
+use sward_core::scalar::ScalarOp;
 
 /// What a reduction computes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,10 +138,25 @@ impl Primitive for Reduce {
             return Ok(no_gradients(call));
         };
         let shape = builder.type_of(call.inputs[0]).shape.clone();
+        let x = call.inputs[0];
+        let x_type = builder.type_of(x).clone();
         Ok(vec![Some(match self.kind {
-            ReduceKind::Sum => builder.emit_one(Expand { shape }, &[gradient])?,
-            ReduceKind::Mean | ReduceKind::Max | ReduceKind::Min => {
-                return Err(builder.no_gradient(self.name(), "the elementwise primitive is not there yet"));
+            ReduceKind::Sum => builder.expand(gradient, &x_type.shape)?,
+            ReduceKind::Mean => {
+                let share = builder.scale(gradient, 1.0 / self.count(&x_type.shape) as f64)?;
+                builder.expand(share, &x_type.shape)?
+            }
+            ReduceKind::Max | ReduceKind::Min => {
+                // Equal extremes share the gradient evenly.
+                let y = call.outputs[0];
+                let is_extreme = builder.apply(ScalarOp::Equal, &[x, y])?;
+                let dtype = DType::F32;
+                let count = builder.emit_one(Reduce { kind: ReduceKind::Sum, axes: self.axes.clone(), dtype }, &[is_extreme])?;
+                builder.map_as(x_type.dtype, &[is_extreme, gradient, count], |graph, inputs| {
+                    let share = graph.divide(inputs[1], inputs[2]);
+                    let zero = graph.number(0.0);
+                    graph.select(inputs[0], share, zero)
+                })?
             }
         })])
     }

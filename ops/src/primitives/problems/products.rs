@@ -1,0 +1,127 @@
+//! Problems of matrix products, convolutions and attention.
+
+use super::{Draw, Family, Problem};
+use crate::primitives::{
+    Attention, AttentionGradient, AttentionMask, Convolution, ConvolutionGeometry, ConvolutionInputGradient,
+    ConvolutionWeightGradient, MatMul,
+};
+use sward_core::program::{Array, DType, Primitive, RunKey};
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family::new("matmul", matmul),
+    Family::new("convolution", convolution),
+    Family::new("convolution_input_gradient", convolution_input_gradient),
+    Family::new("convolution_weight_gradient", convolution_weight_gradient),
+    Family::new("attention", attention),
+    Family::new("attention_gradient", attention_gradient),
+];
+
+fn result_dtype(draw: &mut Draw) -> DType {
+    draw.choose(&[DType::F32, draw.float()])
+}
+
+fn matmul(draw: &mut Draw) -> Problem {
+    let (m, k, n) = (draw.long_size(), draw.long_size(), draw.long_size());
+    let (transpose_a, transpose_b) = (draw.flag(), draw.flag());
+    let batch_rank = draw.below(3);
+    let batch: Vec<usize> = (0..batch_rank).map(|_| draw.choose(&[1, 2, 3])).collect();
+    let mut operand = |rows: usize, columns: usize, transposed: bool| {
+        // Half of the operands keep the batch whole, others repeat parts of it.
+        let mut shape = if draw.flag() { batch.clone() } else { draw.narrowed(&batch) };
+        shape.extend(if transposed { [columns, rows] } else { [rows, columns] });
+        draw.floats_in(&shape, -1.0, 1.0)
+    };
+    let (a, b) = (operand(m, k, transpose_a), operand(k, n, transpose_b));
+    let dtype = result_dtype(draw);
+    Problem::new(MatMul { transpose_a, transpose_b, dtype, epilogue: None }, vec![a, b])
+}
+
+/// A convolution's sizes: geometry, image, weight and result.
+struct Sizes {
+    geometry: ConvolutionGeometry,
+    x: [usize; 4],
+    weight: [usize; 4],
+    y: [usize; 4],
+}
+
+fn convolution_sizes(draw: &mut Draw) -> Sizes {
+    loop {
+        let kernel = (draw.choose(&[1, 1, 2, 3, 5, 7]), draw.choose(&[1, 1, 2, 3, 5, 7]));
+        let groups = draw.choose(&[1, 1, 1, 2, 3]);
+        let mut channels = |is_depthwise: bool| groups * if is_depthwise { 1 } else { draw.choose(&[1, 2, 3, 8]) };
+        let (input_channels, output_channels) = (channels(false), channels(false));
+        let geometry = ConvolutionGeometry {
+            stride: (draw.choose(&[1, 1, 2, 3]), draw.choose(&[1, 1, 2, 3])),
+            padding: ((draw.below(3), draw.below(3)), (draw.below(3), draw.below(3))),
+            dilation: (draw.choose(&[1, 1, 1, 2]), draw.choose(&[1, 1, 1, 2])),
+            groups,
+        };
+        let x = [draw.choose(&[0, 1, 1, 2, 3]), draw.positive_size(), draw.positive_size(), input_channels];
+        let weight = [output_channels, kernel.0, kernel.1, input_channels / groups];
+        if let Ok((height, width)) = geometry.output_size((x[1], x[2]), kernel) {
+            let y = [x[0], height, width, output_channels];
+            return Sizes { geometry, x, weight, y };
+        }
+    }
+}
+
+fn convolution(draw: &mut Draw) -> Problem {
+    let sizes = convolution_sizes(draw);
+    let (x, weight) = (draw.floats_in(&sizes.x, -1.0, 1.0), draw.floats_in(&sizes.weight, -1.0, 1.0));
+    let dtype = result_dtype(draw);
+    Problem::new(Convolution { geometry: sizes.geometry, dtype, epilogue: None }, vec![x, weight])
+}
+
+fn convolution_input_gradient(draw: &mut Draw) -> Problem {
+    let sizes = convolution_sizes(draw);
+    let (dy, weight) = (draw.floats_in(&sizes.y, -1.0, 1.0), draw.floats_in(&sizes.weight, -1.0, 1.0));
+    let dtype = result_dtype(draw);
+    let input = (sizes.x[1], sizes.x[2]);
+    Problem::new(ConvolutionInputGradient { geometry: sizes.geometry, input, dtype }, vec![dy, weight])
+}
+
+fn convolution_weight_gradient(draw: &mut Draw) -> Problem {
+    let sizes = convolution_sizes(draw);
+    let (x, dy) = (draw.floats_in(&sizes.x, -1.0, 1.0), draw.floats_in(&sizes.y, -1.0, 1.0));
+    let kernel = (sizes.weight[1], sizes.weight[2]);
+    Problem::new(ConvolutionWeightGradient { geometry: sizes.geometry, kernel }, vec![x, dy])
+}
+
+fn attention_operands(draw: &mut Draw) -> (Attention, Vec<Array>) {
+    let (batch, heads) = (draw.choose(&[0, 1, 1, 2]), draw.choose(&[1, 2, 3]));
+    let (queries, keys) = (draw.long_size(), draw.long_size());
+    let (width, value_width) = (draw.long_size().max(1), draw.positive_size());
+    let q = draw.floats(&[batch, queries, heads, width]);
+    let k = draw.floats(&[batch, keys, heads, width]);
+    let v = draw.floats(&[batch, keys, heads, value_width]);
+    let mask = draw.choose(&[AttentionMask::None, AttentionMask::Additive, AttentionMask::Boolean]);
+    let scale = 1.0 / (width as f64).sqrt();
+    let op = Attention { scale: f64::from(scale as f32), causal: draw.below(3) == 0, mask };
+    let mut inputs = vec![q, k, v];
+    let mut mask_shape = draw.narrowed(&[batch, heads, queries]);
+    mask_shape.push(keys);
+    match mask {
+        AttentionMask::None => {}
+        AttentionMask::Additive => inputs.push(draw.floats(&mask_shape)),
+        AttentionMask::Boolean => inputs.push(draw.flags(&mask_shape)),
+    }
+    (op, inputs)
+}
+
+fn attention(draw: &mut Draw) -> Problem {
+    let (op, inputs) = attention_operands(draw);
+    Problem::new(op, inputs)
+}
+
+fn attention_gradient(draw: &mut Draw) -> Problem {
+    let (attention, inputs) = attention_operands(draw);
+    let operands: Vec<&Array> = inputs.iter().collect();
+    let forward = attention.reference(&operands, RunKey::default());
+    let dout = draw.floats(&forward[0].shape.clone());
+    let mut all = vec![dout];
+    all.extend_from_slice(&inputs[..3]);
+    all.extend(forward);
+    all.extend_from_slice(&inputs[3..]);
+    let mask_gradient = attention.mask == AttentionMask::Additive && draw.flag();
+    Problem::fixed(AttentionGradient { attention, mask_gradient }, all)
+}
