@@ -3,11 +3,9 @@
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use std::collections::BTreeMap;
-use sward_core::program::{
-    Array, Builder, DType, Program, Role, RunKey, TensorType, ValueId, differentiate, interpret, verify,
-};
-use sward_ops::primitives::problems::{Draw, Extent, Family, Problem, families};
+use sward_core::program::{Array, Builder, DType, Program, Role, RunKey, TensorType, ValueId, differentiate, interpret, verify};
 use sward_ops::primitives::AddAlgebra;
+use sward_ops::primitives::problems::{Draw, Extent, Family, Problem, families};
 
 /// How many elements of each operand are shifted.
 const SHIFTED: usize = 12;
@@ -42,8 +40,8 @@ fn backward(problem: &Problem, forward: Program) -> Program {
         })
         .collect();
     let values: Vec<ValueId> = wanted.iter().map(|(_, value)| *value).collect();
-    let gradients = differentiate(&mut builder, &seeds, &values, &AddAlgebra)
-        .unwrap_or_else(|error| panic!("{problem}: {error}"));
+    let gradients =
+        differentiate(&mut builder, &seeds, &values, &AddAlgebra).unwrap_or_else(|error| panic!("{problem}: {error}"));
     for (index, value) in wanted {
         if let Some(gradient) = gradients.of(value) {
             builder.output(&format!("grad{index}"), gradient);
@@ -102,9 +100,7 @@ fn judge(family: &Family, seed: u64) -> TestCaseResult {
 fn gradients_are_what_central_differences_give() {
     for family in families() {
         let mut runner = TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
-        runner
-            .run(&any::<u64>(), |seed| judge(&family, seed))
-            .unwrap_or_else(|error| panic!("{}: {error}", family.name));
+        runner.run(&any::<u64>(), |seed| judge(&family, seed)).unwrap_or_else(|error| panic!("{}: {error}", family.name));
     }
 }
 

@@ -1,10 +1,11 @@
 //! `convolution` and what its gradients share: two-dimensional cross-correlation of channels-last images.
 
-use super::epilogue::{Epilogue, apply_epilogue, check_epilogue, epilogue_gradient, epilogue_text};
 use super::convolution_gradient::{ConvolutionInputGradient, ConvolutionWeightGradient};
+use super::epilogue::{apply_epilogue, check_epilogue, epilogue_flops, epilogue_gradient, epilogue_text};
 use super::support::{ImageShape, build, expect_float_dtype, image_shape, no_gradients, pair, result_gradient};
 use std::any::Any;
 use sward_core::program::{Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId};
+use sward_core::scalar::ScalarFunction;
 
 /// How the kernel moves over the image; every pair is (height, width).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,8 +112,8 @@ pub struct Convolution {
     pub geometry: ConvolutionGeometry,
     /// The result's float dtype.
     pub dtype: DType,
-    /// What is computed from each product and the extras before it is stored.
-    pub epilogue: Option<Epilogue>,
+    /// What is computed from each product and the extras before it is stored: a function of (product, extras).
+    pub epilogue: Option<ScalarFunction>,
 }
 
 impl Primitive for Convolution {
@@ -170,7 +171,7 @@ impl Primitive for Convolution {
     }
 
     fn flops(&self, inputs: &[TensorType], outputs: &[TensorType]) -> f64 {
-        let extra = self.epilogue.as_ref().map_or(0.0, |epilogue| epilogue.flops(outputs[0].elements()));
+        let extra = epilogue_flops(self.epilogue.as_ref(), outputs[0].elements());
         product_flops(&outputs[0], &inputs[1]) + extra
     }
 

@@ -2,8 +2,8 @@
 
 use super::map::{Map, emit_roots};
 use super::{
-    ArgReduce, ArgReduceKind, Concat, Constant, Convolution, ConvolutionGeometry, Expand, Iota, MatMul, Pad, PadMode,
-    Permute, Reduce, ReduceKind, Reshape, Slice, Softmax, Take, TakeAlong,
+    ArgReduce, ArgReduceKind, Concat, Constant, Convolution, ConvolutionGeometry, Expand, Iota, MatMul, Pad, PadMode, Permute,
+    Reduce, ReduceKind, Reshape, Slice, Softmax, Take, TakeAlong,
 };
 use smallvec::SmallVec;
 use sward_core::program::{Algebra, BuildError, Builder, DType, Shape, TensorType, ValueId, broadcast_shapes};
@@ -120,20 +120,22 @@ fn result_dtype(graph: &ScalarGraph, root: ScalarId, operands: &[DType]) -> DTyp
     let is_whole = |id: ScalarId| match graph.node(id) {
         ScalarNode::Number(value) => value.fract() == 0.0,
         ScalarNode::Random { .. } => false,
-        ScalarNode::Apply { op, .. } => matches!(
-            op,
-            ScalarOp::Add
-                | ScalarOp::Subtract
-                | ScalarOp::Multiply
-                | ScalarOp::Minimum
-                | ScalarOp::Maximum
-                | ScalarOp::Negate
-                | ScalarOp::Absolute
-                | ScalarOp::Sign
-                | ScalarOp::Floor
-                | ScalarOp::Round
-                | ScalarOp::Where
-        ) || op.result_kind() == ScalarKind::Bool,
+        ScalarNode::Apply { op, .. } => {
+            matches!(
+                op,
+                ScalarOp::Add
+                    | ScalarOp::Subtract
+                    | ScalarOp::Multiply
+                    | ScalarOp::Minimum
+                    | ScalarOp::Maximum
+                    | ScalarOp::Negate
+                    | ScalarOp::Absolute
+                    | ScalarOp::Sign
+                    | ScalarOp::Floor
+                    | ScalarOp::Round
+                    | ScalarOp::Where
+            ) || op.result_kind() == ScalarKind::Bool
+        }
         _ => true,
     };
     let is_whole_numbered = operands.contains(&DType::I64) && graph.reachable(&[root]).into_iter().all(is_whole);
@@ -152,9 +154,7 @@ fn emit_map(
     let mut graph = ScalarGraph::new();
     let inputs: Vec<ScalarId> = (0u32..)
         .zip(&dtypes)
-        .map(|(index, dtype)| {
-            graph.input(index, if *dtype == DType::Bool { ScalarKind::Bool } else { ScalarKind::Number })
-        })
+        .map(|(index, dtype)| graph.input(index, if *dtype == DType::Bool { ScalarKind::Bool } else { ScalarKind::Number }))
         .collect();
     let root = body(&mut graph, &inputs);
     let dtype = dtype.unwrap_or_else(|| result_dtype(&graph, root, &dtypes));

@@ -46,7 +46,8 @@ impl Map {
             }
             return broadcast_shapes(operands);
         };
-        match broadcast_shapes(operands.chain([shape.as_slice()]))? {
+        let operands: Vec<&[usize]> = operands.collect();
+        match broadcast_shapes(operands.iter().copied().chain([shape.as_slice()]))? {
             common if common == *shape => Ok(common),
             common => Err(format!("operands of the sizes {} for a result of the sizes {}", list(&common), list(shape))),
         }

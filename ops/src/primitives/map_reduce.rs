@@ -4,9 +4,7 @@ use super::map::Map;
 use super::reduce::Reduce;
 use super::support::{no_gradients, result_gradient};
 use std::any::Any;
-use sward_core::program::{
-    Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId,
-};
+use sward_core::program::{Array, BuildError, Builder, GradientCall, Primitive, RunKey, TensorType, ValueId};
 
 /// [`Reduce`] of the only result of a [`Map`], without storing that: the map's operands give the reduction's result. Made by passes.
 #[derive(Clone, Debug)]

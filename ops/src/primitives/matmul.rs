@@ -1,6 +1,6 @@
 //! `matmul`: batched matrix products.
 
-use super::epilogue::{Epilogue, apply_epilogue, check_epilogue, epilogue_gradient, epilogue_text};
+use super::epilogue::{apply_epilogue, check_epilogue, epilogue_flops, epilogue_gradient, epilogue_text};
 use super::expand::sum_to_shape;
 use super::reshape::Reshape;
 use super::support::{build, expect_float, expect_float_dtype, list, no_gradients, result_gradient};
@@ -9,6 +9,7 @@ use sward_core::program::{
     Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, Shape, TensorType, ValueId, broadcast_shapes,
     element_count,
 };
+use sward_core::scalar::ScalarFunction;
 
 /// Matrix products over batch axes: a `[..., m, k]` (`[..., k, m]` where transposed), b `[..., k, n]` (`[..., n, k]`) and the epilogue's extras give `[..., m, n]`. Equal
 /// ranks; batch sizes equal or 1. PyTorch: `torch.matmul`; `torch.nn.functional.linear` with `transpose_b`.
@@ -20,8 +21,8 @@ pub struct MatMul {
     pub transpose_b: bool,
     /// The result's float dtype.
     pub dtype: DType,
-    /// What is computed from each product and the extras before it is stored.
-    pub epilogue: Option<Epilogue>,
+    /// What is computed from each product and the extras before it is stored: a function of (product, extras).
+    pub epilogue: Option<ScalarFunction>,
 }
 
 /// The sizes of one `matmul`.
@@ -171,7 +172,7 @@ impl Primitive for MatMul {
 
     fn flops(&self, inputs: &[TensorType], outputs: &[TensorType]) -> f64 {
         let inner = matrix(&inputs[0].shape, self.transpose_a).1;
-        let extra = self.epilogue.as_ref().map_or(0.0, |epilogue| epilogue.flops(outputs[0].elements()));
+        let extra = epilogue_flops(self.epilogue.as_ref(), outputs[0].elements());
         2.0 * outputs[0].elements() as f64 * inner as f64 + extra
     }
 

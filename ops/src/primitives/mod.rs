@@ -47,7 +47,7 @@ pub use convolution::{Convolution, ConvolutionGeometry};
 pub use convolution_gradient::{ConvolutionInputGradient, ConvolutionWeightGradient};
 pub use cumulative_sum::CumulativeSum;
 pub use emit::{AddAlgebra, EmitExt};
-pub use epilogue::Epilogue;
+pub use epilogue::epilogue_map;
 pub use expand::Expand;
 pub use iota::Iota;
 pub use layer_norm::LayerNorm;

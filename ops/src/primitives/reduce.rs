@@ -85,7 +85,7 @@ impl Reduce {
         let dtype_fits = match self.kind {
             ReduceKind::Sum => self.dtype.is_float() || self.dtype == DType::I64 && !x.dtype.is_float(),
             ReduceKind::Mean => self.dtype.is_float(),
-            ReduceKind::Max | ReduceKind::Min => self.dtype == x.dtype || self.dtype.is_float() && x.dtype.is_float(),
+            ReduceKind::Max | ReduceKind::Min => self.dtype == x.dtype || self.dtype == DType::F32 && x.dtype.is_float(),
         };
         if !dtype_fits {
             return Err(format!("{} of {x} as {}", self.kind.text(), self.dtype));
@@ -137,7 +137,6 @@ impl Primitive for Reduce {
         let Some(gradient) = result_gradient(call) else {
             return Ok(no_gradients(call));
         };
-        let shape = builder.type_of(call.inputs[0]).shape.clone();
         let x = call.inputs[0];
         let x_type = builder.type_of(x).clone();
         Ok(vec![Some(match self.kind {

@@ -5,8 +5,8 @@ use crate::primitives::{
     AdaptiveAveragePool, AdaptiveAveragePoolGradient, AveragePool, AveragePoolGradient, MaxPool, MaxPoolGradient, Resize,
     ResizeGradient, ResizeMode,
 };
-use sward_core::program::TensorType;
 use sward_core::program::Primitive;
+use sward_core::program::TensorType;
 
 pub(super) const FAMILIES: &[Family] = &[
     Family::new("max_pool", max_pool),

@@ -4,6 +4,7 @@
 //! It is a pure function of a seed, so that a failing one is named by two words: family and seed. Sizes are 0, 1, odd and prime ones among others.
 
 mod draw;
+mod elementwise;
 mod images;
 mod indexing;
 mod movement;
@@ -93,6 +94,7 @@ impl Family {
 /// The families of all primitives.
 pub fn families() -> Vec<Family> {
     [
+        elementwise::FAMILIES,
         movement::FAMILIES,
         reductions::FAMILIES,
         products::FAMILIES,

@@ -1,9 +1,7 @@
 //! Problems that move elements and leave them as they are.
 
 use super::{Draw, Family, Problem};
-use crate::primitives::{
-    Concat, Constant, Expand, Iota, Pad, PadGradient, PadMode, Permute, Reshape, Slice, SliceGradient,
-};
+use crate::primitives::{Concat, Constant, Expand, Iota, Pad, PadGradient, PadMode, Permute, Reshape, Slice, SliceGradient};
 use sward_core::program::{Array, DType, Shape};
 
 pub(super) const FAMILIES: &[Family] = &[

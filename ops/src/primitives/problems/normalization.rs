@@ -20,12 +20,8 @@ fn row_shape(draw: &mut Draw) -> Vec<usize> {
 }
 
 fn norm_operands(draw: &mut Draw) -> (LayerNorm, Vec<Array>) {
-    let op = LayerNorm {
-        epsilon: draw.choose(&[1e-5, 1e-3, 0.1]),
-        centered: draw.flag(),
-        weight: draw.flag(),
-        bias: draw.flag(),
-    };
+    let op =
+        LayerNorm { epsilon: draw.choose(&[1e-5, 1e-3, 0.1]), centered: draw.flag(), weight: draw.flag(), bias: draw.flag() };
     let shape = row_shape(draw);
     let width = shape[shape.len() - 1];
     let mut inputs = vec![draw.floats(&shape)];

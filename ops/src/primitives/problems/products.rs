@@ -6,6 +6,7 @@ use crate::primitives::{
     ConvolutionWeightGradient, MatMul,
 };
 use sward_core::program::{Array, DType, Primitive, RunKey};
+use sward_core::scalar::{ScalarFunction, ScalarKind};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family::new("matmul", matmul),
@@ -18,6 +19,22 @@ pub(super) const FAMILIES: &[Family] = &[
 
 fn result_dtype(draw: &mut Draw) -> DType {
     draw.choose(&[DType::F32, draw.float()])
+}
+
+/// Nothing, or `gate * (product + bias)` with its operands: a bias over the last axis and a gate of some of the axes.
+fn epilogue(draw: &mut Draw, result: &[usize]) -> (Option<ScalarFunction>, Vec<Array>) {
+    if draw.below(3) > 0 {
+        return (None, Vec::new());
+    }
+    let mut bias = vec![1; result.len()];
+    bias[result.len() - 1] = result[result.len() - 1];
+    let gate = draw.narrowed(result);
+    let function = ScalarFunction::build(&[ScalarKind::Number; 3], |graph, inputs| {
+        let sum = graph.add(inputs[0], inputs[1]);
+        let gate = graph.sigmoid(inputs[2]);
+        graph.multiply(gate, sum)
+    });
+    (Some(function), vec![draw.floats(&bias), draw.floats(&gate)])
 }
 
 fn matmul(draw: &mut Draw) -> Problem {
@@ -33,7 +50,11 @@ fn matmul(draw: &mut Draw) -> Problem {
     };
     let (a, b) = (operand(m, k, transpose_a), operand(k, n, transpose_b));
     let dtype = result_dtype(draw);
-    Problem::new(MatMul { transpose_a, transpose_b, dtype, epilogue: None }, vec![a, b])
+    let mut op = MatMul { transpose_a, transpose_b, dtype, epilogue: None };
+    let result = op.infer(&[a.tensor_type(), b.tensor_type()]).expect("fitting operands")[0].shape.clone();
+    let (epilogue, extras) = epilogue(draw, &result);
+    op.epilogue = epilogue;
+    Problem::new(op, [vec![a, b], extras].concat())
 }
 
 /// A convolution's sizes: geometry, image, weight and result.
@@ -48,8 +69,7 @@ fn convolution_sizes(draw: &mut Draw) -> Sizes {
     loop {
         let kernel = (draw.choose(&[1, 1, 2, 3, 5, 7]), draw.choose(&[1, 1, 2, 3, 5, 7]));
         let groups = draw.choose(&[1, 1, 1, 2, 3]);
-        let mut channels = |is_depthwise: bool| groups * if is_depthwise { 1 } else { draw.choose(&[1, 2, 3, 8]) };
-        let (input_channels, output_channels) = (channels(false), channels(false));
+        let (input_channels, output_channels) = (groups * draw.choose(&[1, 2, 3, 8]), groups * draw.choose(&[1, 1, 2, 3, 8]));
         let geometry = ConvolutionGeometry {
             stride: (draw.choose(&[1, 1, 2, 3]), draw.choose(&[1, 1, 2, 3])),
             padding: ((draw.below(3), draw.below(3)), (draw.below(3), draw.below(3))),
@@ -69,7 +89,8 @@ fn convolution(draw: &mut Draw) -> Problem {
     let sizes = convolution_sizes(draw);
     let (x, weight) = (draw.floats_in(&sizes.x, -1.0, 1.0), draw.floats_in(&sizes.weight, -1.0, 1.0));
     let dtype = result_dtype(draw);
-    Problem::new(Convolution { geometry: sizes.geometry, dtype, epilogue: None }, vec![x, weight])
+    let (epilogue, extras) = epilogue(draw, &sizes.y);
+    Problem::new(Convolution { geometry: sizes.geometry, dtype, epilogue }, [vec![x, weight], extras].concat())
 }
 
 fn convolution_input_gradient(draw: &mut Draw) -> Problem {

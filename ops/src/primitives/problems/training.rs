@@ -19,11 +19,8 @@ fn optimizer_update(draw: &mut Draw) -> Problem {
     let step = draw.between(1, 20) as u64;
     let settings: Vec<f64> =
         rule.settings_at(step, 1e-2, draw.choose(&[1.0, 0.25])).into_iter().map(|value| f64::from(value as f32)).collect();
-    let mut inputs = vec![
-        draw.floats_of(DType::F32, &shape, -1.0, 1.0),
-        draw.floats(&shape),
-        Array::f32(&[settings.len()], settings),
-    ];
+    let mut inputs =
+        vec![draw.floats_of(DType::F32, &shape, -1.0, 1.0), draw.floats(&shape), Array::f32(&[settings.len()], settings)];
     // Moments: a running mean of either sign; a running square, not negative.
     for moment in 0..rule.moments() {
         inputs.push(draw.floats_of(DType::F32, &shape, if moment == 0 { -1.0 } else { 0.01 }, 1.0));
