@@ -110,6 +110,12 @@ impl Draw {
         }
     }
 
+    /// The tensor with its elements rounded to its float dtype.
+    pub fn round(&self, mut array: Array) -> Array {
+        array.data.iter_mut().for_each(|value| *value = self.rounded(array.dtype, *value));
+        array
+    }
+
     /// A float tensor of the draw's dtype with elements in `low..high`.
     pub fn floats_in(&mut self, shape: &[usize], low: f64, high: f64) -> Array {
         self.floats_of(self.float, shape, low, high)

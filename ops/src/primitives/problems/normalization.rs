@@ -48,7 +48,7 @@ fn layer_norm_gradient(draw: &mut Draw) -> Problem {
     if norm.weight {
         all.push(inputs[1].clone());
     }
-    all.extend_from_slice(&forward[1..]);
+    all.extend(forward[1..].iter().map(|result| draw.round(result.clone())));
     let op = LayerNormGradient {
         centered: norm.centered,
         weight: norm.weight,
@@ -70,5 +70,5 @@ fn softmax_gradient(draw: &mut Draw) -> Problem {
     let (dy, x) = (draw.floats(&shape), draw.floats_in(&shape, -4.0, 4.0));
     let log = draw.flag();
     let y = Softmax { log, dtype: draw.float() }.reference(&[&x], RunKey::default()).remove(0);
-    Problem::fixed(SoftmaxGradient { log }, vec![dy, y])
+    Problem::fixed(SoftmaxGradient { log }, vec![dy, draw.round(y)])
 }

@@ -141,7 +141,7 @@ fn attention_gradient(draw: &mut Draw) -> Problem {
     let dout = draw.floats(&forward[0].shape.clone());
     let mut all = vec![dout];
     all.extend_from_slice(&inputs[..3]);
-    all.extend(forward);
+    all.extend(forward.into_iter().map(|result| draw.round(result)));
     all.extend_from_slice(&inputs[3..]);
     let mask_gradient = attention.mask == AttentionMask::Additive && draw.flag();
     Problem::fixed(AttentionGradient { attention, mask_gradient }, all)
