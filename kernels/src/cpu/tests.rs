@@ -116,7 +116,7 @@ proptest! {
             TensorType::new(a, &shape(&batch.0, m, k, transpose_a)),
             TensorType::new(b, &shape(&batch.1, k, n, transpose_b)),
         ];
-        let program = single(op::MatMul { transpose_a, transpose_b, dtype }, &operands);
+        let program = single(op::MatMul { transpose_a, transpose_b, dtype, epilogue: None }, &operands);
         check(&program, &[tensor(&operands[0], 1), tensor(&operands[1], 2)], 1e-5);
     }
 }
@@ -127,7 +127,7 @@ fn shapes() -> TensorType {
 
 #[test]
 fn a_plan_refuses_what_does_not_fit() {
-    let program = single(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32 }, &[shapes(), shapes()]);
+    let program = single(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }, &[shapes(), shapes()]);
     let engine = CpuEngine::new(1).unwrap();
     let mut plan = engine.prepare(&program).unwrap();
     let missing = plan.run(RunKey::default()).unwrap_err();
@@ -145,7 +145,7 @@ fn a_trap_names_the_first_node_that_is_not_finite() {
     let mut builder = Builder::new();
     let a = builder.argument("a", Role::Input, shapes());
     builder.set_origin(sward_core::program::Origin { path: "head.linear".into(), place: Some("model.ron:3:5".into()) });
-    let product = builder.emit_one(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32 }, &[a, a]).unwrap();
+    let product = builder.emit_one(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }, &[a, a]).unwrap();
     builder.output("product", product);
     let mut plan = CpuEngine::new(1).unwrap().prepare(&builder.finish()).unwrap();
     let mut x = vec![1.0; 15];
