@@ -127,7 +127,8 @@ fn shapes() -> TensorType {
 
 #[test]
 fn a_plan_refuses_what_does_not_fit() {
-    let program = single(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }, &[shapes(), shapes()]);
+    let program =
+        single(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }, &[shapes(), shapes()]);
     let engine = CpuEngine::new(1).unwrap();
     let mut plan = engine.prepare(&program).unwrap();
     let missing = plan.run(RunKey::default()).unwrap_err();
@@ -145,7 +146,9 @@ fn a_trap_names_the_first_node_that_is_not_finite() {
     let mut builder = Builder::new();
     let a = builder.argument("a", Role::Input, shapes());
     builder.set_origin(sward_core::program::Origin { path: "head.linear".into(), place: Some("model.ron:3:5".into()) });
-    let product = builder.emit_one(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }, &[a, a]).unwrap();
+    let product = builder
+        .emit_one(op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }, &[a, a])
+        .unwrap();
     builder.output("product", product);
     let mut plan = CpuEngine::new(1).unwrap().prepare(&builder.finish()).unwrap();
     let mut x = vec![1.0; 15];
