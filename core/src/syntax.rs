@@ -191,7 +191,7 @@ pub fn read(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
         diagnostics.push(too_large(Span::at(file, 0), text.len() as u64));
         return None;
     }
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let lexed = lexer::lex(text, file, &mut faults);
     let mut value = None;
     if !lexed.cut_short {
@@ -204,14 +204,38 @@ pub fn read(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
             let stream = delimiters::balance(text, file, lexed.tokens, &mut faults);
             let parsed = parser::parse(text, file, &stream, &lexed.junk, &mut faults);
             if faults.is_empty() {
-                faults.extend(judge::judge(text, file, &parsed.blanked));
+                faults.0.extend(judge::judge(text, file, &parsed.blanked));
             }
             value = parsed.value;
         }
     }
     let sound = faults.is_empty();
-    diagnostics.extend(faults);
+    diagnostics.extend(faults.0);
     value.filter(|_| sound)
+}
+
+/// How many faults one file's reading collects. Past it the lexer stops and the later stages keep silent, so that a hostile text costs
+/// neither time nor memory.
+const FAULTS_KEPT: usize = 100;
+
+/// The faults of one file's reading.
+#[derive(Default)]
+struct Faults(Vec<Diagnostic>);
+
+impl Faults {
+    fn push(&mut self, fault: Diagnostic) {
+        if !self.is_full() {
+            self.0.push(fault);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= FAULTS_KEPT
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The error for a file over [`MAX_FILE_BYTES`].

@@ -3,6 +3,7 @@
 //! A bracket that is never closed gets a closing token of no width where its counterpart was needed, and one that closes nothing is
 //! dropped; both are reported. Groups that were mended so are marked: what looks wrong directly inside them is a consequence.
 
+use super::Faults;
 use super::lexer::{Delimiter, Lexeme, Token};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::source::{FileId, Span};
@@ -38,7 +39,7 @@ struct Suspect {
 }
 
 /// Balances the brackets of `tokens`.
-pub(super) fn balance(text: &str, file: FileId, tokens: Vec<Lexeme>, faults: &mut Vec<Diagnostic>) -> Stream {
+pub(super) fn balance(text: &str, file: FileId, tokens: Vec<Lexeme>, faults: &mut Faults) -> Stream {
     let mut balancer = Balancer {
         text,
         file,
@@ -75,7 +76,7 @@ pub(super) fn balance(text: &str, file: FileId, tokens: Vec<Lexeme>, faults: &mu
 struct Balancer<'a> {
     text: &'a str,
     file: FileId,
-    faults: &'a mut Vec<Diagnostic>,
+    faults: &'a mut Faults,
     stack: Vec<Open>,
     suspects: Vec<Suspect>,
     stream: Stream,
@@ -151,6 +152,9 @@ impl Balancer<'_> {
         self.stray = true;
         if let Some(open) = self.stack.last() {
             self.stream.mended[open.index] = true;
+        }
+        if self.faults.is_full() {
+            return;
         }
         let mut fault =
             Diagnostic::new(codes::STRAY_DELIMITER, format!("`{}` closes nothing", delimiter.close()), lexeme.span(self.file))

@@ -1,5 +1,6 @@
 //! From text to tokens. Comments and white space are dropped; the inside of texts and numbers is looked at later, by `literal`.
 
+use super::Faults;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::source::{FileId, Span};
 
@@ -72,7 +73,7 @@ pub(super) struct Lexed {
     pub tokens: Vec<Lexeme>,
     /// Where characters that mean nothing were left out, in ascending order.
     pub junk: Vec<u32>,
-    /// A text or a comment never ends: what follows it cannot be told, so the tokens are not worth parsing.
+    /// A text or a comment never ends, or there are too many faults: the tokens are not worth parsing.
     pub cut_short: bool,
 }
 
@@ -90,7 +91,7 @@ fn is_name_part(byte: u8) -> bool {
 }
 
 /// Splits a text into tokens, reporting what is not one.
-pub(super) fn lex(text: &str, file: FileId, faults: &mut Vec<Diagnostic>) -> Lexed {
+pub(super) fn lex(text: &str, file: FileId, faults: &mut Faults) -> Lexed {
     let mut lexer =
         Lexer { text, bytes: text.as_bytes(), file, at: 0, tokens: Vec::with_capacity(text.len() / 6), junk: Vec::new(), faults };
     let cut_short = lexer.run().is_none();
@@ -104,13 +105,16 @@ struct Lexer<'a> {
     at: usize,
     tokens: Vec<Lexeme>,
     junk: Vec<u32>,
-    faults: &'a mut Vec<Diagnostic>,
+    faults: &'a mut Faults,
 }
 
 impl Lexer<'_> {
-    /// Lexes to the end of the text; `None` if a text or comment swallows the rest.
+    /// Lexes to the end of the text; `None` if a text or comment swallows the rest, or after too many faults.
     fn run(&mut self) -> Option<()> {
         while let Some(&byte) = self.bytes.get(self.at) {
+            if self.faults.is_full() {
+                return None;
+            }
             let start = self.at;
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
@@ -247,7 +251,7 @@ impl Lexer<'_> {
             fault.text("opened here")
         };
         // What was found inside out says nothing.
-        self.faults.retain(|fault| fault.span().is_none_or(|span| (span.start as usize) < opener));
+        self.faults.0.retain(|fault| fault.span().is_none_or(|span| (span.start as usize) < opener));
         self.faults.push(fault.help("close it with `\"`"));
     }
 

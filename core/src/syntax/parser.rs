@@ -3,7 +3,7 @@
 use super::delimiters::Stream;
 use super::lexer::{Delimiter, Lexeme, Token};
 use super::literal::{self, Number, NumberFault};
-use super::{Call, Field, Kind, MAX_DEPTH, Value};
+use super::{Call, Faults, Field, Kind, MAX_DEPTH, Value};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::source::{FileId, Span, Spanned};
 use rustc_hash::FxHashMap;
@@ -18,7 +18,7 @@ pub(super) struct Parsed {
 }
 
 /// Parses the one value of a file.
-pub(super) fn parse(text: &str, file: FileId, stream: &Stream, junk: &[u32], faults: &mut Vec<Diagnostic>) -> Parsed {
+pub(super) fn parse(text: &str, file: FileId, stream: &Stream, junk: &[u32], faults: &mut Faults) -> Parsed {
     let quiet = stream.mended.last().copied().unwrap_or(false);
     let mut parser = Parser { text, file, stream, junk, faults, at: 0, depth: 0, quiet, blanked: Vec::new() };
     let end = stream.tokens.len();
@@ -34,7 +34,7 @@ struct Parser<'a> {
     file: FileId,
     stream: &'a Stream,
     junk: &'a [u32],
-    faults: &'a mut Vec<Diagnostic>,
+    faults: &'a mut Faults,
     at: usize,
     depth: usize,
     /// The brackets of the group at hand were mended: what looks wrong directly in it follows from that.
