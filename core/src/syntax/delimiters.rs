@@ -134,15 +134,14 @@ impl Balancer<'_> {
             let opener = open.lexeme;
             let needed = open.delimiter.close();
             let found = delimiter.close();
-            self.faults.push(
-                Diagnostic::new(
-                    codes::UNCLOSED_DELIMITER,
-                    format!("`{}` is never closed", open.delimiter.open()),
-                    opener.span(self.file),
-                )
-                .text("opened here")
-                .label(lexeme.span(self.file), format!("`{needed}` is needed before this `{found}`")),
-            );
+            if !self.faults.is_full() {
+                let message = format!("`{}` is never closed", open.delimiter.open());
+                let fault = Diagnostic::new(codes::UNCLOSED_DELIMITER, message, opener.span(self.file))
+                    .text("opened here")
+                    .label(lexeme.span(self.file), format!("`{needed}` is needed before this `{found}`"));
+                let fault = self.with_suspect(fault, self.stack.len());
+                self.faults.push(fault);
+            }
             let virtual_close = Lexeme { token: Token::Close(open.delimiter), start: lexeme.start, end: lexeme.start };
             self.pop(virtual_close, true);
         }
@@ -167,6 +166,16 @@ impl Balancer<'_> {
         self.faults.push(fault);
     }
 
+    /// Labels the last pair deeper than `depth` whose indentation does not fit.
+    fn with_suspect(&self, fault: Diagnostic, depth: usize) -> Diagnostic {
+        match self.suspects.iter().rfind(|suspect| suspect.depth > depth) {
+            Some(suspect) => fault
+                .label(suspect.open.span(self.file), "this one may lack its counterpart")
+                .label(suspect.close.span(self.file), "because the one that closes it is indented differently"),
+            None => fault,
+        }
+    }
+
     /// Closes what is still open, and reports it once: at the innermost, with a hint at a pair whose indentation does not fit.
     fn end_of_file(&mut self) {
         let Some(innermost) = self.stack.last() else { return };
@@ -178,11 +187,7 @@ impl Balancer<'_> {
             innermost.lexeme.span(self.file),
         )
         .text("opened here");
-        if let Some(suspect) = self.suspects.iter().rfind(|suspect| suspect.depth > depth) {
-            fault = fault
-                .label(suspect.open.span(self.file), "this one may lack its counterpart")
-                .label(suspect.close.span(self.file), "because the one that closes it is indented differently");
-        }
+        fault = self.with_suspect(fault, depth);
         let missing: String = self.stack.iter().rev().take(20).map(|open| open.delimiter.close()).collect();
         fault = fault.label(Span::at(self.file, end), "the file ends here").help(format!("`{missing}` is missing"));
         self.faults.push(fault);

@@ -427,10 +427,11 @@ impl Lexer<'_> {
         };
         let span = self.span_from(start);
         self.faults.push(Diagnostic::new(codes::UNKNOWN_CHARACTER, message, span).maybe_help(help));
-        // These two were clearly meant as signs that exist; what follows is read as if they had been.
+        // These were clearly meant as signs that exist; what follows is read as if they had been.
         match c {
             '=' => self.push(Token::Colon, start),
             ';' => self.push(Token::Comma, start),
+            '#' => self.skip_line(),
             _ => self.junk.push(start as u32),
         }
     }

@@ -116,7 +116,11 @@ impl Parser<'_> {
             Some(Token::Open(delimiter)) => Some(self.group(delimiter, None)),
             Some(Token::Reported) => {
                 self.at += 1;
-                Some(Value { span: self.span(lexeme?), kind: Kind::Unit })
+                let span = self.span(lexeme?);
+                if self.token() == Some(Token::Open(Delimiter::Round)) {
+                    return Some(self.group(Delimiter::Round, Some(Spanned::new(String::new(), span))));
+                }
+                Some(Value { span, kind: Kind::Unit })
             }
             _ => {
                 if !self.after_junk() {
@@ -236,8 +240,7 @@ impl Parser<'_> {
                 self.at += usize::from(self.at < close);
                 continue;
             }
-            self.missing_comma();
-            if matches!(self.token(), Some(Token::Colon | Token::Close(_))) {
+            if !self.missing_comma() {
                 self.skip_to_comma(close);
                 self.at += usize::from(self.at < close);
             }
@@ -255,13 +258,15 @@ impl Parser<'_> {
         }
     }
 
-    fn missing_comma(&mut self) {
+    /// Reports a comma that is missing before the token at `at`. Whether that token can be taken for the next item.
+    fn missing_comma(&mut self) -> bool {
         let previous = self.span(self.stream.tokens[self.at - 1]);
         let found = self.found(usize::MAX);
         if self.token() == Some(Token::Colon) {
             let fault = Diagnostic::new(codes::UNEXPECTED_TOKEN, "expected `,`, found `:`", self.place())
-                .text("a name before `:` is one word, a key one value");
-            return self.report(fault);
+                .text("unexpected `:`");
+            self.report(fault);
+            return false;
         }
         let next = self.place();
         let touching = previous.end == next.start;
@@ -278,6 +283,7 @@ impl Parser<'_> {
             .text("expected `,`")
             .maybe_help(help);
         self.report(fault);
+        help.is_none() && !matches!(self.token(), Some(Token::Close(_)))
     }
 
     fn list(&mut self, close: usize) -> Kind {
