@@ -162,6 +162,8 @@ fn split_files(example: &'static str) -> Vec<(&'static str, &'static str)> {
 }
 
 /// The stages: their files' entries, with the title of their section in `docs/errors.md`.
+// Each file has its own `ENTRIES`: the path says which is meant.
+#[allow(unused_qualifications)]
 pub(crate) const STAGES: &[(&str, &[Entry])] = &[
     ("Reading files", reading::ENTRIES),
     ("Resolving modules, parameters and overrides", resolving::ENTRIES),
@@ -202,7 +204,7 @@ mod tests {
         for entry in all_codes() {
             assert!(!entry.title.is_empty() && !entry.title.ends_with('.'), "{}: title", entry.code);
             assert!(entry.title.chars().count() <= 72, "{}: title over 72 characters", entry.code);
-            assert!(entry.explanation.trim_end().ends_with('.'), "{}: explanation", entry.code);
+            assert!(entry.explanation.trim_end_matches(')').ends_with('.'), "{}: explanation", entry.code);
             assert!(!entry.wrong.trim().is_empty() && !entry.right.trim().is_empty(), "{}: examples", entry.code);
             assert_ne!(entry.wrong, entry.right, "{}: examples", entry.code);
         }

@@ -263,8 +263,7 @@ impl Parser<'_> {
         let previous = self.span(self.stream.tokens[self.at - 1]);
         let found = self.found(usize::MAX);
         if self.token() == Some(Token::Colon) {
-            let fault = Diagnostic::new(codes::UNEXPECTED_TOKEN, "expected `,`, found `:`", self.place())
-                .text("unexpected `:`");
+            let fault = Diagnostic::new(codes::UNEXPECTED_TOKEN, "expected `,`, found `:`", self.place()).text("unexpected `:`");
             self.report(fault);
             return false;
         }

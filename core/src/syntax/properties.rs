@@ -132,7 +132,8 @@ fn as_ron_sees_it(value: &Value) -> ron::Value {
         }
         Kind::Call(call) if call.fields.is_empty() => ron::Value::Seq(call.items.iter().map(as_ron_sees_it).collect()),
         Kind::Call(call) => {
-            let entries = call.fields.iter().map(|field| (ron::Value::String(field.key.value.clone()), as_ron_sees_it(&field.value)));
+            let entries =
+                call.fields.iter().map(|field| (ron::Value::String(field.key.value.clone()), as_ron_sees_it(&field.value)));
             ron::Value::Map(entries.collect())
         }
     }
