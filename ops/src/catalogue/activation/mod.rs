@@ -1,0 +1,43 @@
+//! Activations.
+
+mod elu;
+mod gelu;
+mod hardsigmoid;
+mod hardswish;
+mod hardtanh;
+mod leaky_relu;
+mod log_sigmoid;
+mod log_softmax;
+mod mish;
+mod prelu;
+mod quick_gelu;
+mod relu;
+mod relu6;
+mod selu;
+mod sigmoid;
+mod silu;
+mod softmax;
+mod softplus;
+mod softsign;
+mod tanh;
+
+pub use elu::ELU;
+pub use gelu::GELU;
+pub use hardsigmoid::HARDSIGMOID;
+pub use hardswish::HARDSWISH;
+pub use hardtanh::HARDTANH;
+pub use leaky_relu::LEAKY_RELU;
+pub use log_sigmoid::LOG_SIGMOID;
+pub use log_softmax::LogSoftmax;
+pub use mish::MISH;
+pub use prelu::Prelu;
+pub use quick_gelu::QUICK_GELU;
+pub use relu::RELU;
+pub use relu6::RELU6;
+pub use selu::SELU;
+pub use sigmoid::SIGMOID;
+pub use silu::SILU;
+pub use softmax::Softmax;
+pub use softplus::SOFTPLUS;
+pub use softsign::SOFTSIGN;
+pub use tanh::TANH;

@@ -1,0 +1,12 @@
+//! Pooling and resizing of images.
+
+mod adaptive_avg_pool2d;
+mod avg_pool2d;
+mod layers;
+mod max_pool2d;
+mod resize;
+
+pub use adaptive_avg_pool2d::AdaptiveAvgPool2d;
+pub use avg_pool2d::AvgPool2d;
+pub use max_pool2d::MaxPool2d;
+pub use resize::Resize;
