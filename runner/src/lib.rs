@@ -1,5 +1,4 @@
 //! Sward.
-
 pub mod exit;
 pub mod interrupt;
 pub mod metrics;
@@ -10,4 +9,5 @@ pub mod rundir;
 pub mod samplers;
 pub mod schedule;
 pub mod splits;
+pub mod table;
 pub mod weights;
