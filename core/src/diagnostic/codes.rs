@@ -206,7 +206,8 @@ mod tests {
             assert!(entry.title.chars().count() <= 72, "{}: title over 72 characters", entry.code);
             assert!(entry.explanation.trim_end_matches(')').ends_with('.'), "{}: explanation", entry.code);
             assert!(!entry.wrong.trim().is_empty() && !entry.right.trim().is_empty(), "{}: examples", entry.code);
-            assert_ne!(entry.wrong, entry.right, "{}: examples", entry.code);
+            // A fault of the command line may lie beside a file that is right.
+            assert!(entry.wrong != entry.right || entry.untested.is_some(), "{}: examples", entry.code);
         }
     }
 

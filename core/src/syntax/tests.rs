@@ -143,25 +143,26 @@ fn a_large_file_is_read_in_time_linear_in_its_size() {
 
 #[test]
 fn hostile_texts_take_no_longer_than_others() {
+    const SIZE: usize = 1 << 20;
     let hostile = [
-        "[".repeat(MAX_FILE_BYTES),
-        "]".repeat(MAX_FILE_BYTES),
-        "[)".repeat(MAX_FILE_BYTES / 2),
-        "({[".repeat(MAX_FILE_BYTES / 3),
-        "/*".repeat(MAX_FILE_BYTES / 2),
-        "\"\n".repeat(MAX_FILE_BYTES / 2 - 1) + "\"",
-        "r#".repeat(MAX_FILE_BYTES / 2),
-        format!("r{}\"", "#".repeat(MAX_FILE_BYTES - 2)),
-        "'".repeat(MAX_FILE_BYTES),
-        "a=".repeat(MAX_FILE_BYTES / 2),
-        "é".repeat(MAX_FILE_BYTES / 2),
-        "a@".repeat(MAX_FILE_BYTES / 2),
-        "1.".repeat(MAX_FILE_BYTES / 2),
-        "\\".repeat(MAX_FILE_BYTES),
-        format!("\"{}\"", "\\q".repeat(MAX_FILE_BYTES / 2 - 1)),
-        format!("A({})", "a:1,".repeat(MAX_FILE_BYTES / 4 - 1)),
-        "b\"".repeat(MAX_FILE_BYTES / 2),
-        "#!".repeat(MAX_FILE_BYTES / 2),
+        "[".repeat(SIZE),
+        "]".repeat(SIZE),
+        "[)".repeat(SIZE / 2),
+        "({[".repeat(SIZE / 3),
+        "/*".repeat(SIZE / 2),
+        "\"\n".repeat(SIZE / 2 - 1) + "\"",
+        "r#".repeat(SIZE / 2),
+        format!("r{}\"", "#".repeat(SIZE - 2)),
+        "'".repeat(SIZE),
+        "a=".repeat(SIZE / 2),
+        "é".repeat(SIZE / 2),
+        "a@".repeat(SIZE / 2),
+        "1.".repeat(SIZE / 2),
+        "\\".repeat(SIZE),
+        format!("\"{}\"", "\\q".repeat(SIZE / 2 - 1)),
+        format!("A({})", "a:1,".repeat(SIZE / 4 - 1)),
+        "b\"".repeat(SIZE / 2),
+        "#!".repeat(SIZE / 2),
     ];
     for text in hostile {
         let started = std::time::Instant::now();
