@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use std::collections::BTreeMap;
-use sward_core::program::{Array, Builder, DType, Program, Role, RunKey, TensorType, ValueId, differentiate, interpret, verify};
+use sward_core::program::{
+    Array, BuildError, Builder, DType, Program, Role, RunKey, TensorType, ValueId, differentiate, interpret, verify,
+};
 use sward_ops::primitives::AddAlgebra;
 use sward_ops::primitives::problems::{Draw, Extent, Family, Problem, families};
 
@@ -98,9 +100,30 @@ fn judge(family: &Family, seed: u64) -> TestCaseResult {
 
 #[test]
 fn gradients_are_what_central_differences_give() {
+    let mut failures = Vec::new();
     for family in families() {
-        let mut runner = TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
-        runner.run(&any::<u64>(), |seed| judge(&family, seed)).unwrap_or_else(|error| panic!("{}: {error}", family.name));
+        let mut runner = TestRunner::new(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() });
+        if let Err(error) = runner.run(&any::<u64>(), |seed| judge(&family, seed)) {
+            failures.push(format!("{}: {error}", family.name));
+        }
+    }
+    assert!(failures.is_empty(), "{} families fail:\n{}", failures.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn a_missing_gradient_is_an_error_and_not_zero() {
+    for family in families() {
+        let problem = family.problem(Draw::new(3, DType::F32, Extent::Small));
+        let mut builder = Builder::from_program(problem.program(), 0);
+        let arguments: Vec<ValueId> = builder.program().arguments.iter().map(|argument| argument.value).collect();
+        let result = builder.program().outputs[0].value;
+        let is_float = |value: &ValueId| builder.type_of(*value).dtype.is_float();
+        let is_smooth = !problem.differentiable.is_empty() || !is_float(&result) || !arguments.iter().any(is_float);
+        if is_smooth || matches!(family.name, "map" | "map_reduce") {
+            continue;
+        }
+        let refused = differentiate(&mut builder, &[(result, result)], &arguments, &AddAlgebra);
+        assert!(matches!(refused, Err(BuildError::NoGradient { .. })), "{problem}: {refused:?}");
     }
 }
 
