@@ -194,5 +194,9 @@ fn map_reduce(draw: &mut Draw) -> Problem {
     let mut reduce = reduction(draw, &shape);
     // Elements of a map may be equal: the extremes are left to `reduce`.
     reduce.kind = draw.choose(&[ReduceKind::Sum, ReduceKind::Mean]);
+    if reduce.count(&shape) == 0 {
+        // The mean of nothing is NaN, also where the operands themselves are not empty.
+        reduce.kind = ReduceKind::Sum;
+    }
     Problem::new(MapReduce { map, reduce }, operands)
 }
