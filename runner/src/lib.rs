@@ -5,6 +5,7 @@ pub mod metrics;
 pub mod pixels;
 pub mod progress;
 pub mod random;
+pub mod report;
 pub mod rundir;
 pub mod samplers;
 pub mod schedule;

@@ -4,6 +4,7 @@ mod events;
 mod fixture;
 mod interrupt;
 mod metrics;
+mod report;
 mod schedule;
 mod splits;
 mod storage;
