@@ -29,7 +29,7 @@ pub(super) const SERIES: [RGBColor; 6] = [
 pub(super) const SIZE: (u32, u32) = (420, 290);
 
 /// The height of letters in a figure, in the plotting library's measure.
-pub(super) const LETTERS: f64 = 15.0;
+pub(super) const LETTERS: f64 = 16.0;
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -104,11 +104,17 @@ impl Axes<'_> {
             .x_labels(6)
             .y_labels(6)
             .x_label_formatter(&|value| number(*value))
-            .y_label_formatter(&|value| number(if exponent { libm::pow(10.0, *value) } else { *value }))
+            .y_label_formatter(&|value| if exponent { power_of_ten(*value) } else { number(*value) })
             .draw()
             .map_err(drawing)?;
         Ok(chart)
     }
+}
+
+/// The label of a logarithmic axis at an exponent: powers of ten only, the lines between have none.
+fn power_of_ten(exponent: f64) -> String {
+    let whole = exponent.round();
+    if (exponent - whole).abs() < 1e-6 { number(libm::pow(10.0, whole)) } else { String::new() }
 }
 
 /// A number for a label or a table: four digits that count, and powers of ten where it is very large or very small.

@@ -45,13 +45,16 @@ fn intervals(ablation: &Ablation) -> Result<Markup, ReportError> {
         let bottom = height - SCALE;
         for value in ticks(range.start, range.end) {
             let color = if value == 0.0 { MUTED } else { GRID };
-            area.draw(&PathElement::new([(place(value), 0), (place(value), bottom)], color)).map_err(drawing)?;
+            // Beside the intervals only: a line through an arm's name would make it hard to read.
+            for top in (0..ablation.arms.len() as i32).map(|row| ROW * row) {
+                area.draw(&PathElement::new([(place(value), top + 23), (place(value), top + 41)], color)).map_err(drawing)?;
+            }
             let centred = label_font(MUTED).pos(Pos::new(HPos::Center, VPos::Top));
             area.draw(&Text::new(number(value), (place(value), bottom + 6), centred)).map_err(drawing)?;
         }
         for (at, arm) in ablation.arms.iter().enumerate() {
             let top = ROW * at as i32;
-            area.draw(&Text::new(shorten(&arm.name, 58), (8, top + 4), label_font(INK))).map_err(drawing)?;
+            area.draw(&Text::new(shorten(&arm.name, 52), (8, top + 4), label_font(INK))).map_err(drawing)?;
             let middle = top + 32;
             let Some(effect) = arm.effect else {
                 area.draw(&Text::new("not finished", (8, top + 24), label_font(MUTED))).map_err(drawing)?;
@@ -68,7 +71,7 @@ fn intervals(ablation: &Ablation) -> Result<Markup, ReportError> {
                 area.draw(&PathElement::new([(x, y - 5), (x, y + 5)], color.stroke_width(2))).map_err(drawing)?;
             }
             for seed in arm.seeds.iter().filter(|seed| seed.is_finite()) {
-                area.draw(&Circle::new((place(*seed), middle), 3, color.mix(0.5).stroke_width(1))).map_err(drawing)?;
+                area.draw(&Circle::new((place(*seed), middle), 3, color.stroke_width(1))).map_err(drawing)?;
             }
             area.draw(&Circle::new((place(effect.estimate), middle), 5, color.filled())).map_err(drawing)?;
         }
@@ -78,7 +81,7 @@ fn intervals(ablation: &Ablation) -> Result<Markup, ReportError> {
 
 /// Round numbers inside a range, zero among them where it is inside.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 4.0;
+    let rough = (high - low) / 6.0;
     let power = libm::pow(10.0, libm::floor(libm::log10(rough)));
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|&step| step >= rough).unwrap_or(rough);
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn ticks_are_round_and_hold_zero() {
         let ticks: Vec<String> = ticks(-0.031, 0.052).into_iter().map(number).collect();
-        assert_eq!(ticks, ["0", "0.05"]);
+        assert_eq!(ticks, ["−0.02", "0", "0.02", "0.04"]);
         assert_eq!(super::ticks(-9.0, 9.0), [-5.0, 0.0, 5.0]);
     }
 }

@@ -22,16 +22,19 @@ fn target(target: &Distribution) -> Result<Markup, ReportError> {
     let zeros = target.values.iter().filter(|&&value| value == 0.0).count();
     // Zeros have a strip of their own; among the bars they would hide all others.
     let shown: Vec<f64> = target.values.iter().copied().filter(|&value| value != 0.0).collect();
-    let range = padded(shown.iter().copied(), 0.0);
+    let mut range = padded(shown.iter().copied(), 0.0);
+    if range.start > 0.0 {
+        range.start = 0.0;
+    }
     let counts = histogram(&shown, range.start, range.end);
     let highest = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let horizontal_title = if target.unit.is_empty() { "value".to_owned() } else { target.unit.clone() };
+    let horizontal_title = if target.unit.is_empty() { "label".to_owned() } else { format!("label ({})", target.unit) };
     let svg = figure(&format!("{}: distribution of labels", target.target), SIZE, |area| {
         let axes = Axes {
             horizontal: range.clone(),
             vertical: 0.0..highest * 1.06,
             horizontal_title: &horizontal_title,
-            vertical_title: "labels",
+            vertical_title: "count",
             vertical_logarithm: false,
         };
         let mut chart = axes.draw(area)?;

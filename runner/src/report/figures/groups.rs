@@ -29,7 +29,7 @@ pub(in super::super) fn groups(values: &GroupValues) -> Result<Markup, ReportErr
         for (at, (name, rows, value)) in shown.iter().enumerate() {
             let top = ROW * at as i32;
             let label = format!("{name} ({rows} {})", if *rows == 1 { "row" } else { "rows" });
-            area.draw(&Text::new(shorten(&label, 56), (4, top + 4), label_font(INK))).map_err(drawing)?;
+            area.draw(&Text::new(shorten(&label, 52), (4, top + 4), label_font(INK))).map_err(drawing)?;
             let track = [(4, top + 22), (width - 76, top + 36)];
             area.draw(&Rectangle::new(track, GRID.filled())).map_err(drawing)?;
             let (from, to) = (place(0.0f64.min(*value)), place(0.0f64.max(*value)));
@@ -54,5 +54,18 @@ pub(super) fn shorten(text: &str, letters: usize) -> String {
     if text.chars().count() <= letters {
         return text.to_owned();
     }
-    text.chars().take(letters - 1).chain(['…']).collect()
+    let beginning: String = text.chars().take(letters - 1).collect();
+    format!("{}…", beginning.trim_end_matches([' ', '.', ',']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_ends_in_one_ellipsis() {
+        assert_eq!(shorten("pooling/mean.ron", 16), "pooling/mean.ron");
+        assert_eq!(shorten("pooling/mean.ron", 14), "pooling/mean…");
+        assert_eq!(shorten("übergröße", 5), "über…");
+    }
 }
