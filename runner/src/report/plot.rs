@@ -72,11 +72,8 @@ pub(super) struct Axes<'t> {
     pub vertical_logarithm: bool,
 }
 
-pub(super) type Chart<'a, 'b> = ChartContext<
-    'a,
-    SVGBackend<'b>,
-    Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
->;
+pub(super) type Chart<'a, 'b> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>;
 
 impl Axes<'_> {
     /// Draws grid, axes and labels.
@@ -147,8 +144,7 @@ fn minus(text: &str) -> String {
 /// The smallest range that holds all finite values, with a margin on both sides; never empty.
 pub(super) fn padded(values: impl IntoIterator<Item = f64>, margin: f64) -> Range<f64> {
     let finite = values.into_iter().filter(|value| value.is_finite());
-    let (low, high) =
-        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     if low > high {
         return 0.0..1.0;
     }
@@ -176,10 +172,7 @@ mod tests {
     fn numbers_are_short_and_not_wrong() {
         let texts: Vec<String> =
             [0.0, 1.0, -0.25, 0.123_456, 1234.5, 99_999.0, 2.5e6, -1.234e-5, 1e-3, f64::NAN].map(number).into();
-        assert_eq!(
-            texts,
-            ["0", "1", "−0.25", "0.1235", "1234", "99999", "2.5e6", "−1.23e-5", "0.001", "–"]
-        );
+        assert_eq!(texts, ["0", "1", "−0.25", "0.1235", "1234", "99999", "2.5e6", "−1.23e-5", "0.001", "–"]);
     }
 
     #[test]

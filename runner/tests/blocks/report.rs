@@ -89,8 +89,15 @@ fn full_report() -> Report {
         .map(|at| Sample {
             name: format!("train/ID{:09}.jpg", 101_1485 + at * 977),
             picture: picture(at),
-            tiles: (at % 2 == 0).then(|| Tiles { rows: 2, columns: 4, weights: (0..8).map(|w| 1.0 + ((w + at) % 5) as f32).collect() }),
-            facts: vec![("Dry_Clover_g".into(), "true 12.1, predicted 9.4".into()), ("Dry_Dead_g".into(), "true 0, predicted 1.2".into())],
+            tiles: (at % 2 == 0).then(|| Tiles {
+                rows: 2,
+                columns: 4,
+                weights: (0..8).map(|w| 1.0 + ((w + at) % 5) as f32).collect(),
+            }),
+            facts: vec![
+                ("Dry_Clover_g".into(), "true 12.1, predicted 9.4".into()),
+                ("Dry_Dead_g".into(), "true 0, predicted 1.2".into()),
+            ],
         })
         .collect();
     let arm = |name: &str, effect: Option<Interval>, seeds: &[f64]| Arm {
@@ -114,10 +121,7 @@ fn full_report() -> Report {
     };
     let table = Table {
         head: ["fold", "rows", "R2", "MAE"].map(Into::into).into(),
-        rows: vec![
-            ["1", "72", "0.731", "6.12"].map(Into::into).into(),
-            ["2", "71", "−0.012", "9.40"].map(Into::into).into(),
-        ],
+        rows: vec![["1", "72", "0.731", "6.12"].map(Into::into).into(), ["2", "71", "−0.012", "9.40"].map(Into::into).into()],
     };
     let config = "Experiment(\n    data: \"data/pasture.ron\",\n    train: Train(epochs: 30, batch: 16, seed: 42),\n)\n";
     Report {
@@ -172,13 +176,15 @@ fn hostile_names_are_text() {
         title: evil.into(),
         sections: vec![
             section(evil, Content::Text(evil.into())),
-            section(
-                "groups",
-                Content::Groups(GroupValues { measure: evil.into(), groups: vec![(evil.into(), 1, 2.0)] }),
-            ),
+            section("groups", Content::Groups(GroupValues { measure: evil.into(), groups: vec![(evil.into(), 1, 2.0)] })),
             section(
                 "targets",
-                Content::Predictions(vec![Predictions { target: evil.into(), unit: evil.into(), pairs: vec![(1.0, 2.0)], score: evil.into() }]),
+                Content::Predictions(vec![Predictions {
+                    target: evil.into(),
+                    unit: evil.into(),
+                    pairs: vec![(1.0, 2.0)],
+                    score: evil.into(),
+                }]),
             ),
         ],
         ..Report::default()
