@@ -1,5 +1,8 @@
-//! Sward.
+//! The runner: tables and images in, training, evaluation, prediction; the `sward` command.
+
+pub mod cli;
 pub mod exit;
+pub mod initialize;
 pub mod interrupt;
 pub mod metrics;
 pub mod pixels;
@@ -11,4 +14,5 @@ pub mod samplers;
 pub mod schedule;
 pub mod splits;
 pub mod table;
+pub mod tensors;
 pub mod weights;

@@ -1,2 +1,5 @@
 //! The `sward` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    sward::cli::main()
+}

@@ -40,6 +40,8 @@ pub struct Elaborator<'s, 'c> {
     pub(super) known: Vec<Obligation>,
     /// The files whose modules are being placed, the root first, with the places of the `Use` nodes.
     pub(super) stack: Vec<(crate::source::FileId, Span)>,
+    /// Errors inside placed modules that were reported already: a module placed twelve times has its faults once.
+    reported: rustc_hash::FxHashSet<(crate::diagnostic::Code, Span, String)>,
     /// Set when the expansion limit was hit: everything stops.
     pub(super) stopped: bool,
 }
@@ -56,6 +58,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             obligations: Vec::new(),
             known: Vec::new(),
             stack: Vec::new(),
+            reported: Default::default(),
             stopped: false,
         }
     }
@@ -66,6 +69,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
 
     /// Reports an error of a placed module's inside: with the place of the outermost `Use`, so that one sees how it came there.
     pub(super) fn push_in(&mut self, instance: &Instance<'_>, diagnostic: Diagnostic) {
+        if instance.placed_at.is_some()
+            && let Some(span) = diagnostic.span()
+            && !self.reported.insert((diagnostic.code, span, diagnostic.message.clone()))
+        {
+            return;
+        }
         let diagnostic = match instance.placed_at {
             Some(placed) if diagnostic.span().is_some_and(|span| span.file != placed.file) => {
                 diagnostic.label(placed, format!("in the module placed here as `{}`", instance.path))

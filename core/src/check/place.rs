@@ -480,6 +480,12 @@ impl Elaborator<'_, '_> {
         };
         let arrived = self.use_inputs(instance, body, module, feed);
         let Some(arrived) = arrived else { return Outcome::broken() };
+        if arrived.iter().any(|(tensor, _)| tensor.is_none()) {
+            // An error was reported for what arrives; without its shape the module's dimensions would be unbound. The faults of the
+            // module's own file are found when that file is checked.
+            let outputs = module.outputs.iter().map(|output| (output.name.value.clone(), None)).collect();
+            return Outcome { outputs, broken: false };
+        }
         if !self.bind_inputs(instance, module, arrived, bindings, &mut placed) {
             return Outcome::broken();
         }

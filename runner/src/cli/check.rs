@@ -1,0 +1,142 @@
+//! `sward check`.
+
+use super::Exit;
+use super::graph::{Format, GraphOptions, overrides, print, session, write_out};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+use sward_core::language::GraphFile;
+use sward_core::roots::graph_files;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  sward check graphs                                         all files of a folder
+  sward check model.ron --set hidden=64 --swap fusion=fusion/film.ron
+  sward check graphs --deny warnings --format github         in CI")]
+pub struct Arguments {
+    /// Graph files, or folders of them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// How findings are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Make warnings errors
+    #[arg(long, value_name = "WHAT", value_parser = ["warnings"])]
+    deny: Option<String>,
+    /// Check again whenever a file changes
+    #[arg(long)]
+    watch: bool,
+    /// Print nothing when all is fine
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    options: GraphOptions,
+}
+
+/// Runs `check`.
+pub fn run(arguments: &Arguments) -> Exit {
+    if !arguments.watch {
+        return check_once(arguments);
+    }
+    let mut seen = None;
+    loop {
+        let state = state_of(&arguments.paths, &arguments.options.roots.roots);
+        if seen.as_ref() != Some(&state) {
+            seen = Some(state);
+            check_once(arguments);
+            eprintln!("watching for changes; Ctrl-C ends");
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn check_once(arguments: &Arguments) -> Exit {
+    let start = Instant::now();
+    let mut session = match session(&arguments.options.roots) {
+        Ok(session) => session,
+        Err(exit) => return exit,
+    };
+    let overrides = match overrides(&mut session, &arguments.options, true) {
+        Ok(overrides) => overrides,
+        Err(exit) => return exit,
+    };
+    let mut files = Vec::new();
+    for path in &arguments.paths {
+        if path.is_dir() {
+            let found = graph_files(path);
+            if found.is_empty() {
+                eprintln!("error: there are no graph files (*.ron) below {}", path.display());
+                return Exit::Usage;
+            }
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    let changes_graphs = !(overrides.sets.is_empty() && overrides.swaps.is_empty() && overrides.dims.is_empty());
+    if changes_graphs && files.len() > 1 {
+        eprintln!("error: --set, --swap and --dim change one graph; name one file");
+        return Exit::Usage;
+    }
+    let mut unreadable = false;
+    let (mut modules, mut interfaces, mut others) = (0, 0, 0);
+    for file in &files {
+        match session.open(&file.to_string_lossy()) {
+            Some((id, graph_file)) => {
+                match &*graph_file {
+                    GraphFile::Module(_) => modules += 1,
+                    GraphFile::Interface(_) => interfaces += 1,
+                    GraphFile::Other { .. } => others += 1,
+                }
+                session.check_file(id, &graph_file, &overrides);
+            }
+            None => unreadable = true,
+        }
+    }
+    if arguments.deny.is_some() {
+        session.diagnostics.deny_warnings();
+    }
+    print(&session, arguments.format);
+    let (errors, warnings) = (session.diagnostics.errors(), session.diagnostics.warnings());
+    if errors > 0 {
+        return if unreadable && files.len() == 1 { Exit::Usage } else { Exit::Findings };
+    }
+    if arguments.format == Format::Text && !arguments.quiet {
+        let mut text = format!("checked {}", count(modules, "module"));
+        if interfaces > 0 {
+            text += &format!(", {}", count(interfaces, "interface"));
+        }
+        if others > 0 {
+            text += &format!("; read {}", count(others, "other file"));
+        }
+        text += &format!(" in {:.0} ms: ", start.elapsed().as_secs_f64() * 1e3);
+        text += &if warnings > 0 { count(warnings, "warning") } else { "all well-formed".to_string() };
+        write_out(&mut std::io::stdout(), &format!("{text}\n"));
+    }
+    Exit::Fine
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// The times of change of all graph files that the paths and roots hold.
+fn state_of(paths: &[PathBuf], roots: &[PathBuf]) -> Vec<(PathBuf, Option<SystemTime>)> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for path in paths.iter().chain(roots) {
+        let folder = if path.is_dir() { path.clone() } else { path.parent().map(Path::to_path_buf).unwrap_or_default() };
+        folders.push(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder });
+    }
+    let mut files: Vec<PathBuf> = folders.iter().flat_map(|folder| graph_files(folder)).collect();
+    files.extend(paths.iter().filter(|path| path.is_file()).cloned());
+    files.sort();
+    files.dedup();
+    files
+        .into_iter()
+        .map(|file| {
+            let changed = std::fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
+            (file, changed)
+        })
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! What all verbs on graph files share: search roots, overrides, and the way diagnostics are printed.
+
+use super::Exit;
+use clap::{Args, ValueEnum};
+use sward_core::check::{Checked, Overrides, Session};
+use sward_core::diagnostic::render;
+use sward_core::dim::Sizes;
+use sward_core::roots::{MemoryFolder, Roots};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Options that change a graph from outside.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GraphOptions {
+    /// Set a param or an op's field: `hidden=64`, `fusion.hidden=64`, `blocks.*.drop.p=0.1`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Place another module at a Use node: `fusion=fusion/film.ron`
+    #[arg(long = "swap", value_name = "NODE=FILE")]
+    pub swaps: Vec<String>,
+    /// Give a size to a dimension of the inputs: `batch=8`
+    #[arg(long = "dim", value_name = "NAME=SIZE")]
+    pub dims: Vec<String>,
+    #[command(flatten)]
+    pub roots: RootOptions,
+}
+
+/// Where graph files are looked for.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RootOptions {
+    /// A folder in which graph files are looked for, before the built-in library
+    #[arg(long = "root", value_name = "FOLDER")]
+    pub roots: Vec<PathBuf>,
+}
+
+/// How diagnostics are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For people, on standard error
+    Text,
+    /// One JSON object a line
+    Json,
+    /// GitHub workflow commands
+    Github,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+/// A session with the catalogue, the search roots and the built-in library.
+///
+/// # Errors
+/// A search root that is no folder; the reason is printed.
+pub fn session(options: &RootOptions) -> Result<Session<'static>, Exit> {
+    let mut roots = Roots::new();
+    let mut library = MemoryFolder::new();
+    for (path, text) in sward_graphs::files() {
+        library.insert(path, text);
+    }
+    roots.set_library(library);
+    for folder in &options.roots {
+        if let Err(error) = roots.add_search_folder(folder) {
+            eprintln!("error: --root {}: {error}", folder.display());
+            return Err(Exit::Usage);
+        }
+    }
+    Ok(Session::new(sward_ops::catalogue::catalogue(), roots))
+}
+
+/// A graph that checks, with what one needs to go on with it.
+pub struct Opened {
+    /// The graph.
+    pub checked: Checked,
+    /// The sizes that `--dim` gives.
+    pub sizes: Sizes,
+}
+
+/// Checks one file for a verb that goes on with it. Dimensions stay symbolic; `--dim` only fills [`Opened::sizes`].
+///
+/// # Errors
+/// The exit code, after the diagnostics were printed.
+pub fn open(file: &str, options: &GraphOptions) -> Result<Opened, Exit> {
+    let mut session = session(&options.roots)?;
+    let overrides = overrides(&mut session, options, false)?;
+    let sizes = sizes(&mut session, &options.dims)?;
+    let checked = match session.open(file) {
+        Some((id, graph_file)) => session.check_file(id, &graph_file, &overrides),
+        None => {
+            print(&session, Format::Text);
+            return Err(Exit::Usage);
+        }
+    };
+    print(&session, Format::Text);
+    let Some(checked) = checked else {
+        if !session.diagnostics.has_errors() {
+            eprintln!("error: {file} holds no Module; this verb needs one");
+            return Err(Exit::Usage);
+        }
+        return Err(Exit::Findings);
+    };
+    let dimensions = checked.dimensions();
+    if let Some((unknown, _)) = sizes.iter().find(|(name, _)| !dimensions.iter().any(|own| own == name.as_str())) {
+        let known = dimensions.join(", ");
+        eprintln!("error: --dim {unknown}: {file} has no open dimension of this name; its dimensions are {known}");
+        return Err(Exit::Usage);
+    }
+    Ok(Opened { checked, sizes })
+}
+
+/// Reads the overrides of a command line. With `with_dims`, `--dim` fixes dimensions of the graph itself.
+///
+/// # Errors
+/// The exit code, after the reasons were printed.
+pub fn overrides(session: &mut Session<'_>, options: &GraphOptions, with_dims: bool) -> Result<Overrides, Exit> {
+    let dims = if with_dims { options.dims.as_slice() } else { &[] };
+    match session.overrides(&options.sets, &options.swaps, dims) {
+        Some(overrides) => Ok(overrides),
+        None => {
+            print(session, Format::Text);
+            Err(Exit::Usage)
+        }
+    }
+}
+
+fn sizes(session: &mut Session<'_>, dims: &[String]) -> Result<Sizes, Exit> {
+    match session.overrides(&[], &[], dims) {
+        Some(overrides) => {
+            let mut sizes = Sizes::new();
+            for dim in overrides.dims {
+                sizes.insert(dim.name.as_str(), dim.size);
+            }
+            Ok(sizes)
+        }
+        None => {
+            print(session, Format::Text);
+            Err(Exit::Usage)
+        }
+    }
+}
+
+/// Prints what a session found: for people on standard error, for programs on standard output.
+pub fn print(session: &Session<'_>, format: Format) {
+    let (sources, diagnostics) = (&session.sources, &session.diagnostics);
+    match format {
+        Format::Text => {
+            let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            write_out(&mut std::io::stderr(), &render::text(sources, diagnostics, coloured));
+        }
+        Format::Json => write_out(&mut std::io::stdout(), &render::json(sources, diagnostics)),
+        Format::Github => write_out(&mut std::io::stdout(), &render::github(sources, diagnostics)),
+        Format::Sarif => write_out(&mut std::io::stdout(), &render::sarif(sources, diagnostics)),
+    }
+}
+
+/// Writes a text; a reader that went away is no fault.
+pub fn write_out(out: &mut dyn Write, text: &str) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,220 @@
+//! `sward run`: tensors in, tensors out, so that any other program can be compared with ours.
+
+use super::Exit;
+use super::graph::{GraphOptions, Opened, open};
+use crate::initialize::initial_values;
+use crate::rundir::Disk;
+use crate::tensors::{from_view, to_out};
+use crate::weights::{Expected, WeightSet, match_weights, write};
+use clap::Args;
+use indexmap::IndexMap;
+use std::path::PathBuf;
+use sward_core::check::Checked;
+use sward_core::dim::Sizes;
+use sward_core::lower::{LowerOptions, lower};
+use sward_core::program::{Program, Role, RunKey, differentiate};
+use sward_kernels::cpu::CpuEngine;
+use sward_kernels::{Engine, Plan, Tensor};
+use sward_ops::primitives::{AddAlgebra, EmitExt};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  sward run graphs/fusion/film.ron --inputs inputs.safetensors --outputs outputs.safetensors --gradients-of features
+
+Tensors are named as in the graph: inputs by the names of its inputs, weights by the paths of its parameters. Dimensions take their
+sizes from the inputs. Without --weights, parameters start from --seed.")]
+pub struct Arguments {
+    /// The graph file
+    file: String,
+    /// Tensors for the graph's inputs
+    #[arg(long, value_name = "FILE")]
+    inputs: PathBuf,
+    /// Where results are written
+    #[arg(long, value_name = "FILE")]
+    outputs: PathBuf,
+    /// Tensors for its parameters; every one must be there, and none left over
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Also give the gradients of the sum of this output, as `grad.<parameter>` and `grad_in.<input>`
+    #[arg(long, value_name = "OUTPUT")]
+    gradients_of: Option<String>,
+    /// Run as in training: dropout drops, batch norm uses the batch's statistics
+    #[arg(long)]
+    training: bool,
+    /// The seed of initial values and random ops
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Threads; 0 takes one for each processor
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Stop at the first node whose result is not finite, and name it
+    #[arg(long)]
+    trap_nonfinite: bool,
+    #[command(flatten)]
+    options: GraphOptions,
+}
+
+/// Runs `run`.
+pub fn run(arguments: &Arguments) -> Exit {
+    let Opened { checked, mut sizes, .. } = match open(&arguments.file, &arguments.options) {
+        Ok(opened) => opened,
+        Err(exit) => return exit,
+    };
+    match go(arguments, &checked, &mut sizes) {
+        Ok(()) => Exit::Fine,
+        Err((exit, message)) => {
+            eprintln!("error: {message}");
+            exit
+        }
+    }
+}
+
+type Failure = (Exit, String);
+
+fn usage(error: impl ToString) -> Failure {
+    (Exit::Usage, error.to_string())
+}
+
+fn fault(error: impl ToString) -> Failure {
+    (Exit::Fault, error.to_string())
+}
+
+fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(), Failure> {
+    let given = WeightSet::open(&arguments.inputs).map_err(usage)?;
+    sizes_from_inputs(checked, &given, sizes).map_err(usage)?;
+    let options = LowerOptions { training: arguments.training, ..LowerOptions::default() };
+    let mut builder = lower(checked, sizes, &options, &AddAlgebra).map_err(usage)?;
+    if let Some(output) = &arguments.gradients_of {
+        emit_gradients(&mut builder, output)?;
+    }
+    let program = builder.finish();
+    let engine = CpuEngine::new(arguments.threads).map_err(fault)?;
+    let mut plan = engine.prepare(&program).map_err(fault)?;
+    plan.trap_nonfinite(arguments.trap_nonfinite);
+    match &arguments.weights {
+        Some(path) => load_weights(plan.as_mut(), &program, &WeightSet::open(path).map_err(usage)?)?,
+        None => {
+            for (name, tensor) in initial_values(checked, &program, arguments.seed) {
+                plan.set(&name, &tensor).map_err(fault)?;
+            }
+        }
+    }
+    let mut expected = Vec::new();
+    for argument in program.arguments.iter().filter(|argument| argument.role == Role::Input) {
+        let wanted = program.type_of(argument.value);
+        let view = given.get(&argument.name).ok_or_else(|| usage(missing_input(&argument.name, &given)))?;
+        if view.shape != wanted.shape.as_slice() {
+            return Err(usage(format!("the input `{}` has the shape {:?}, {:?} is expected", argument.name, view.shape, wanted.shape)));
+        }
+        plan.set(&argument.name, &from_view(&view, wanted).map_err(usage)?).map_err(fault)?;
+        expected.push(argument.name.as_str());
+    }
+    if let Some(extra) = given.names().find(|name| !expected.contains(name)) {
+        return Err(usage(format!("the tensor `{extra}` of {} is no input of the graph", arguments.inputs.display())));
+    }
+    plan.run(RunKey { seed: arguments.seed, step: 0 }).map_err(fault)?;
+    let mut results: Vec<(String, Tensor)> = Vec::new();
+    for output in &program.outputs {
+        results.push((output.name.clone(), plan.output(&output.name).map_err(fault)?));
+    }
+    let tensors: Vec<_> = results.iter().map(|(name, tensor)| to_out(name, tensor)).collect();
+    write(&Disk, &arguments.outputs, &tensors, &IndexMap::new()).map_err(fault)?;
+    for (name, tensor) in &results {
+        println!("{name} {}", tensor.tensor_type());
+    }
+    Ok(())
+}
+
+fn missing_input(name: &str, given: &WeightSet) -> String {
+    let names: Vec<&str> = given.names().collect();
+    format!("there is no tensor for the input `{name}`; the file has {}", names.join(", "))
+}
+
+/// Takes the sizes of dimensions from the shapes of the tensors given.
+fn sizes_from_inputs(checked: &Checked, given: &WeightSet, sizes: &mut Sizes) -> Result<(), String> {
+    for input in checked.inputs() {
+        let Some(view) = given.get(&input.name) else { return Err(missing_input(&input.name, given)) };
+        if view.shape.len() != input.tensor_type.rank() {
+            return Err(format!(
+                "the input `{}` has {} axes, {} are expected: {}",
+                input.name,
+                view.shape.len(),
+                input.tensor_type.rank(),
+                input.tensor_type
+            ));
+        }
+        for (dim, size) in input.tensor_type.shape.iter().zip(&view.shape[..]) {
+            if let Some(name) = dim.as_name()
+                && let Some(known) = sizes.insert(name.as_str(), *size as i64)
+                && known != *size as i64
+            {
+                return Err(format!("`{name}` is {known} elsewhere and {size} in the input `{}`", input.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends the gradients of the sum of an output.
+fn emit_gradients(builder: &mut sward_core::program::Builder, output: &str) -> Result<(), Failure> {
+    let Some(value) = builder.program().output(output).map(|output| output.value) else {
+        let names: Vec<String> = builder.program().outputs.iter().map(|output| output.name.clone()).collect();
+        return Err(usage(format!("--gradients-of {output}: the outputs are {}", names.join(", "))));
+    };
+    let tensor_type = builder.type_of(value).clone();
+    if !tensor_type.dtype.is_float() {
+        return Err(usage(format!("--gradients-of {output}: it is {tensor_type}, which has no gradient")));
+    }
+    let ones = builder.fill(tensor_type.dtype, &tensor_type.shape, 1.0).map_err(fault)?;
+    let wanted: Vec<(String, sward_core::program::ValueId)> = builder
+        .program()
+        .arguments
+        .iter()
+        .filter(|argument| builder.type_of(argument.value).dtype.is_float())
+        .filter_map(|argument| match argument.role {
+            Role::Parameter { trained: true } => Some((format!("grad.{}", argument.name), argument.value)),
+            Role::Input => Some((format!("grad_in.{}", argument.name), argument.value)),
+            _ => None,
+        })
+        .collect();
+    let values: Vec<_> = wanted.iter().map(|(_, value)| *value).collect();
+    let gradients = differentiate(builder, &[(value, ones)], &values, &AddAlgebra).map_err(fault)?;
+    for (name, value) in wanted {
+        let gradient = match gradients.of(value) {
+            Some(gradient) => gradient,
+            None => {
+                let tensor_type = builder.type_of(value).clone();
+                builder.fill(tensor_type.dtype, &tensor_type.shape, 0.0).map_err(fault)?
+            }
+        };
+        builder.output(&name, gradient);
+    }
+    Ok(())
+}
+
+/// Loads every parameter and buffer of a program from a file, strictly.
+fn load_weights(plan: &mut dyn Plan, program: &Program, weights: &WeightSet) -> Result<(), Failure> {
+    let wanted: Vec<_> = program
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
+        .collect();
+    let expected: Vec<Expected> = wanted
+        .iter()
+        .map(|argument| Expected { name: argument.name.clone(), shape: program.type_of(argument.value).shape.to_vec() })
+        .collect();
+    let matching = match_weights(&expected, weights, &IndexMap::new());
+    if !matching.is_exact() {
+        let lines = matching.differences();
+        let shown: Vec<&str> = lines.iter().take(20).map(String::as_str).collect();
+        let more = if lines.len() > 20 { format!("\n  and {} more", lines.len() - 20) } else { String::new() };
+        return Err(usage(format!("the weights do not fit the graph:\n  {}{more}", shown.join("\n  "))));
+    }
+    for (argument, found) in wanted.iter().zip(&matching.matched) {
+        let view = weights.get(&found.tensor).expect("a matched tensor is there");
+        let tensor = from_view(&view, program.type_of(argument.value)).map_err(usage)?;
+        plan.set(&argument.name, &tensor).map_err(fault)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Every example of the language reference checks, as it stands.
+
+use sward_core::check::{Overrides, Session};
+use sward_core::diagnostic::render;
+use sward_core::roots::{MemoryFolder, Roots};
+
+#[test]
+fn every_example_of_the_language_reference_checks() {
+    let page = include_str!("../../docs/language.md");
+    let mut count = 0;
+    for (position, block) in page.split("```ron\n").skip(1).enumerate() {
+        let example = block.split("```").next().expect("a block has an end");
+        let mut roots = Roots::new();
+        let root = roots.add_root("", MemoryFolder::new().with("example.ron", example));
+        let mut library = MemoryFolder::new();
+        for (path, text) in sward_graphs::files() {
+            library.insert(path, text);
+        }
+        roots.set_library(library);
+        let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
+        if let Some((id, file)) = session.open_in(root, "example.ron") {
+            session.check_file(id, &file, &Overrides::default());
+        }
+        let text = render::text(&session.sources, &session.diagnostics, false);
+        assert!(session.diagnostics.is_empty(), "example {} of docs/language.md:\n{text}", position + 1);
+        count += 1;
+    }
+    assert!(count >= 7, "the page has examples");
+}
