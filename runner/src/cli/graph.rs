@@ -2,12 +2,12 @@
 
 use super::Exit;
 use clap::{Args, ValueEnum};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render;
 use sward_core::dim::Sizes;
 use sward_core::roots::{MemoryFolder, Roots};
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 
 /// Options that change a graph from outside.
 #[derive(Clone, Debug, Default, Args)]

@@ -105,7 +105,10 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
         let wanted = program.type_of(argument.value);
         let view = given.get(&argument.name).ok_or_else(|| usage(missing_input(&argument.name, &given)))?;
         if view.shape != wanted.shape.as_slice() {
-            return Err(usage(format!("the input `{}` has the shape {:?}, {:?} is expected", argument.name, view.shape, wanted.shape)));
+            return Err(usage(format!(
+                "the input `{}` has the shape {:?}, {:?} is expected",
+                argument.name, view.shape, wanted.shape
+            )));
         }
         plan.set(&argument.name, &from_view(&view, wanted).map_err(usage)?).map_err(fault)?;
         expected.push(argument.name.as_str());
@@ -195,11 +198,8 @@ fn emit_gradients(builder: &mut sward_core::program::Builder, output: &str) -> R
 
 /// Loads every parameter and buffer of a program from a file, strictly.
 fn load_weights(plan: &mut dyn Plan, program: &Program, weights: &WeightSet) -> Result<(), Failure> {
-    let wanted: Vec<_> = program
-        .arguments
-        .iter()
-        .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
-        .collect();
+    let wanted: Vec<_> =
+        program.arguments.iter().filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State)).collect();
     let expected: Vec<Expected> = wanted
         .iter()
         .map(|argument| Expected { name: argument.name.clone(), shape: program.type_of(argument.value).shape.to_vec() })

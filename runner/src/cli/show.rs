@@ -36,8 +36,7 @@ fn table(checked: &Checked, sizes: &Sizes) -> String {
         let texts: Vec<String> = shapes
             .iter()
             .map(|output| {
-                let dims: Vec<Dim> =
-                    output.shape.iter().map(|dim| if fixed { at_sizes(dim) } else { dim.clone() }).collect();
+                let dims: Vec<Dim> = output.shape.iter().map(|dim| if fixed { at_sizes(dim) } else { dim.clone() }).collect();
                 format!("{} {}", output.dtype, display_shape(&dims))
             })
             .collect();

@@ -84,7 +84,10 @@ pub fn run(arguments: &Arguments) -> Exit {
             }
             Ok(None) => {
                 skipped += 1;
-                write_out(&mut std::io::stdout(), &format!("{shown}: left out, more than {} parameters\n", arguments.max_parameters));
+                write_out(
+                    &mut std::io::stdout(),
+                    &format!("{shown}: left out, more than {} parameters\n", arguments.max_parameters),
+                );
             }
             Err(reason) => {
                 failed += 1;
@@ -203,7 +206,9 @@ fn run_once(checked: &Checked, mut builder: sward_core::program::Builder, engine
             return Err(format!("the output `{}` holds {bad}", output.name));
         }
         let domain = output.tensor_type.domain;
-        let slack = |number: f64| Domain { low: domain.low - 1e-5, high: domain.high + 1e-5, low_open: false, high_open: false }.contains_value(number);
+        let slack = |number: f64| {
+            Domain { low: domain.low - 1e-5, high: domain.high + 1e-5, low_open: false, high_open: false }.contains_value(number)
+        };
         if let Some(bad) = numbers.iter().find(|number| !slack(f64::from(**number))) {
             return Err(format!("the output `{}` holds {bad}, outside of its domain {domain}", output.name));
         }
