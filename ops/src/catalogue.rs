@@ -4,6 +4,7 @@ pub mod activation;
 pub mod attention;
 pub mod convolution;
 pub mod dense;
+pub mod document;
 pub mod elementwise;
 pub mod indexing;
 pub mod normalization;

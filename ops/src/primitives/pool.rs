@@ -32,10 +32,12 @@ impl PoolAxis {
             return Err("pooling over an image without pixels".to_string());
         }
         let padded = size + 2 * self.padding;
-        let Some(rest) = padded.checked_sub(extent) else {
+        // In ceil mode a single window may reach over the far edge even where it does not fit whole.
+        let slack = if self.ceil_mode { self.stride - 1 } else { 0 };
+        let Some(rest) = (padded + slack).checked_sub(extent) else {
             return Err(format!("a window that covers {extent} does not fit the padded size {padded}"));
         };
-        let mut count = if self.ceil_mode { rest.div_ceil(self.stride) } else { rest / self.stride } + 1;
+        let mut count = rest / self.stride + 1;
         if self.ceil_mode && (count - 1) * self.stride >= size + self.padding {
             count -= 1;
         }

@@ -85,10 +85,16 @@ pub(super) fn correction_fits(call: &mut Call<'_>) -> Result<(), Refused> {
 /// The variance over the field `axes`; reduced axes stay with size 1.
 pub(super) fn variance(builder: &mut Builder, call: &LowerCall<'_>) -> Result<ValueId, BuildError> {
     let x = call.input("from");
+    let shape = builder.shape(x);
+    let count: usize = lowered_axes(call, "axes", shape.len()).iter().map(|axis| shape[*axis]).product();
+    let correction = call.float("correction");
+    let divisor = count as f64 - correction;
+    if divisor <= 0.0 {
+        let reason = format!("a variance over {count} elements with a correction of {correction} divides by {divisor}");
+        return Err(call.refuse(builder, reason));
+    }
     let mean = reduce(builder, call, x, ReduceKind::Mean, DType::F32)?;
     let squares = emit(builder, "(x - mean) ** 2", &[("x", x), ("mean", mean)], &[])?;
     let sum = reduce(builder, call, squares, ReduceKind::Sum, DType::F32)?;
-    let shape = builder.shape(x);
-    let count: usize = lowered_axes(call, "axes", shape.len()).iter().map(|axis| shape[*axis]).product();
-    emit(builder, "sum / divisor", &[("sum", sum)], &[("divisor", count as f64 - call.float("correction"))])
+    emit(builder, "sum / divisor", &[("sum", sum)], &[("divisor", divisor)])
 }

@@ -43,7 +43,6 @@ impl Op for DropPath {
         }
         let mut samples = vec![1; builder.shape(x).len()];
         samples[0] = builder.shape(x)[0];
-        let kept = layers::kept_share(builder, &samples, p)?;
-        Ok(smallvec![emit(builder, "x * kept", &[("x", x), ("kept", kept)], &[])?])
+        Ok(smallvec![layers::drop(builder, x, &samples, p)?])
     }
 }

@@ -41,7 +41,6 @@ impl Op for Dropout {
             return Ok(smallvec![x]);
         }
         let shape = builder.shape(x).to_vec();
-        let kept = layers::kept_share(builder, &shape, p)?;
-        Ok(smallvec![emit(builder, "x * kept", &[("x", x), ("kept", kept)], &[])?])
+        Ok(smallvec![layers::drop(builder, x, &shape, p)?])
     }
 }

@@ -1,13 +1,16 @@
 //! Problems that move elements and leave them as they are.
 
 use super::{Draw, Family, Problem};
-use crate::primitives::{Concat, Constant, Expand, Iota, Pad, PadGradient, PadMode, Permute, Reshape, Slice, SliceGradient};
+use crate::primitives::{
+    Concat, Constant, Detach, Expand, Iota, Pad, PadGradient, PadMode, Permute, Reshape, Slice, SliceGradient,
+};
 use sward_core::program::{Array, DType, Shape};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family::new("constant", constant),
     Family::new("iota", iota),
     Family::new("reshape", reshape),
+    Family::new("detach", detach),
     Family::new("permute", permute),
     Family::new("expand", expand),
     Family::new("slice", slice),
@@ -48,6 +51,12 @@ fn reshape(draw: &mut Draw) -> Problem {
     }
     let x = draw.any(&shape);
     moved(Reshape { shape: Shape::from_vec(target) }, vec![x])
+}
+
+fn detach(draw: &mut Draw) -> Problem {
+    let shape = rank_and_shape(draw);
+    let x = draw.any(&shape);
+    Problem::fixed(Detach, vec![x])
 }
 
 fn permute(draw: &mut Draw) -> Problem {
