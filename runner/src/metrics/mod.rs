@@ -23,6 +23,31 @@ pub use classification::{Average, Confusion};
 pub use ranking::{average_ranks, roc_auc_score, roc_auc_score_multiclass, spearman_rank_correlation};
 pub use regression::{Moments, Regression, Space, TargetAverage, Tweedie, weighted_global_r2_score};
 
+use crate::schedule::Direction;
+
+/// The names of metrics, and which way is better: what an experiment may watch.
+pub const NAMES: [(&str, Direction); 14] = [
+    ("accuracy", Direction::Maximize),
+    ("balanced_accuracy", Direction::Maximize),
+    ("calibration_error", Direction::Minimize),
+    ("f1_score", Direction::Maximize),
+    ("loss", Direction::Minimize),
+    ("matthews_corrcoef", Direction::Maximize),
+    ("mean_absolute_error", Direction::Minimize),
+    ("mean_squared_error", Direction::Minimize),
+    ("mean_tweedie_deviance", Direction::Minimize),
+    ("r2_score", Direction::Maximize),
+    ("roc_auc_score", Direction::Maximize),
+    ("root_mean_squared_error", Direction::Minimize),
+    ("spearman_rank_correlation", Direction::Maximize),
+    ("weighted_global_r2_score", Direction::Maximize),
+];
+
+/// Which way a metric is better, by its name; `None` where the name is unknown.
+pub fn direction(name: &str) -> Option<Direction> {
+    NAMES.iter().find(|(known, _)| *known == name).map(|(_, direction)| *direction)
+}
+
 /// Why a metric has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MetricError {
@@ -189,6 +214,17 @@ fn check_length(what: &'static str, expected: usize, found: usize) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_better_when_small_and_scores_when_large() {
+        for (name, found) in NAMES {
+            let is_error = ["error", "deviance", "loss"].iter().any(|word| name.ends_with(word));
+            assert_eq!(found == Direction::Minimize, is_error, "{name}");
+        }
+        assert_eq!(direction("r2_score"), Some(Direction::Maximize));
+        assert_eq!(direction("r2"), None);
+        assert!(NAMES.is_sorted_by_key(|(name, _)| *name));
+    }
 
     #[test]
     fn a_block_of_unequal_lengths_is_refused_by_name() {

@@ -77,11 +77,10 @@ impl MetricsLog {
             Err(error) => return Err(StorageError::wrap("read", &path)(error).into()),
         };
         let (records, length) = kept_records(&path, &text, step)?;
-        let mut lines = storage.append(&path).map_err(StorageError::wrap("open", &path))?;
+        let lines = storage.append(&path).map_err(StorageError::wrap("open", &path))?;
         if length < text.len() {
             storage.truncate(&path, length as u64).map_err(StorageError::wrap("truncate", &path))?;
         }
-        lines.flush().map_err(StorageError::wrap("write", &path))?;
         let columns = records.iter().flat_map(|record| record.values.keys().cloned()).collect();
         let table = write_table(&*storage, directory, &columns, &records)?;
         Ok(Self { storage, directory: directory.to_owned(), lines, table, records, columns })

@@ -3,10 +3,11 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use sward::rundir::{Disk, Fault, Faulty, Storage, remove_unfinished};
+use sward::rundir::{Disk, EventFile, Fault, Faulty, MetricsLog, Record, Storage, remove_unfinished};
 use sward::weights::{Dtype, TensorOut, WeightFile, write};
 
 /// Large enough to be written in several pieces.
@@ -73,6 +74,64 @@ fn a_passing_failure_leaves_no_temporary_file() {
         let storage = Faulty::new(Disk, at, false, Fault::Short(ErrorKind::StorageFull));
         save(&storage, &path, 1.0).unwrap_err();
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "operation {at}");
+    }
+}
+
+/// Enough for two checkpoints.
+const STEPS: u64 = 4;
+
+/// Writes the steps after `resumed` into the logs of a run, as a training loop does; gives the last step that was made durable.
+fn log_steps(storage: Arc<dyn Storage>, directory: &Path, resumed: u64) -> Result<u64, (u64, String)> {
+    const SECONDS: f64 = 1_700_000_000.0;
+    let mut durable = resumed;
+    let mut run = || -> Result<(), Box<dyn std::error::Error>> {
+        let mut log = MetricsLog::open(storage.clone(), directory, resumed)?;
+        let mut events = EventFile::open(&storage, directory, resumed, SECONDS)?;
+        for step in resumed + 1..=STEPS {
+            let loss = 1.0 / step as f64;
+            log.append(Record { step, epoch: 0, values: [("train/loss".to_owned(), loss)].into() })?;
+            events.scalars(step, SECONDS, [("train/loss", loss)])?;
+            if step % 2 == 0 {
+                log.append(Record { step, epoch: 0, values: [("val/loss".to_owned(), 2.0 * loss)].into() })?;
+                log.sync()?;
+                events.sync()?;
+                durable = step;
+            }
+        }
+        Ok(())
+    };
+    match run() {
+        Ok(()) => Ok(durable),
+        Err(error) => Err((durable, error.to_string())),
+    }
+}
+
+#[test]
+fn logs_resume_as_if_nothing_had_failed_at_any_operation() {
+    let names = [MetricsLog::LINES, MetricsLog::TABLE, "events.out.tfevents.1700000000.sward"];
+    let read = |directory: &Path| names.map(|name| std::fs::read(directory.join(name)).unwrap());
+    let whole = tempfile::tempdir().unwrap();
+    assert_eq!(log_steps(Arc::new(Disk), whole.path(), 0), Ok(STEPS));
+    for (fault, lasts) in [(Fault::Refuse(ErrorKind::StorageFull), false), (Fault::Short(ErrorKind::StorageFull), true)] {
+        let mut failures = 0;
+        for at in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let storage = Arc::new(Faulty::new(Disk, at, lasts, fault));
+            let durable = match log_steps(storage.clone(), directory.path(), 0) {
+                Ok(_) => {
+                    assert!(!storage.struck(), "operation {at} failed, and nobody was told");
+                    break;
+                }
+                Err((durable, error)) => {
+                    assert!(error.starts_with("cannot "), "{error}");
+                    durable
+                }
+            };
+            failures += 1;
+            assert_eq!(log_steps(Arc::new(Disk), directory.path(), durable), Ok(STEPS));
+            assert_eq!(read(directory.path()), read(whole.path()), "operation {at}");
+        }
+        assert!(failures > 20, "only {failures} operations");
     }
 }
 
