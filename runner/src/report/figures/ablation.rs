@@ -88,6 +88,20 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     (first..=last).map(|multiple| multiple as f64 * step).collect()
 }
 
+/// A count with three digits and a factor of a thousand: `28.6 M`.
+fn quantity(count: u64) -> String {
+    let factors = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")];
+    let count = count as f64;
+    match factors.into_iter().find(|(factor, _)| count >= *factor) {
+        Some((factor, suffix)) => {
+            let scaled = count / factor;
+            let decimals = if scaled >= 100.0 { 0 } else if scaled >= 10.0 { 1 } else { 2 };
+            format!("{scaled:.decimals$}{suffix}")
+        }
+        None => number(count),
+    }
+}
+
 fn table(ablation: &Ablation) -> Markup {
     let optional = |value: Option<String>| value.unwrap_or_else(|| "–".into());
     let spread = |seeds: &[f64]| {
@@ -106,8 +120,8 @@ fn table(ablation: &Ablation) -> Markup {
                 td.number { (optional(arm.effect.map(|effect| number(effect.estimate)))) }
                 td.number { (optional(arm.effect.map(|effect| format!("{} to {}", number(effect.low), number(effect.high))))) }
                 td.number { (optional(spread(&arm.seeds))) }
-                td.number { (optional(arm.parameters.map(|count| number(count as f64)))) }
-                td.number { (optional(arm.flops.map(|count| number(count as f64)))) }
+                td.number { (optional(arm.parameters.map(quantity))) }
+                td.number { (optional(arm.flops.map(quantity))) }
                 td.number { (optional(arm.seconds.map(number))) }
             } } }
         } }
@@ -117,6 +131,12 @@ fn table(ablation: &Ablation) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_have_three_digits() {
+        let texts = [0, 999, 1_000, 28_589_128, 4_470_000_000, 123_456].map(quantity);
+        assert_eq!(texts, ["0", "999", "1.00 k", "28.6 M", "4.47 G", "123 k"]);
+    }
 
     #[test]
     fn ticks_are_round_and_hold_zero() {
