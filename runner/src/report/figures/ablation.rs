@@ -95,7 +95,13 @@ fn quantity(count: u64) -> String {
     match factors.into_iter().find(|(factor, _)| count >= *factor) {
         Some((factor, suffix)) => {
             let scaled = count / factor;
-            let decimals = if scaled >= 100.0 { 0 } else if scaled >= 10.0 { 1 } else { 2 };
+            let decimals = if scaled >= 100.0 {
+                0
+            } else if scaled >= 10.0 {
+                1
+            } else {
+                2
+            };
             format!("{scaled:.decimals$}{suffix}")
         }
         None => number(count),
