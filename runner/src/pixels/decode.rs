@@ -13,6 +13,7 @@ use zune_jpeg::JpegDecoder;
 
 use super::error::{PixelError, Result};
 use super::flip;
+use super::jpeg;
 use super::picture::Picture;
 
 /// The colours that a decoded picture has.
@@ -41,6 +42,11 @@ impl Colours {
 pub struct DecodeOptions {
     /// Colours of the result.
     pub colours: Colours,
+    /// Decode a JPEG at half, a quarter or an eighth of its size where both sides keep at least this many pixels.
+    ///
+    /// Each pixel is then the mean of a square of pixels. With twice the size that a resize makes, the resized picture differs little
+    /// (a level or so) from that of the whole decode, in a fraction of the time. `None` decodes every file whole.
+    pub at_least: Option<usize>,
     /// Turn the picture as its EXIF orientation says (Pillow's `ImageOps.exif_transpose`).
     pub upright: bool,
     /// Accept a file whose extension names another format than its content has.
@@ -53,7 +59,14 @@ pub struct DecodeOptions {
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        DecodeOptions { colours: Colours::Rgb, upright: true, any_extension: false, max_pixels: 178_956_970, max_bytes: 1 << 30 }
+        DecodeOptions {
+            colours: Colours::Rgb,
+            at_least: None,
+            upright: true,
+            any_extension: false,
+            max_pixels: 178_956_970,
+            max_bytes: 1 << 30,
+        }
     }
 }
 
@@ -109,8 +122,23 @@ pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
 pub fn decode_bytes(bytes: &[u8], path: &Path, options: &DecodeOptions) -> Result<Picture> {
     let file = Opened::open(bytes, path, options)?;
     let orientation = file.orientation;
-    let picture = file.pixels(options.colours)?;
+    let picture = in_colours(file.pixels(bytes, options)?, options.colours);
     Ok(if options.upright { flip::orient(picture, orientation) } else { picture })
+}
+
+/// Gives a decoded picture the channels that were asked for.
+fn in_colours(picture: Picture, colours: Colours) -> Picture {
+    match (colours, picture.channels()) {
+        (Colours::Rgb, 1) => picture.to_rgb(),
+        (Colours::Grey, 3) => picture.to_grey(),
+        _ => picture,
+    }
+}
+
+/// The largest reduction, 1, 2, 4 or 8, that leaves both sides at least as long as asked.
+fn reduction(height: usize, width: usize, at_least: Option<usize>) -> usize {
+    let Some(least) = at_least else { return 1 };
+    [8, 4, 2].into_iter().find(|factor| height.min(width) / factor >= least.max(1)).unwrap_or(1)
 }
 
 /// A file whose header was read and found acceptable.
@@ -184,11 +212,16 @@ impl<'bytes> Opened<'bytes> {
         Header { format: self.format, height: self.height, width: self.width, orientation: self.orientation }
     }
 
-    fn pixels(self, colours: Colours) -> Result<Picture> {
+    fn pixels(self, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
         let Opened { path, format, height, width, decoder, .. } = self;
         let corrupt = |cause: String| PixelError::Corrupt { path: path.to_owned(), format, cause };
-        let rgb = match decoder {
+        Ok(match decoder {
             Decoder::Jpeg(mut decoder) => {
+                let reduction = reduction(height, width, options.at_least);
+                let decoded = jpeg::decode(bytes, reduction).map_err(|fault| corrupt(fault.0.to_owned()))?;
+                if let Some(picture) = decoded {
+                    return Ok(picture);
+                }
                 let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
                 if grey {
                     decoder.set_options(
@@ -214,11 +247,6 @@ impl<'bytes> Opened<'bytes> {
                     Picture::from_parts(height, width, 1, decoded.into_luma8().into_raw())
                 }
             }
-        };
-        Ok(match (colours, rgb.channels()) {
-            (Colours::Rgb, 1) => rgb.to_rgb(),
-            (Colours::Grey, 3) => rgb.to_grey(),
-            _ => rgb,
         })
     }
 }

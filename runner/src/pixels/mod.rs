@@ -21,6 +21,7 @@ mod erase;
 mod error;
 mod flip;
 mod hsv;
+mod jpeg;
 mod normalize;
 mod overlay;
 mod picture;
