@@ -35,7 +35,7 @@ fn other_kinds_of_jpeg_decode_close_to_pillow() {
 }
 
 #[test]
-fn a_reduced_jpeg_equals_pillow_draft_within_one_level() {
+fn a_reduced_jpeg_equals_pillow_draft_within_a_level_of_each_component() {
     for name in ["420", "444", "grey", "even"] {
         let file = format!("jpeg_{name}.jpg");
         let whole = load(&file);
@@ -44,8 +44,8 @@ fn a_reduced_jpeg_equals_pillow_draft_within_one_level() {
             let reduced = decode(&fixture(&file), &options).unwrap();
             let expected = load(&format!("jpeg_{name}_reduced_{side}.png"));
             let (most, mean) = difference(&reduced, &expected);
-            // A level of luma or chroma is up to two levels of a colour.
-            assert!(most <= 2 && mean < 0.3, "{name} by {side}: up to {most} levels, {mean} on average");
+            // A level of luma and one of chroma, which counts up to 1.8 times, are up to three levels of a colour.
+            assert!(most <= 3 && mean < 0.3, "{name} by {side}: up to {most} levels, {mean} on average");
         }
     }
 }
