@@ -90,7 +90,7 @@ pub fn compare(left: &Dim, right: &Dim, obligations: &[Obligation]) -> Verdict {
         return Verdict::Different(counterexample);
     }
     match rewritten {
-        (Ok(left), Ok(right)) if equal_in_all_cases(&left, &right).unwrap_or(false) => Verdict::Equal,
+        (Ok(left), Ok(right)) if equal_in_all_cases(&left, &right, &facts.rewritten()).unwrap_or(false) => Verdict::Equal,
         _ => Verdict::Undecided,
     }
 }
@@ -182,12 +182,17 @@ impl Search<'_> {
     }
 }
 
-/// Splits each name by its remainder, so that floors by constants come out, and compares every case.
-fn equal_in_all_cases(left: &Dim, right: &Dim) -> Result<bool, DimError> {
+/// Splits each name by its remainder, so that floors by constants come out, and compares every case that the obligations allow.
+fn equal_in_all_cases(left: &Dim, right: &Dim, obligations: &[Obligation]) -> Result<bool, DimError> {
     const LARGEST_NUMBER_OF_CASES: i64 = 512;
     let mut periods: BTreeMap<Name, i64> = BTreeMap::new();
     for side in [left, right] {
         collect_periods(&side.to_polynomial(), 1, &mut periods)?;
+    }
+    for obligation in obligations {
+        if let Some(divisor) = obligation.divisor.as_constant() {
+            collect_periods(&obligation.dividend.to_polynomial(), divisor as i128, &mut periods)?;
+        }
     }
     let cases = periods.values().try_fold(1_i64, |product, period| product.checked_mul(*period));
     let Some(cases) = cases.filter(|cases| (2..=LARGEST_NUMBER_OF_CASES).contains(cases)) else {
@@ -202,6 +207,15 @@ fn equal_in_all_cases(left: &Dim, right: &Dim) -> Result<bool, DimError> {
             rest /= period;
         }
         let image_of = |own: &str| images.iter().find(|(name, _)| name.as_str() == own).map(|(_, dim)| dim.clone());
+        let is_excluded = |obligation: &Obligation| -> Result<bool, DimError> {
+            let divisor = obligation.divisor.substitute(&image_of)?;
+            let remainder = obligation.dividend.substitute(&image_of)?.modulo(&divisor)?;
+            Ok(remainder.as_constant().is_some_and(|remainder| remainder != 0))
+        };
+        // An obligation that cannot be evaluated excludes nothing.
+        if obligations.iter().any(|obligation| is_excluded(obligation).unwrap_or(false)) {
+            continue;
+        }
         if left.substitute(&image_of)? != right.substitute(&image_of)? {
             return Ok(false);
         }

@@ -57,6 +57,14 @@ impl Facts {
         Ok(current)
     }
 
+    /// The obligations in terms of the fresh names, for a proof by cases; those that cannot be expressed are left out.
+    pub fn rewritten(&self) -> Vec<Obligation> {
+        let rewrite = |own: &Obligation| -> Result<Obligation, DimError> {
+            Ok(Obligation { dividend: self.apply(&own.dividend)?, divisor: self.apply(&own.divisor)? })
+        };
+        self.obligations.iter().filter_map(|own| rewrite(own).ok()).filter(|own| own.dividend.as_constant().is_none()).collect()
+    }
+
     /// Whether all obligations hold at these sizes.
     pub fn hold(&self, sizes: &Sizes) -> bool {
         self.obligations.iter().all(|obligation| {
