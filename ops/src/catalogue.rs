@@ -120,6 +120,7 @@ static OPS: &[&dyn Op] = &[
     &shape::Pad,
     &shape::Permute,
     &shape::Reshape,
+    &shape::Roll,
     &shape::Select,
     &shape::Slice,
     &shape::Split,
