@@ -69,8 +69,12 @@ impl Fixture {
 fn array(view: &safetensors::tensor::TensorView<'_>) -> Array {
     let data = view.data();
     let (dtype, numbers): (DType, Vec<f64>) = match view.dtype() {
-        Dtype::F32 => (DType::F32, data.chunks_exact(4).map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().expect("4")))).collect()),
-        Dtype::I64 => (DType::I64, data.chunks_exact(8).map(|bytes| i64::from_le_bytes(bytes.try_into().expect("8")) as f64).collect()),
+        Dtype::F32 => {
+            (DType::F32, data.chunks_exact(4).map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().expect("4")))).collect())
+        }
+        Dtype::I64 => {
+            (DType::I64, data.chunks_exact(8).map(|bytes| i64::from_le_bytes(bytes.try_into().expect("8")) as f64).collect())
+        }
         Dtype::BOOL => (DType::Bool, data.iter().map(|byte| f64::from(*byte)).collect()),
         other => panic!("a fixture holds F32, I64 and BOOL, not {other:?}"),
     };

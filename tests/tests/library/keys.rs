@@ -21,7 +21,8 @@ fn read(text: &str) -> BTreeMap<String, String> {
                 for last in number(low)..=number(high) {
                     let last = last.to_string();
                     let mut numbers = head.split('.').filter(|part| !part.is_empty()).chain([last.as_str()]);
-                    let name = pattern.split('.').map(|part| if part == "*" { numbers.next().expect("a number a star") } else { part });
+                    let name =
+                        pattern.split('.').map(|part| if part == "*" { numbers.next().expect("a number a star") } else { part });
                     found.insert(name.collect::<Vec<_>>().join("."), shape.to_string());
                 }
             }

@@ -47,9 +47,9 @@ fn check(path: &str, sets: &[String]) -> Result<(Option<Checked>, String), Strin
     let root = roots.add_search_root("graphs", DiskFolder::open(&library()).expect("the library"));
     let mut session = Session::new(sward_ops::catalogue(), roots);
     let overrides = session.overrides(sets, &[], &[]);
-    let checked = overrides.zip(session.open_in(root, path)).and_then(|(overrides, (file, graph_file))| {
-        session.check_file(file, &graph_file, &overrides)
-    });
+    let checked = overrides
+        .zip(session.open_in(root, path))
+        .and_then(|(overrides, (file, graph_file))| session.check_file(file, &graph_file, &overrides));
     let text = render::text(&session.sources, &session.diagnostics, false);
     if session.diagnostics.has_errors() { Err(text) } else { Ok((checked, text)) }
 }

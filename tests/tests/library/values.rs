@@ -120,7 +120,8 @@ fn run(checked: &Checked, fixture: &Fixture, letter: &str, case: &Case, failed: 
 fn parity(folder: &str, filter: impl Fn(&str) -> bool) {
     let folder = fixtures().join(folder);
     let mut report = Vec::new();
-    let paths: Vec<String> = files(&folder, "safetensors").into_iter().filter(|path| filter(path.trim_end_matches(".safetensors"))).collect();
+    let paths: Vec<String> =
+        files(&folder, "safetensors").into_iter().filter(|path| filter(path.trim_end_matches(".safetensors"))).collect();
     assert!(!paths.is_empty());
     for path in paths {
         let fixture = Fixture::read(&folder.join(&path));
