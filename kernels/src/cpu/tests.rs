@@ -159,3 +159,66 @@ fn a_trap_names_the_first_node_that_is_not_finite() {
     let error = plan.run(RunKey::default()).unwrap_err();
     assert_eq!(error.to_string(), "node `head.linear` (model.ron:3:5): matmul gives inf at element 1");
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+
+    #[test]
+    fn layer_norm_and_its_gradient_agree_with_the_reference(
+        (rows, width) in (sizes(), prop_oneof![1..70usize, Just(513)]),
+        (centered, weight, bias) in any::<(bool, bool, bool)>(),
+        (dtype, parameter) in (float(), float()),
+    ) {
+        let x = TensorType::new(dtype, &[2, rows, width]);
+        let mut operands = vec![x.clone()];
+        operands.extend((0..usize::from(weight) + usize::from(bias)).map(|_| TensorType::new(parameter, &[width])));
+        let program = single(op::LayerNorm { epsilon: 1e-5, centered, weight, bias }, &operands);
+        let tensors: Vec<Tensor> = operands.iter().enumerate().map(|(i, t)| tensor(t, i as u64)).collect();
+        check(&program, &tensors, 2e-4);
+
+        let statistics = TensorType::f32(&[2, rows, 1]);
+        let mut operands = vec![x.clone(), x];
+        operands.extend(weight.then(|| TensorType::new(parameter, &[width])));
+        operands.extend([statistics.clone(), statistics]);
+        let rule = op::LayerNormGradient { centered, weight, weight_gradient: weight, bias_gradient: bias };
+        let program = single(rule, &operands);
+        let tensors: Vec<Tensor> = operands.iter().enumerate().map(|(i, t)| tensor(t, i as u64)).collect();
+        check(&program, &tensors, 2e-4);
+    }
+
+    #[test]
+    fn softmax_and_its_gradient_agree_with_the_reference(
+        (rows, width) in (sizes(), prop_oneof![0..70usize, Just(1025)]),
+        log in any::<bool>(),
+        (x, y) in (float(), float()),
+    ) {
+        let x = TensorType::new(x, &[rows, width]);
+        check(&single(op::Softmax { log, dtype: y }, std::slice::from_ref(&x)), &[tensor(&x, 1)], 1e-5);
+        let y = TensorType::new(y, &[rows, width]);
+        check(&single(op::SoftmaxGradient { log }, &[x.clone(), y.clone()]), &[tensor(&x, 1), tensor(&y, 2)], 1e-4);
+    }
+
+    #[test]
+    fn optimizer_updates_agree_with_the_reference(
+        n in sizes(),
+        rule in prop_oneof![
+            Just(op::OptimizerRule::Sgd { momentum: 0.0, nesterov: false, dampening: 0.0 }),
+            Just(op::OptimizerRule::Sgd { momentum: 0.9, nesterov: true, dampening: 0.0 }),
+            Just(op::OptimizerRule::Sgd { momentum: 0.9, nesterov: false, dampening: 0.3 }),
+            Just(op::OptimizerRule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }),
+            Just(op::OptimizerRule::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-6 }),
+        ],
+        (weight_decay, step) in (prop_oneof![Just(0.0), Just(0.05)], 1..20u64),
+        gradient in float(),
+    ) {
+        let parameter = TensorType::f32(&[3, n]);
+        let mut operands = vec![parameter.clone(), TensorType::new(gradient, &[3, n]), TensorType::f32(&[rule.settings()])];
+        operands.extend((0..rule.moments()).map(|_| parameter.clone()));
+        let mut tensors: Vec<Tensor> = operands.iter().enumerate().map(|(i, t)| tensor(t, i as u64)).collect();
+        tensors[2] = Tensor::f32(&[rule.settings()], rule.settings_at(step, 1e-2, 0.5).into_iter().map(|x| x as f32).collect());
+        if let Some(squares) = tensors.get_mut(4) {
+            *squares = Tensor::f32(&[3, n], numbers(3 * n, 9).into_iter().map(|x| (x * x) as f32).collect());
+        }
+        check(&single(op::OptimizerUpdate { rule, weight_decay }, &operands), &tensors, 2e-5);
+    }
+}

@@ -1,6 +1,8 @@
 //! From instructions to calls of kernels: each primitive's operands checked once, addresses and sizes bound, so that a run only calls.
 
 mod matmul;
+mod normalize;
+mod optimizer;
 mod reference;
 
 use std::sync::Arc;
@@ -125,11 +127,30 @@ pub(super) fn prepare(
     if let Some(op) = primitive.downcast::<op::MatMul>() {
         return matmul::matmul(op, inputs, outputs, features);
     }
+    if let Some(op) = primitive.downcast::<op::LayerNorm>() {
+        return Ok(normalize::layer_norm(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::LayerNormGradient>() {
+        return Ok(normalize::layer_norm_gradient(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::Softmax>() {
+        return Ok(normalize::softmax(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::SoftmaxGradient>() {
+        return Ok(normalize::softmax_gradient(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::OptimizerUpdate>() {
+        return Ok(optimizer::optimizer_update(op, inputs, outputs, features));
+    }
     Ok(reference::reference(Arc::clone(primitive), inputs, outputs))
 }
 
 /// The results that an instruction's kernel may write over an operand: it reads every element before, or in the same step as, it writes there.
 pub(super) fn in_place(program: &Program, instruction: &Instruction) -> Vec<(usize, usize)> {
-    let _ = program;
-    instruction.op.in_place().to_vec()
+    let matches = |(input, output): &(usize, usize)| {
+        let (Some(input), Some(output)) = (instruction.inputs.get(*input), instruction.outputs.get(*output)) else { return false };
+        let (input, output) = (program.type_of(*input), program.type_of(*output));
+        input.shape == output.shape && input.dtype.bytes() == output.dtype.bytes()
+    };
+    instruction.op.in_place().iter().copied().filter(matches).collect()
 }

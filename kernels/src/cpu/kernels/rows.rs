@@ -1,0 +1,117 @@
+//! Rows of float tensors as f32, wherever they lie.
+
+use super::matmul::{Data, DataMut};
+use crate::cpu::simd::{Element, LANES, Simd};
+
+/// Copies `n` elements, converting.
+///
+/// # Safety
+/// Both sides have `n` elements.
+#[inline(always)]
+pub(super) unsafe fn convert<S: Simd, T: Element, U: Element>(s: S, from: *const T, to: *mut U, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut i = 0;
+        while i + LANES <= n {
+            U::store(s, to.add(i), T::load(s, from.add(i)));
+            i += LANES;
+        }
+        if i < n {
+            U::store_part(s, to.add(i), n - i, T::load_part(s, from.add(i), n - i));
+        }
+    }
+}
+
+/// `n` elements from `at` on, in place if they are f32, else converted into `scratch`.
+///
+/// # Safety
+/// The elements are readable; `scratch` holds `n`.
+#[inline(always)]
+pub(super) unsafe fn read<S: Simd>(s: S, data: Data, at: usize, n: usize, scratch: *mut f32) -> *const f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match data {
+            Data::F32(p) => p.add(at),
+            Data::Bf16(p) => {
+                convert(s, p.add(at), scratch, n);
+                scratch
+            }
+        }
+    }
+}
+
+/// Stores `n` f32 from `at` on.
+///
+/// # Safety
+/// Both sides have `n` elements.
+#[inline(always)]
+pub(super) unsafe fn write<S: Simd>(s: S, data: DataMut, at: usize, n: usize, from: *const f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match data {
+            DataMut::F32(p) if p.add(at).cast_const() == from => {}
+            DataMut::F32(p) => convert(s, from, p.add(at), n),
+            DataMut::Bf16(p) => convert(s, from, p.add(at), n),
+        }
+    }
+}
+
+/// Where `n` results from `at` on may be computed: in place if they are f32, else in `scratch`, from which [`write`] takes them.
+///
+/// # Safety
+/// The results are writable.
+#[inline(always)]
+pub(super) unsafe fn room(data: DataMut, at: usize, scratch: *mut f32) -> *mut f32 {
+    match data {
+        // SAFETY: the caller's promise.
+        DataMut::F32(p) => unsafe { p.add(at) },
+        DataMut::Bf16(_) => scratch,
+    }
+}
+
+/// The sum of `f(i)` over vectors of `n` elements, in two running sums; lanes beyond `n` must give 0.
+macro_rules! sum_lanes {
+    ($s:expr, $n:expr, |$i:ident, $lanes:ident| $value:expr) => {{
+        let (mut even, mut odd) = ($s.zero(), $s.zero());
+        let mut $i = 0;
+        while $i + 2 * LANES <= $n {
+            {
+                let $lanes = LANES;
+                even = $s.add(even, $value);
+            }
+            $i += LANES;
+            {
+                let $lanes = LANES;
+                odd = $s.add(odd, $value);
+            }
+            $i += LANES;
+        }
+        while $i < $n {
+            let $lanes = LANES.min($n - $i);
+            even = $s.add(even, $value);
+            $i += $lanes;
+        }
+        $s.sum($s.add(even, odd))
+    }};
+}
+pub(super) use sum_lanes;
+
+/// Loads `lanes` lanes, the others zero.
+///
+/// # Safety
+/// `lanes` elements are readable.
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe { if lanes == LANES { s.load(p) } else { s.load_part(p, lanes) } }
+}
+
+/// Stores `lanes` lanes.
+///
+/// # Safety
+/// `lanes` elements are writable.
+#[inline(always)]
+pub(super) unsafe fn save<S: Simd>(s: S, p: *mut f32, lanes: usize, x: S::V) {
+    // SAFETY: the caller's promise.
+    unsafe { if lanes == LANES { s.store(p, x) } else { s.store_part(p, lanes, x) } }
+}
