@@ -222,3 +222,45 @@ proptest! {
         check(&single(op::OptimizerUpdate { rule, weight_decay }, &operands), &tensors, 2e-5);
     }
 }
+
+#[derive(Clone, Debug)]
+struct ConvolutionProblem {
+    x: TensorType,
+    weight: TensorType,
+    geometry: op::ConvolutionGeometry,
+}
+
+fn convolutions() -> impl Strategy<Value = ConvolutionProblem> {
+    let pair = |low: usize, high: usize| (low..=high, low..=high);
+    let groups = prop_oneof![3 => Just((1usize, 0usize, 0usize)), 1 => Just((2, 0, 0)), 3 => (1..50usize).prop_map(|c| (c, 1, 1))];
+    let sizes = (0..3usize, pair(1, 13), pair(1, 5), pair(1, 3), (pair(0, 3), pair(0, 3)), pair(1, 2));
+    (sizes, groups, (1..20usize, 1..20usize), float(), float()).prop_filter_map(
+        "the kernel fits",
+        |((batch, size, kernel, stride, padding, dilation), (groups, each, results), (channels, outputs), x, weight)| {
+            let (each, results) = if each == 1 && groups > 1 { (each, results) } else { (channels, outputs) };
+            let geometry = op::ConvolutionGeometry { stride, padding, dilation, groups };
+            geometry.output_size(size, kernel).ok()?;
+            Some(ConvolutionProblem {
+                x: TensorType::new(x, &[batch, size.0, size.1, groups * each]),
+                weight: TensorType::new(weight, &[groups * results, kernel.0, kernel.1, each]),
+                geometry,
+            })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolutions_and_their_gradients_agree_with_the_reference(problem in convolutions(), y in float()) {
+        let ConvolutionProblem { x, weight, geometry } = problem;
+        let program = single(op::Convolution { geometry, dtype: y }, &[x.clone(), weight.clone()]);
+        check(&program, &[tensor(&x, 1), tensor(&weight, 2)], 1e-5);
+        let dy = TensorType::new(y, &program.type_of(program.outputs[0].value).shape);
+        let rule = op::ConvolutionInputGradient { geometry, input: (x.shape[1], x.shape[2]), dtype: x.dtype };
+        check(&single(rule, &[dy.clone(), weight.clone()]), &[tensor(&dy, 3), tensor(&weight, 2)], 1e-5);
+        let rule = op::ConvolutionWeightGradient { geometry, kernel: (weight.shape[1], weight.shape[2]) };
+        check(&single(rule, &[x.clone(), dy.clone()]), &[tensor(&x, 1), tensor(&dy, 3)], 1e-5);
+    }
+}

@@ -1,5 +1,7 @@
 //! The loops, one family a file.
 
+pub mod depthwise;
+pub mod fold;
 pub mod layer_norm;
 pub mod map;
 pub mod matmul;

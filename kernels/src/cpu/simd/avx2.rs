@@ -4,6 +4,8 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
+use crate::cpu::features::Level;
+
 use super::{LANES, Simd};
 
 /// AVX2, FMA and F16C.
@@ -46,6 +48,7 @@ impl Simd for Avx2 {
     type V = Pair<__m256>;
     type I = Pair<__m256i>;
     type M = Pair<__m256>;
+    const LEVEL: Level = Level::Avx2;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {

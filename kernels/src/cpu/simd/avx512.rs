@@ -4,6 +4,8 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
+use crate::cpu::features::Level;
+
 use super::{LANES, Simd};
 
 /// AVX-512 F, BW, DQ and VL.
@@ -44,6 +46,7 @@ impl Simd for Avx512 {
     type V = __m512;
     type I = __m512i;
     type M = __mmask16;
+    const LEVEL: Level = Level::Avx512;
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Self::V {

@@ -37,6 +37,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type I: Copy;
     /// Sixteen truth values.
     type M: Copy;
+    /// The level whose instructions these are.
+    const LEVEL: Level;
 
     fn splat(self, x: f32) -> Self::V;
     /// # Safety

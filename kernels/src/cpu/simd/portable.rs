@@ -2,6 +2,8 @@
 
 use half::bf16;
 
+use crate::cpu::features::Level;
+
 use super::{LANES, Simd, round_to_bf16};
 
 /// Plain Rust.
@@ -30,6 +32,7 @@ impl Simd for Portable {
     type V = [f32; LANES];
     type I = [i32; LANES];
     type M = [bool; LANES];
+    const LEVEL: Level = Level::Portable;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {

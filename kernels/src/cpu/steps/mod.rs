@@ -1,5 +1,6 @@
 //! From instructions to calls of kernels: each primitive's operands checked once, addresses and sizes bound, so that a run only calls.
 
+mod convolution;
 mod matmul;
 mod normalize;
 mod optimizer;
@@ -126,6 +127,15 @@ pub(super) fn prepare(
     }
     if let Some(op) = primitive.downcast::<op::MatMul>() {
         return matmul::matmul(op, inputs, outputs, features);
+    }
+    if let Some(op) = primitive.downcast::<op::Convolution>() {
+        return Ok(convolution::convolution(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::ConvolutionInputGradient>() {
+        return Ok(convolution::input_gradient(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::ConvolutionWeightGradient>() {
+        return Ok(convolution::weight_gradient(op, inputs, outputs, features));
     }
     if let Some(op) = primitive.downcast::<op::LayerNorm>() {
         return Ok(normalize::layer_norm(op, inputs, outputs, features));

@@ -97,16 +97,18 @@ pub(super) struct Tile {
 /// # Safety
 /// All of the tile's rows and columns lie within their matrices.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Simd>(s: S, level: Level, mut tile: Tile, mut rows: usize, columns: usize) {
+pub(super) unsafe fn multiply<S: Simd>(s: S, mut tile: Tile, mut rows: usize, columns: usize) {
     macro_rules! take {
         ($rows:literal) => {
             while rows >= $rows {
                 // SAFETY: the caller's promise, for the first rows of those left.
                 unsafe {
-                    match columns.div_ceil(LANES) {
-                        1 => micro::<S, $rows, 1>(s, tile, columns),
-                        2 => micro::<S, $rows, 2>(s, tile, columns),
-                        _ => micro::<S, $rows, 3>(s, tile, columns),
+                    if S::LEVEL != Level::Avx512 || columns <= LANES {
+                        micro::<S, $rows, 1>(s, tile, columns);
+                    } else if columns <= 2 * LANES {
+                        micro::<S, $rows, 2>(s, tile, columns);
+                    } else {
+                        micro::<S, $rows, 3>(s, tile, columns);
                     }
                     tile.left = tile.left.add($rows * tile.left_stride);
                     tile.out = tile.out.add($rows * tile.out_stride);
@@ -115,10 +117,11 @@ pub(super) unsafe fn multiply<S: Simd>(s: S, level: Level, mut tile: Tile, mut r
             }
         };
     }
-    match level {
-        Level::Avx512 => take!(8),
-        Level::Avx2 => take!(6),
-        Level::Portable => {}
+    if S::LEVEL == Level::Avx512 {
+        take!(8);
+    }
+    if S::LEVEL == Level::Avx2 {
+        take!(6);
     }
     take!(4);
     take!(2);

@@ -18,7 +18,7 @@ use half::bf16;
 use source::Block;
 pub use source::{Data, Patches, Source};
 
-use crate::cpu::features::Features;
+use crate::cpu::features::{Features, Level};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
 
@@ -321,7 +321,7 @@ impl Kernel for PackPanel {
         let mut scratch = Scratch::bytes(Source::scratch(columns, nk) * cut.element_bytes());
         // SAFETY: the panel lies within the operand, the buffers are as long as the cut says.
         unsafe {
-            if cut.amx {
+            if S::LEVEL == Level::Avx512 && cut.amx {
                 let block = source.block::<S, bf16>(s, (first, columns), (k0, nk), scratch.pointer());
                 tiles::pack_panel(s, block, columns, nk, to.cast());
             } else {
@@ -401,17 +401,16 @@ impl Region<'_, '_> {
         let padded_columns = product.n.next_multiple_of(unit);
         let rows = place.rows.next_multiple_of(cut.tile_rows);
         let own = if packed.is_some() { 0 } else { place.columns.next_multiple_of(unit) * depth };
-        // A packed strip, a copied block of the left operand, a copied panel of the right, and own panels.
-        let sizes = [rows * depth, rows * depth, cut.tile_columns * depth, own].map(|n| (n * bytes).next_multiple_of(64));
+        // The packed left operand, a copied block of it, and own panels of the right one.
+        let sizes = [rows * depth, rows * depth, own].map(|n| (n * bytes).next_multiple_of(64));
         let mut scratch = Scratch::bytes(sizes.iter().sum());
         let scratch: *mut u8 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the region within the operands and the output.
         unsafe {
             let left_packed = scratch;
             let left_copy = scratch.add(sizes[0]);
-            let right_copy = left_copy.add(sizes[1]);
-            let own_panels = right_copy.add(sizes[2]);
-            let tiles = if cut.amx { Some(tiles::Tiles::configure()) } else { None };
+            let own_panels = left_copy.add(sizes[1]);
+            let tiles = if S::LEVEL == Level::Avx512 && cut.amx { Some(tiles::Tiles::configure()) } else { None };
             for k0 in k.clone().step_by(cut.depth) {
                 let nk = cut.depth.min(k.end - k0);
                 let nk_packed = cut.packed_depth(nk);
@@ -422,19 +421,15 @@ impl Region<'_, '_> {
                         for first in (0..place.columns).step_by(cut.tile_columns) {
                             let columns = cut.tile_columns.min(place.columns - first);
                             let to = own_panels.add(first * nk_packed * bytes);
-                            let at = (place.column + first, columns);
-                            if cut.amx {
-                                let block = right.block::<S, bf16>(s, at, (k0, nk), right_copy.cast());
-                                tiles::pack_panel(s, block, columns, nk, to.cast());
-                            } else {
-                                let block = right.block::<S, f32>(s, at, (k0, nk), right_copy.cast());
-                                float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
-                            }
+                            let panel = PackPanel { cut, source: right, first: place.column + first, columns, k0, nk, to };
+                            dispatch(product.features.level(), panel);
                         }
                         own_panels
                     }
                 };
-                if let Some(tiles) = &tiles {
+                if S::LEVEL == Level::Avx512
+                    && let Some(tiles) = &tiles
+                {
                     let block = left.block::<S, bf16>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
                     let strip_elements = tiles::SIDE * nk_packed;
                     let strips = place.rows.div_ceil(tiles::SIDE);
@@ -458,14 +453,13 @@ impl Region<'_, '_> {
                         float::pack_rows(s, block, place.rows, nk, left_packed.cast());
                         block = Block { data: left_packed.cast(), i_stride: nk, k_stride: 1 };
                     }
-                    let level = product.features.level();
                     for first in (0..place.columns).step_by(cut.tile_columns) {
                         let right = panels.cast::<f32>().add(first * nk);
                         let columns = cut.tile_columns.min(place.columns - first);
                         let (left, left_stride) = (block.data, block.i_stride);
                         let tile =
                             float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
-                        float::multiply(s, level, tile, place.rows, columns);
+                        float::multiply(s, tile, place.rows, columns);
                     }
                 }
             }

@@ -60,8 +60,8 @@ pub struct Patches {
     pub kernel: (usize, usize),
     /// Strides.
     pub stride: (usize, usize),
-    /// Padding before the first row and column.
-    pub padding: (usize, usize),
+    /// Padding before the first row and column; negative to leave some out.
+    pub padding: (isize, isize),
     /// Dilation.
     pub dilation: (usize, usize),
 }
@@ -231,7 +231,7 @@ impl Patches {
         for pixel in 0..pixels {
             let p = first_pixel + pixel;
             let (batch, row, column) = (p / (rows * columns), p / columns % rows, p % columns);
-            let x0 = (column * self.stride.1) as isize - self.padding.1 as isize;
+            let x0 = (column * self.stride.1) as isize - self.padding.1;
             let inside = whole_rows && x0 >= 0 && x0 as usize + self.kernel.1 <= width;
             let mut element = first_element;
             let end = first_element + elements;
@@ -239,7 +239,7 @@ impl Patches {
                 let (kernel_row, rest) = (element / run, element % run);
                 let (kernel_column, channel) = (rest / self.channels, rest % self.channels);
                 let n = if inside { run - rest } else { self.channels - channel }.min(end - element);
-                let y = (row * self.stride.0 + kernel_row * self.dilation.0) as isize - self.padding.0 as isize;
+                let y = (row * self.stride.0 + kernel_row * self.dilation.0) as isize - self.padding.0;
                 let x = x0 + (kernel_column * self.dilation.1) as isize;
                 // SAFETY: a tap within the image reads within the image; the copy stays within the row of the scratch.
                 unsafe {

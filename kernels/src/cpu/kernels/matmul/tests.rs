@@ -216,7 +216,7 @@ fn patches_are_read_in_place() {
             output,
             kernel,
             stride,
-            padding,
+            padding: (padding.0 as isize, padding.1 as isize),
             dilation,
         };
         let (m, n, k) = (2 * output.0 * output.1, 5, kernel.0 * kernel.1 * c);
