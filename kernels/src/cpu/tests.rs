@@ -255,12 +255,26 @@ proptest! {
     #[test]
     fn convolutions_and_their_gradients_agree_with_the_reference(problem in convolutions(), y in float()) {
         let ConvolutionProblem { x, weight, geometry } = problem;
-        let program = single(op::Convolution { geometry, dtype: y }, &[x.clone(), weight.clone()]);
+        let program = single(op::Convolution { geometry, dtype: y, epilogue: None }, &[x.clone(), weight.clone()]);
         check(&program, &[tensor(&x, 1), tensor(&weight, 2)], 1e-5);
         let dy = TensorType::new(y, &program.type_of(program.outputs[0].value).shape);
         let rule = op::ConvolutionInputGradient { geometry, input: (x.shape[1], x.shape[2]), dtype: x.dtype };
         check(&single(rule, &[dy.clone(), weight.clone()]), &[tensor(&dy, 3), tensor(&weight, 2)], 1e-5);
         let rule = op::ConvolutionWeightGradient { geometry, kernel: (weight.shape[1], weight.shape[2]) };
         check(&single(rule, &[x.clone(), dy.clone()]), &[tensor(&x, 1), tensor(&dy, 3)], 1e-5);
+    }
+}
+
+/// Every primitive's problems on the engine: values as the reference has them, equal bits on any number of threads.
+#[test]
+fn every_family_agrees_with_the_reference() {
+    for family in op::problems::families() {
+        for dtype in [DType::F32, DType::BF16] {
+            for seed in 0..12 {
+                let problem = family.problem(op::problems::Draw::new(seed, dtype, op::problems::Extent::Odd));
+                let tensors: Vec<Tensor> = problem.inputs.iter().map(Tensor::from_array).collect();
+                check(&problem.program(), &tensors, 2e-4);
+            }
+        }
     }
 }

@@ -78,6 +78,8 @@ enum Access {
     Rows,
     /// One dense row, the same for all.
     Repeated,
+    /// A tile given with each run.
+    Tile,
 }
 
 /// An elementwise program bound to the result's shape and its operands' strides.
@@ -153,6 +155,15 @@ fn block(inner: usize, repeats: bool) -> usize {
 }
 
 impl MapProgram {
+    /// As [`MapProgram::new`] for an epilogue: input 0 is the tile that [`epilogue`] is given.
+    pub fn of_tile(program: &LinearProgram, shape: &[usize], extras: Vec<MapInput>) -> MapProgram {
+        let strides = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+        let tile = MapInput { elements: Elements::F32(std::ptr::null_mut()), strides };
+        let mut bound = MapProgram::new(program, shape, std::iter::once(tile).chain(extras).collect());
+        bound.inputs[0].1 = Access::Tile;
+        bound
+    }
+
     /// Binds a program to the shape of its result and to its operands.
     pub fn new(program: &LinearProgram, shape: &[usize], inputs: Vec<MapInput>) -> MapProgram {
         let mut strides: Vec<_> = inputs.iter().map(|input| input.strides.clone()).collect();
@@ -289,6 +300,8 @@ pub(super) struct Evaluation<'a> {
     program: &'a MapProgram,
     key: RunKey,
     memory: *mut f32,
+    /// Where the elements of this run lie, for an epilogue.
+    tile: *const f32,
     /// For each operand that one row repeats: the part of the row and the length that its register holds.
     repeated: SmallVec<[(usize, usize); 8]>,
 }
@@ -300,7 +313,7 @@ impl<'a> Evaluation<'a> {
     /// The memory is ours alone and the program's operands are readable while the evaluation lives.
     #[inline(always)]
     pub(super) unsafe fn new<S: Simd>(s: S, program: &'a MapProgram, key: RunKey, memory: *mut f32) -> Self {
-        let evaluation = Evaluation { program, key, memory, repeated: SmallVec::from_elem((usize::MAX, 0), program.inputs.len()) };
+        let evaluation = Evaluation { program, key, memory, tile: std::ptr::null(), repeated: SmallVec::from_elem((usize::MAX, 0), program.inputs.len()) };
         for (index, value) in program.constants.iter().enumerate() {
             // SAFETY: each constant has its line.
             unsafe { s.store(evaluation.line(index), s.splat(*value)) };
@@ -350,6 +363,7 @@ impl<'a> Evaluation<'a> {
                 let (input, access) = &self.program.inputs[index];
                 match (access, input.elements) {
                     (Access::Scalar, _) => (self.line(self.program.constants.len() + index), 0),
+                    (Access::Tile, _) if n % LANES == 0 => (self.tile, usize::MAX),
                     (Access::Dense, Elements::F32(p)) if n % LANES == 0 => (p.wrapping_add(first), usize::MAX),
                     _ => (self.input_register(index), usize::MAX),
                 }
@@ -369,6 +383,11 @@ impl<'a> Evaluation<'a> {
             unsafe {
                 match access {
                     Access::Scalar => {}
+                    Access::Tile => {
+                        if n % LANES != 0 {
+                            copy(s, self.tile, n, to);
+                        }
+                    }
                     Access::Dense => {
                         let in_place = matches!(input.elements, Elements::F32(_)) && n % LANES == 0;
                         if !in_place {
@@ -677,6 +696,65 @@ pub unsafe fn map(level: Level, program: &MapProgram, key: RunKey, outputs: &[El
     parallel_ranges(program.elements, GRAIN / program.block * program.block, |range| {
         dispatch(level, MapRange { program, key, outputs, range });
     });
+}
+
+/// Changes `rows` rows of `columns` f32 at `tile`, `stride` apart, by the only result of a program made with [`MapProgram::of_tile`]. The first
+/// row's first element is the result's element `first`, and rows are `row_stride` elements of the result apart.
+///
+/// # Safety
+/// The tile is ours alone and the program's operands are readable.
+pub unsafe fn epilogue(level: Level, program: &MapProgram, tile: Tile) {
+    dispatch(level, EpilogueRows { program, tile });
+}
+
+/// A tile of a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile {
+    /// Its first element.
+    pub data: *mut f32,
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// The first element's position in the whole result.
+    pub first: usize,
+    /// Positions from one row to the next in the whole result.
+    pub row_stride: usize,
+}
+
+struct EpilogueRows<'a> {
+    program: &'a MapProgram,
+    tile: Tile,
+}
+
+impl Kernel for EpilogueRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let EpilogueRows { program, tile } = self;
+        let mut memory = Scratch::words(program.scratch_words());
+        // SAFETY: the caller's promise; registers lie in our scratch.
+        unsafe {
+            let mut evaluation = Evaluation::new(s, program, RunKey::default(), memory.pointer());
+            for row in 0..tile.rows {
+                let mut column = 0;
+                while column < tile.columns {
+                    let n = program.block.min(tile.columns - column);
+                    let data = tile.data.add(row * tile.stride + column);
+                    let first = tile.first + row * tile.row_stride + column;
+                    evaluation.tile = data;
+                    evaluation.run(s, first, n, &[Some(data)]);
+                    if let Some(from) = evaluation.root(0, first, n, true) {
+                        store(s, from, Elements::F32(data), 0, n);
+                    }
+                    column += n;
+                }
+            }
+        }
+    }
 }
 
 struct MapRange<'a> {

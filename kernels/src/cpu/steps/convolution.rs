@@ -1,12 +1,15 @@
 //! `convolution` and its gradients: depthwise directly, all others as products over patches that are read in place.
 
+use sward_core::scalar::{ScalarFunction, ScalarOp, StepOp};
 use sward_ops::primitives::{Convolution, ConvolutionGeometry, ConvolutionInputGradient, ConvolutionWeightGradient};
 
+use super::map::{MapEpilogue, elements, epilogue_program, inputs_of};
 use super::{Operand, Step};
 use crate::cpu::features::Features;
 use crate::cpu::kernels::depthwise::{self, Depthwise};
 use crate::cpu::kernels::fold::fold;
-use crate::cpu::kernels::matmul::{Data, DataMut, Packed, Patches, Product, Source, multiply};
+use crate::cpu::kernels::map::{Elements, MapProgram, map};
+use crate::cpu::kernels::matmul::{Data, DataMut, Epilogue, Packed, Patches, Product, Source, multiply};
 use crate::cpu::threads::Scratch;
 
 /// Bytes of columns that are held at once while an image's gradient is folded.
@@ -109,6 +112,32 @@ impl Sizes {
     }
 }
 
+/// What a depthwise convolution does after its sums.
+enum DepthwiseEpilogue {
+    /// Adds one number a channel, from which the sums start.
+    Bias(Data),
+    /// Runs over the stored result.
+    Map(MapProgram, Elements),
+}
+
+impl DepthwiseEpilogue {
+    fn new(epilogue: &ScalarFunction, out: &Operand, extras: &[Operand], features: Features) -> DepthwiseEpilogue {
+        let _ = features;
+        let is_sum = epilogue.linearize().steps.iter().filter(|step| matches!(step.op, StepOp::Apply(_))).count() == 1
+            && epilogue.linearize().steps.iter().any(|step| step.op == StepOp::Apply(ScalarOp::Add));
+        let shape = out.shape();
+        let is_channel = |extra: &Operand| extra.shape() == [1, 1, 1, shape[3]] && extra.dtype().is_float();
+        if let ([bias], true, true) = (extras, is_sum, epilogue.uses(0) && epilogue.uses(1))
+            && is_channel(bias)
+        {
+            return DepthwiseEpilogue::Bias(bias.data());
+        }
+        let operands: Vec<Operand> = std::iter::once(out.clone()).chain(extras.iter().cloned()).collect();
+        let program = MapProgram::new(&epilogue_program(epilogue), shape, inputs_of(&operands, shape));
+        DepthwiseEpilogue::Map(program, elements(out))
+    }
+}
+
 /// `data`, `n` elements on.
 fn at(data: Data, n: usize) -> Data {
     // SAFETY: callers name an element of the tensor.
@@ -120,11 +149,20 @@ pub(super) fn convolution(op: &Convolution, inputs: Vec<Operand>, outputs: Vec<O
     let (x, weight, out) = (inputs[0].data(), inputs[1].data(), outputs[0].data_mut());
     if sizes.is_depthwise() {
         // SAFETY: the primitive's rule gives these sizes; the planner keeps operands and results apart.
-        return Step::new("depthwise", move |_| unsafe {
-            depthwise::forward(features.level(), &sizes.depthwise(), x, weight, false, None, out);
+        let after = op.epilogue.as_ref().map(|epilogue| DepthwiseEpilogue::new(epilogue, &outputs[0], &inputs[2..], features));
+        let bias = match &after {
+            Some(DepthwiseEpilogue::Bias(bias)) => Some(*bias),
+            _ => None,
+        };
+        return Step::new("depthwise", move |run| unsafe {
+            depthwise::forward(features.level(), &sizes.depthwise(), x, weight, false, bias, out);
+            if let Some(DepthwiseEpilogue::Map(program, elements)) = &after {
+                map(features.level(), program, run.key, &[*elements]);
+            }
         });
     }
     let (channels, results, taps) = sizes.group();
+    let epilogue = op.epilogue.as_ref().map(|epilogue| MapEpilogue::new(epilogue, &outputs[0], &inputs[2..], results, sizes.results, features));
     let keeps = inputs[1].is_static && sizes.groups() == 1;
     let mut kept: Option<(u64, Packed)> = None;
     Step::new(if sizes.is_pointwise() { "pointwise" } else { "convolution" }, move |run| {
@@ -147,7 +185,7 @@ pub(super) fn convolution(op: &Convolution, inputs: Vec<Operand>, outputs: Vec<O
             out_batch_stride: results,
             out_row_stride: sizes.results,
             accumulate: false,
-            epilogue: None,
+            epilogue: epilogue.as_ref().map(|epilogue| epilogue as &dyn Epilogue),
         };
         // SAFETY: as above.
         unsafe {

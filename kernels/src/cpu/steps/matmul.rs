@@ -4,7 +4,8 @@ use sward_ops::primitives::MatMul;
 
 use super::{Operand, Step};
 use crate::cpu::features::Features;
-use crate::cpu::kernels::matmul::{DataMut, Packed, Product, Source, multiply};
+use super::map::MapEpilogue;
+use crate::cpu::kernels::matmul::{DataMut, Epilogue, Packed, Product, Source, multiply};
 
 /// The matrix that batch position `index` reads, for an operand whose batch sizes are 1 where it repeats.
 fn broadcast_offsets(batch: &[usize], own: &[usize]) -> Vec<usize> {
@@ -45,6 +46,7 @@ pub(super) fn matmul(op: &MatMul, inputs: Vec<Operand>, outputs: Vec<Operand>, f
     let keeps = b.is_static && is_shared;
     let mut kept: Option<(u64, Packed)> = None;
     let (a_data, b_data) = (a.data(), b.data());
+    let epilogue = op.epilogue.as_ref().map(|epilogue| MapEpilogue::new(epilogue, &out, &inputs[2..], m * n, n, features));
     Ok(Step::new("matmul", move |run| {
         // SAFETY: offsets are those of whole matrices within the operand.
         let left =
@@ -67,7 +69,7 @@ pub(super) fn matmul(op: &MatMul, inputs: Vec<Operand>, outputs: Vec<Operand>, f
             out_batch_stride: m * n,
             out_row_stride: n,
             accumulate: false,
-            epilogue: None,
+            epilogue: epilogue.as_ref().map(|epilogue| epilogue as &dyn Epilogue),
         };
         // SAFETY: operands and result are dense tensors of these sizes in the plan's memory; the planner keeps them apart.
         unsafe {

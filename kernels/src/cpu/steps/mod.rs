@@ -1,6 +1,7 @@
 //! From instructions to calls of kernels: each primitive's operands checked once, addresses and sizes bound, so that a run only calls.
 
 mod convolution;
+mod map;
 mod matmul;
 mod normalize;
 mod optimizer;
@@ -127,6 +128,19 @@ pub(super) fn prepare(
     }
     if let Some(op) = primitive.downcast::<op::MatMul>() {
         return matmul::matmul(op, inputs, outputs, features);
+    }
+    if let Some(op) = primitive.downcast::<op::Map>() {
+        return Ok(map::map(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::Reduce>()
+        && let Some(step) = map::reduce(op, &inputs, &outputs, features)
+    {
+        return Ok(step);
+    }
+    if let Some(op) = primitive.downcast::<op::MapReduce>()
+        && let Some(step) = map::map_reduce(op, &inputs, &outputs, features)
+    {
+        return Ok(step);
     }
     if let Some(op) = primitive.downcast::<op::Convolution>() {
         return Ok(convolution::convolution(op, inputs, outputs, features));
