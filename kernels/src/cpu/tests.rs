@@ -271,7 +271,8 @@ fn every_family_agrees_with_the_reference() {
     for family in op::problems::families() {
         for dtype in [DType::F32, DType::BF16] {
             for seed in 0..12 {
-                let problem = family.problem(op::problems::Draw::new(seed, dtype, op::problems::Extent::Odd));
+                let extent = if seed % 2 == 0 { op::problems::Extent::Small } else { op::problems::Extent::Large };
+                let problem = family.problem(op::problems::Draw::new(seed, dtype, extent));
                 let tensors: Vec<Tensor> = problem.inputs.iter().map(Tensor::from_array).collect();
                 check(&problem.program(), &tensors, 2e-4);
             }

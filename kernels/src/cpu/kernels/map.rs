@@ -448,30 +448,8 @@ impl<'a> Evaluation<'a> {
     /// # Safety
     /// The elements lie within the result, and straight destinations hold `n` elements.
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&mut self, s: S, first: usize, n: usize, straight: &[Option<*mut f32>]) {
-        // SAFETY: registers hold blocks padded to whole vectors; memory is read or written in place only for whole vectors.
-        unsafe {
-            self.load(s, first, n);
-            let padded = n.next_multiple_of(LANES);
-            for (index, instruction) in self.program.instructions.iter().enumerate() {
-                let mut to = self.register(usize::from(instruction.to));
-                if n % LANES == 0 {
-                    for root in 0..straight.len() {
-                        if let (Some(memory), true) = (straight[root], self.program.straight[root] == Some(index)) {
-                            to = memory;
-                        }
-                    }
-                }
-                match instruction.code {
-                    Code::Random(stream) => uniform(self.key, stream, first as u64, padded, to),
-                    code => {
-                        let [a, b, c] = instruction.operands;
-                        let operands = [self.address(a, first, n), self.address(b, first, n), self.address(c, first, n)];
-                        step(s, code, operands, to, padded);
-                    }
-                }
-            }
-        }
+    pub(super) unsafe fn run<S: Simd>(&mut self, _: S, first: usize, n: usize, straight: &[Option<*mut f32>]) {
+        dispatch(S::LEVEL, Block { evaluation: self, first, n, straight });
     }
 
     /// Where a result's block is after [`Evaluation::run`], and the mask for its offsets; `None` where it went straight to memory.
@@ -481,6 +459,47 @@ impl<'a> Evaluation<'a> {
             return None;
         }
         Some(self.address(self.program.roots[root], first, n))
+    }
+}
+
+/// One block of an evaluation.
+struct Block<'a, 'b> {
+    evaluation: &'a mut Evaluation<'b>,
+    first: usize,
+    n: usize,
+    straight: &'a [Option<*mut f32>],
+}
+
+impl Kernel for Block<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Block { evaluation, first, n, straight } = self;
+        // SAFETY: registers hold blocks padded to whole vectors; memory is read or written in place only for whole vectors.
+        unsafe {
+            evaluation.load(s, first, n);
+            let padded = n.next_multiple_of(LANES);
+            let program = evaluation.program;
+            for (index, instruction) in program.instructions.iter().enumerate() {
+                let mut to = evaluation.register(usize::from(instruction.to));
+                if n % LANES == 0 {
+                    for root in 0..straight.len() {
+                        if let (Some(memory), true) = (straight[root], program.straight[root] == Some(index)) {
+                            to = memory;
+                        }
+                    }
+                }
+                match instruction.code {
+                    Code::Random(stream) => uniform(evaluation.key, stream, first as u64, padded, to),
+                    code => {
+                        let [a, b, c] = instruction.operands;
+                        let operands = [evaluation.address(a, first, n), evaluation.address(b, first, n), evaluation.address(c, first, n)];
+                        step(s, code, operands, to, padded);
+                    }
+                }
+            }
+        }
     }
 }
 

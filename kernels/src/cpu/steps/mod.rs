@@ -1,8 +1,12 @@
 //! From instructions to calls of kernels: each primitive's operands checked once, addresses and sizes bound, so that a run only calls.
 
+mod attention;
 mod convolution;
+mod images;
+mod indexing;
 mod map;
 mod matmul;
+mod movement;
 mod normalize;
 mod optimizer;
 mod reference;
@@ -163,10 +167,63 @@ pub(super) fn prepare(
     if let Some(op) = primitive.downcast::<op::SoftmaxGradient>() {
         return Ok(normalize::softmax_gradient(op, inputs, outputs, features));
     }
+    if let Some(op) = primitive.downcast::<op::Attention>() {
+        return Ok(attention::attention(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::AttentionGradient>()
+        && !op.mask_gradient
+    {
+        return Ok(attention::attention_gradient(op, inputs, outputs, features));
+    }
     if let Some(op) = primitive.downcast::<op::OptimizerUpdate>() {
         return Ok(optimizer::optimizer_update(op, inputs, outputs, features));
     }
+    if let Some(step) = prepare_movement(primitive.as_ref(), &inputs, &outputs, features) {
+        return Ok(step);
+    }
+    if let Some(step) = images::prepare(primitive.as_ref(), &inputs, &outputs, features) {
+        return Ok(step);
+    }
+    if let Some(step) = indexing::prepare(primitive.as_ref(), &inputs, &outputs, features) {
+        return Ok(step);
+    }
     Ok(reference::reference(Arc::clone(primitive), inputs, outputs))
+}
+
+/// Binds a primitive that moves elements.
+fn prepare_movement(primitive: &dyn Primitive, inputs: &[Operand], outputs: &[Operand], features: Features) -> Option<Step> {
+    if let Some(op) = primitive.downcast::<op::Permute>() {
+        return Some(movement::permute(op, inputs, outputs, features));
+    }
+    if primitive.downcast::<op::Expand>().is_some() {
+        return Some(movement::expand(inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::Slice>() {
+        return Some(movement::slice(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::SliceGradient>() {
+        return Some(movement::slice_gradient(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::Concat>() {
+        return Some(movement::concat(op, inputs, outputs, features));
+    }
+    if let Some(op) = primitive.downcast::<op::Pad>() {
+        return movement::pad(op, inputs, outputs, features);
+    }
+    if let Some(op) = primitive.downcast::<op::PadGradient>() {
+        return movement::pad_gradient(op, inputs, outputs, features);
+    }
+    if let Some(op) = primitive.downcast::<op::Take>() {
+        return Some(movement::take(op, inputs.to_vec(), outputs.to_vec()));
+    }
+    if let Some(op) = primitive.downcast::<op::TakeGradient>() {
+        return Some(movement::take_gradient(op, inputs.to_vec(), outputs.to_vec()));
+    }
+    if primitive.downcast::<op::Iota>().is_some() {
+        return Some(movement::iota(outputs.to_vec()));
+    }
+    let constant = primitive.downcast::<op::Constant>()?;
+    Some(movement::constant(constant, outputs.to_vec()))
 }
 
 /// The results that an instruction's kernel may write over an operand: it reads every element before, or in the same step as, it writes there.

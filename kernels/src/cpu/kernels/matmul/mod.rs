@@ -7,6 +7,7 @@
 //! regions and many summands, `k` is cut into a fixed number of parts that are added in order. So bits do not depend on threads.
 
 mod float;
+mod small;
 mod source;
 mod tiles;
 
@@ -16,6 +17,7 @@ mod tests;
 use half::bf16;
 
 use source::Block;
+pub(super) use small::Panels;
 pub use source::{Data, Patches, Source};
 
 use crate::cpu::features::{Features, Level};

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::cpu::simd::{Element, LANES, Simd};
+use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 
 /// The address of f32 or bf16 elements.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,7 @@ impl Source {
     #[inline(always)]
     pub(super) unsafe fn block<S: Simd, U: Element>(
         &self,
-        s: S,
+        _: S,
         (i0, ni): (usize, usize),
         (k0, nk): (usize, usize),
         scratch: *mut U,
@@ -136,32 +136,60 @@ impl Source {
                             return Block { data, i_stride, k_stride };
                         }
                     }
-                    let (outer, inner) =
-                        if k_first { ((ni, i_stride), (nk, k_stride)) } else { ((nk, k_stride), (ni, i_stride)) };
-                    match data {
-                        Data::F32(p) => copy_matrix(s, p, outer, inner, scratch),
-                        Data::Bf16(p) => copy_matrix(s, p, outer, inner, scratch),
-                    }
+                    dispatch(S::LEVEL, Fetch { source: self, i: (i0, ni), k: (k0, nk), to: scratch });
                     if k_first {
                         Block { data: scratch, i_stride: nk, k_stride: 1 }
                     } else {
                         Block { data: scratch, i_stride: 1, k_stride: ni }
                     }
                 }
-                Source::Patches(patches) => {
-                    match patches.data {
-                        Data::F32(p) => patches.copy(s, p, (i0, ni), (k0, nk), scratch),
-                        Data::Bf16(p) => patches.copy(s, p, (i0, ni), (k0, nk), scratch),
-                    }
+                Source::Patches(_) => {
+                    dispatch(S::LEVEL, Fetch { source: self, i: (i0, ni), k: (k0, nk), to: scratch });
                     Block { data: scratch, i_stride: nk, k_stride: 1 }
                 }
-                Source::PatchColumns(patches) => {
-                    match patches.data {
-                        Data::F32(p) => patches.copy(s, p, (k0, nk), (i0, ni), scratch),
-                        Data::Bf16(p) => patches.copy(s, p, (k0, nk), (i0, ni), scratch),
-                    }
+                Source::PatchColumns(_) => {
+                    dispatch(S::LEVEL, Fetch { source: self, i: (i0, ni), k: (k0, nk), to: scratch });
                     Block { data: scratch, i_stride: 1, k_stride: ni }
                 }
+            }
+        }
+    }
+}
+
+/// Copies a block densely, in the order it lies in the source.
+struct Fetch<'a, U> {
+    source: &'a Source,
+    i: (usize, usize),
+    k: (usize, usize),
+    to: *mut U,
+}
+
+impl<U: Element> Kernel for Fetch<'_, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Fetch { source, i: (i0, ni), k: (k0, nk), to } = self;
+        // SAFETY: `Source::block`'s caller promises the block and the scratch.
+        unsafe {
+            match *source {
+                Source::Matrix { data, i_stride, k_stride } => {
+                    let data = data.offset(i0 * i_stride + k0 * k_stride);
+                    let k_first = k_stride == 1 || i_stride != 1;
+                    let (outer, inner) = if k_first { ((ni, i_stride), (nk, k_stride)) } else { ((nk, k_stride), (ni, i_stride)) };
+                    match data {
+                        Data::F32(p) => copy_matrix(s, p, outer, inner, to),
+                        Data::Bf16(p) => copy_matrix(s, p, outer, inner, to),
+                    }
+                }
+                Source::Patches(patches) => match patches.data {
+                    Data::F32(p) => patches.copy(s, p, (i0, ni), (k0, nk), to),
+                    Data::Bf16(p) => patches.copy(s, p, (i0, ni), (k0, nk), to),
+                },
+                Source::PatchColumns(patches) => match patches.data {
+                    Data::F32(p) => patches.copy(s, p, (k0, nk), (i0, ni), to),
+                    Data::Bf16(p) => patches.copy(s, p, (k0, nk), (i0, ni), to),
+                },
             }
         }
     }

@@ -1,0 +1,448 @@
+//! Attention that never holds the tokens x tokens matrix: scores of a block of queries and a block of keys live in the nearest caches, with a
+//! running maximum and sum for each query (Dao et al., "FlashAttention", 2022). The backward pass computes the scores again from the saved
+//! logarithms of the sums.
+//!
+//! One part of the work is one head of one example (and, forward, a stretch of its queries); within it everything runs in one order.
+
+use super::matmul::{Data, DataMut, Panels, Source};
+use super::rows::{convert, load, save, sum_lanes};
+use crate::cpu::features::Features;
+use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch, math};
+use crate::cpu::threads::{Scratch, parallel};
+
+/// Queries of a block.
+const QUERIES: usize = 64;
+/// Keys of a block.
+const KEYS: usize = 256;
+/// Queries of a part of the forward pass.
+const STRETCH: usize = 512;
+
+/// What is added to the scores.
+#[derive(Clone, Copy, Debug)]
+pub enum Mask {
+    /// Nothing.
+    None,
+    /// A number for each score.
+    Additive(Data),
+    /// One byte for each score: whether the query may attend to the key.
+    Boolean(*const u8),
+}
+
+/// Sizes and rules of one attention.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// What the machine has.
+    pub features: Features,
+    /// Examples.
+    pub batch: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Queries of an example.
+    pub queries: usize,
+    /// Keys of an example.
+    pub keys: usize,
+    /// Elements of a query and of a key.
+    pub width: usize,
+    /// Elements of a value.
+    pub value_width: usize,
+    /// What products are multiplied by.
+    pub scale: f32,
+    /// Whether a query sees only keys up to its own position.
+    pub causal: bool,
+    /// What is added to the scores.
+    pub mask: Mask,
+    /// Elements of the mask from one example, head and query to the next (0 where it repeats); keys are neighbours.
+    pub mask_strides: [usize; 3],
+    /// `[batch, queries, heads, width]`
+    pub q: Data,
+    /// `[batch, keys, heads, width]`
+    pub k: Data,
+    /// `[batch, keys, heads, value_width]`
+    pub v: Data,
+}
+
+// SAFETY: operands are only read; the callers promise that the memory stays.
+unsafe impl Send for Attention {}
+// SAFETY: as above.
+unsafe impl Sync for Attention {}
+
+/// Results of the forward pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward {
+    /// `[batch, queries, heads, value_width]`
+    pub out: DataMut,
+    /// `[batch, heads, queries]`, f32
+    pub logsumexp: *mut f32,
+}
+
+// SAFETY: parts write disjoint queries.
+unsafe impl Send for Forward {}
+// SAFETY: as above.
+unsafe impl Sync for Forward {}
+
+/// Operands and results of the backward pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward {
+    /// The gradient of `out`.
+    pub dout: Data,
+    /// The forward pass' result.
+    pub out: Data,
+    /// The forward pass' logarithms of sums.
+    pub logsumexp: *const f32,
+    /// The gradient of `q`.
+    pub dq: DataMut,
+    /// The gradient of `k`.
+    pub dk: DataMut,
+    /// The gradient of `v`.
+    pub dv: DataMut,
+}
+
+// SAFETY: parts write disjoint heads.
+unsafe impl Send for Backward {}
+// SAFETY: as above.
+unsafe impl Sync for Backward {}
+
+fn padded(n: usize) -> usize {
+    n.next_multiple_of(32)
+}
+
+impl Attention {
+    /// Products run on AMX when all operands are bf16.
+    fn amx(&self) -> bool {
+        self.features.amx() && self.q.is_bf16() && self.k.is_bf16() && self.v.is_bf16()
+    }
+
+    /// Tokens of one head as a matrix `[tokens, width]` from token `first` on.
+    fn head(&self, data: Data, batch: usize, head: usize, tokens: usize, first: usize, width: usize) -> (Data, usize) {
+        let at = ((batch * tokens + first) * self.heads + head) * width;
+        // SAFETY: the address is that of the head's first token.
+        (unsafe { data.offset(at) }, self.heads * width)
+    }
+
+    /// One past the last key that any query before `end` may see.
+    fn seen(&self, end: usize) -> usize {
+        if self.causal { self.keys.min(end) } else { self.keys }
+    }
+
+    /// Turns products into scores: scales, adds the mask, and puts -inf where a query may not attend and in the padding.
+    #[inline(always)]
+    unsafe fn finish_scores<S: Simd>(&self, s: S, row: *mut f32, (batch, head, query): (usize, usize, usize), first_key: usize, keys: usize) {
+        let scale = s.splat(self.scale);
+        let mask_at = batch * self.mask_strides[0] + head * self.mask_strides[1] + query * self.mask_strides[2] + first_key;
+        // SAFETY: the row holds `keys` padded to whole vectors; the mask has the keys.
+        unsafe {
+            for i in (0..keys).step_by(LANES) {
+                let n = LANES.min(keys - i);
+                let mut score = s.mul(s.load(row.add(i)), scale);
+                match self.mask {
+                    Mask::None => {}
+                    Mask::Additive(Data::F32(p)) => score = s.add(score, load(s, p.add(mask_at + i), n)),
+                    Mask::Additive(Data::Bf16(p)) => score = s.add(score, Element::load_part(s, p.add(mask_at + i), n)),
+                    Mask::Boolean(p) => {
+                        let mut lanes = s.to_array(score);
+                        for j in 0..n {
+                            if *p.add(mask_at + i + j) == 0 {
+                                lanes[j] = f32::NEG_INFINITY;
+                            }
+                        }
+                        score = s.from_array(lanes);
+                    }
+                }
+                s.store(row.add(i), score);
+            }
+            let visible = if self.causal { (query + 1).saturating_sub(first_key).min(keys) } else { keys };
+            for i in visible..keys.next_multiple_of(LANES) {
+                *row.add(i) = f32::NEG_INFINITY;
+            }
+        }
+    }
+}
+
+/// Copies `rows` rows as f32.
+#[inline(always)]
+unsafe fn gather<S: Simd>(s: S, (data, stride): (Data, usize), rows: usize, width: usize, to: *mut f32) {
+    for row in 0..rows {
+        // SAFETY: the caller promises the rows on both sides.
+        unsafe {
+            match data {
+                Data::F32(p) => convert(s, p.add(row * stride), to.add(row * width), width),
+                Data::Bf16(p) => convert(s, p.add(row * stride), to.add(row * width), width),
+            }
+        }
+    }
+}
+
+/// Stores `rows` rows of f32, `from_stride` apart.
+#[inline(always)]
+unsafe fn scatter<S: Simd>(s: S, from: *const f32, from_stride: usize, rows: usize, width: usize, to: DataMut, at: usize, stride: usize) {
+    for row in 0..rows {
+        // SAFETY: the caller promises the rows on both sides.
+        unsafe { super::rows::write(s, to, at + row * stride, width, from.add(row * from_stride)) };
+    }
+}
+
+/// Computes the attention.
+///
+/// # Safety
+/// Operands and results have the sizes stated, and do not overlap.
+pub unsafe fn forward(attention: &Attention, results: &Forward) {
+    let stretches = attention.queries.div_ceil(STRETCH);
+    parallel(attention.batch * attention.heads * stretches, |part| {
+        let (rest, stretch) = (part / stretches, part % stretches);
+        let (batch, head) = (rest / attention.heads, rest % attention.heads);
+        let queries = stretch * STRETCH..((stretch + 1) * STRETCH).min(attention.queries);
+        dispatch(attention.features.level(), ForwardHead { attention, results, batch, head, queries });
+    });
+}
+
+struct ForwardHead<'a> {
+    attention: &'a Attention,
+    results: &'a Forward,
+    batch: usize,
+    head: usize,
+    queries: std::ops::Range<usize>,
+}
+
+impl Kernel for ForwardHead<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let ForwardHead { attention, results, batch, head, queries } = self;
+        let Attention { features, keys, width, value_width, .. } = *attention;
+        let amx = attention.amx();
+        let seen = attention.seen(queries.end);
+        let blocks = seen.div_ceil(KEYS);
+        let (key_bytes, value_bytes) = (Panels::bytes(KEYS, width), Panels::bytes(value_width, KEYS));
+        let mut packed = Scratch::bytes(blocks * (key_bytes + value_bytes));
+        let packed: *mut u8 = packed.pointer();
+        let out_width = padded(value_width);
+        let mut scratch = Scratch::words(QUERIES * (width + KEYS + out_width + 2));
+        let q: *mut f32 = scratch.pointer();
+        // SAFETY: all parts lie within the scratch, the head within the operands and results.
+        unsafe {
+            let scores = q.add(QUERIES * width);
+            let out = scores.add(QUERIES * KEYS);
+            let largest = out.add(QUERIES * out_width);
+            let total = largest.add(QUERIES);
+            let panels: Vec<(Panels, Panels)> = (0..blocks)
+                .map(|block| {
+                    let first = block * KEYS;
+                    let n = KEYS.min(seen - first);
+                    let (data, stride) = attention.head(attention.k, batch, head, keys, first, width);
+                    let source = Source::Matrix { data, i_stride: stride, k_stride: 1 };
+                    let at = packed.add(block * (key_bytes + value_bytes));
+                    let key_panels = Panels::pack(features, amx, source, n, width, at);
+                    let (data, stride) = attention.head(attention.v, batch, head, keys, first, value_width);
+                    let source = Source::Matrix { data, i_stride: 1, k_stride: stride };
+                    (key_panels, Panels::pack(features, amx, source, value_width, n, at.add(key_bytes)))
+                })
+                .collect();
+            for first_query in queries.clone().step_by(QUERIES) {
+                let rows = QUERIES.min(queries.end - first_query);
+                gather(s, attention.head(attention.q, batch, head, attention.queries, first_query, width), rows, width, q);
+                std::slice::from_raw_parts_mut(out, QUERIES * out_width).fill(0.0);
+                std::slice::from_raw_parts_mut(largest, rows).fill(f32::NEG_INFINITY);
+                std::slice::from_raw_parts_mut(total, rows).fill(0.0);
+                for (block, (key_panels, value_panels)) in panels.iter().enumerate() {
+                    let first_key = block * KEYS;
+                    if attention.causal && first_key >= first_query + rows {
+                        break;
+                    }
+                    let n = KEYS.min(seen - first_key);
+                    key_panels.multiply(q, width, rows, scores, KEYS, false);
+                    for row in 0..rows {
+                        let scores = scores.add(row * KEYS);
+                        attention.finish_scores(s, scores, (batch, head, first_query + row), first_key, n);
+                        let mut most = s.splat(f32::NEG_INFINITY);
+                        for i in (0..n).step_by(LANES) {
+                            most = s.max_nan(most, s.load(scores.add(i)));
+                        }
+                        let most = s.max_lane(most);
+                        let old = *largest.add(row);
+                        let new = if most.is_nan() || most > old { most } else { old };
+                        // Nothing seen yet: every probability is zero.
+                        let shift = s.splat(if new == f32::NEG_INFINITY { 0.0 } else { new });
+                        let sum = sum_lanes!(s, n.next_multiple_of(LANES), |i, _n| {
+                            let p = math::exp(s, s.sub(s.load(scores.add(i)), shift));
+                            s.store(scores.add(i), p);
+                            p
+                        });
+                        if new != old {
+                            let fade = if old == f32::NEG_INFINITY { 0.0 } else { (old - new).exp() };
+                            *total.add(row) *= fade;
+                            let fade = s.splat(fade);
+                            for i in (0..out_width).step_by(LANES) {
+                                let at = out.add(row * out_width + i);
+                                s.store(at, s.mul(s.load(at), fade));
+                            }
+                        }
+                        *total.add(row) += sum;
+                        *largest.add(row) = new;
+                    }
+                    value_panels.multiply(scores, KEYS, rows, out, out_width, true);
+                }
+                for row in 0..rows {
+                    let sum = *total.add(row);
+                    let scale = s.splat(if sum == 0.0 { 0.0 } else { 1.0 / sum });
+                    for i in (0..out_width).step_by(LANES) {
+                        let at = out.add(row * out_width + i);
+                        s.store(at, s.mul(s.load(at), scale));
+                    }
+                    let at = (batch * attention.heads + head) * attention.queries + first_query + row;
+                    *results.logsumexp.add(at) = if sum == 0.0 { f32::NEG_INFINITY } else { *largest.add(row) + sum.ln() };
+                }
+                let at = ((batch * attention.queries + first_query) * attention.heads + head) * value_width;
+                scatter(s, out, out_width, rows, value_width, results.out, at, attention.heads * value_width);
+            }
+        }
+    }
+}
+
+/// Computes the gradients.
+///
+/// # Safety
+/// Operands and results have the sizes stated, and do not overlap.
+pub unsafe fn backward(attention: &Attention, tensors: &Backward) {
+    parallel(attention.batch * attention.heads, |part| {
+        let (batch, head) = (part / attention.heads, part % attention.heads);
+        dispatch(attention.features.level(), BackwardHead { attention, tensors, batch, head });
+    });
+}
+
+struct BackwardHead<'a> {
+    attention: &'a Attention,
+    tensors: &'a Backward,
+    batch: usize,
+    head: usize,
+}
+
+impl Kernel for BackwardHead<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let BackwardHead { attention, tensors, batch, head } = self;
+        let Attention { features, keys, queries, heads, width, value_width, .. } = *attention;
+        let amx = attention.amx() && tensors.dout.is_bf16();
+        let (key_width, out_width) = (padded(width), padded(value_width));
+        let all_keys = padded(keys);
+        // The gradients of this head's keys and values, and a block's packed operands.
+        let mut sums = Scratch::words(all_keys * (key_width + out_width));
+        let dk: *mut f32 = sums.pointer();
+        let dv = dk.wrapping_add(all_keys * key_width);
+        let bytes = [Panels::bytes(KEYS, width), Panels::bytes(KEYS, value_width), Panels::bytes(width, KEYS)];
+        let side = [Panels::bytes(width, QUERIES), Panels::bytes(value_width, QUERIES)];
+        let blocks = keys.div_ceil(KEYS);
+        let mut packed = Scratch::bytes(blocks * bytes.iter().sum::<usize>() + side[0] + side[1]);
+        let packed: *mut u8 = packed.pointer();
+        let row = width + 2 * value_width + 4 * KEYS + key_width + 1;
+        let mut scratch = Scratch::words(QUERIES * row);
+        let q: *mut f32 = scratch.pointer();
+        // SAFETY: all parts lie within the scratch, the head within the operands and results.
+        unsafe {
+            std::slice::from_raw_parts_mut(dk, all_keys * (key_width + out_width)).fill(0.0);
+            let dout = q.add(QUERIES * width);
+            let out = dout.add(QUERIES * value_width);
+            let p = out.add(QUERIES * value_width);
+            let dp = p.add(QUERIES * KEYS);
+            let turned = dp.add(QUERIES * KEYS);
+            let turned_ds = turned.add(QUERIES * KEYS);
+            let dq = turned_ds.add(QUERIES * KEYS);
+            let delta = dq.add(QUERIES * key_width);
+            let panels: Vec<[Panels; 3]> = (0..blocks)
+                .map(|block| {
+                    let first = block * KEYS;
+                    let n = KEYS.min(keys - first);
+                    let at = packed.add(block * bytes.iter().sum::<usize>());
+                    let (k, k_stride) = attention.head(attention.k, batch, head, keys, first, width);
+                    let (v, v_stride) = attention.head(attention.v, batch, head, keys, first, value_width);
+                    let for_scores = Source::Matrix { data: k, i_stride: k_stride, k_stride: 1 };
+                    let for_dp = Source::Matrix { data: v, i_stride: v_stride, k_stride: 1 };
+                    let for_dq = Source::Matrix { data: k, i_stride: 1, k_stride };
+                    [
+                        Panels::pack(features, amx, for_scores, n, width, at),
+                        Panels::pack(features, amx, for_dp, n, value_width, at.add(bytes[0])),
+                        Panels::pack(features, amx, for_dq, width, n, at.add(bytes[0] + bytes[1])),
+                    ]
+                })
+                .collect();
+            let side_at = packed.add(blocks * bytes.iter().sum::<usize>());
+            for first_query in (0..queries).step_by(QUERIES) {
+                let rows = QUERIES.min(queries - first_query);
+                let (q_data, q_stride) = attention.head(attention.q, batch, head, queries, first_query, width);
+                let (dout_data, dout_stride) = attention.head(tensors.dout, batch, head, queries, first_query, value_width);
+                gather(s, (q_data, q_stride), rows, width, q);
+                gather(s, (dout_data, dout_stride), rows, value_width, dout);
+                gather(s, attention.head(tensors.out, batch, head, queries, first_query, value_width), rows, value_width, out);
+                for row in 0..rows {
+                    let (a, b) = (dout.add(row * value_width), out.add(row * value_width));
+                    *delta.add(row) = sum_lanes!(s, value_width, |i, n| s.mul(load(s, a.add(i), n), load(s, b.add(i), n)));
+                }
+                let source = Source::Matrix { data: q_data, i_stride: 1, k_stride: q_stride };
+                let q_panels = Panels::pack(features, amx, source, width, rows, side_at);
+                let source = Source::Matrix { data: dout_data, i_stride: 1, k_stride: dout_stride };
+                let dout_panels = Panels::pack(features, amx, source, value_width, rows, side_at.add(side[0]));
+                std::slice::from_raw_parts_mut(dq, QUERIES * key_width).fill(0.0);
+                for (block, [for_scores, for_dp, for_dq]) in panels.iter().enumerate() {
+                    let first_key = block * KEYS;
+                    if attention.causal && first_key >= first_query + rows {
+                        break;
+                    }
+                    let n = KEYS.min(keys - first_key);
+                    for_scores.multiply(q, width, rows, p, KEYS, false);
+                    for_dp.multiply(dout, value_width, rows, dp, KEYS, false);
+                    for row in 0..rows {
+                        let (p, dp) = (p.add(row * KEYS), dp.add(row * KEYS));
+                        attention.finish_scores(s, p, (batch, head, first_query + row), first_key, n);
+                        let logsumexp = *tensors.logsumexp.add((batch * heads + head) * queries + first_query + row);
+                        // A query that sees nothing has no probabilities.
+                        let shift = s.splat(if logsumexp == f32::NEG_INFINITY { f32::INFINITY } else { logsumexp });
+                        let (delta, scale) = (s.splat(*delta.add(row)), s.splat(attention.scale));
+                        for i in (0..n).step_by(LANES) {
+                            let probability = math::exp(s, s.sub(s.load(p.add(i)), shift));
+                            s.store(p.add(i), probability);
+                            // Beyond the keys the products are not defined.
+                            let product = load(s, dp.add(i), LANES.min(n - i));
+                            s.store(dp.add(i), s.mul(s.mul(probability, s.sub(product, delta)), scale));
+                        }
+                    }
+                    for_dq.multiply(dp, KEYS, rows, dq, key_width, true);
+                    turn(s, p, rows, n, turned);
+                    turn(s, dp, rows, n, turned_ds);
+                    // In steps of a tile's rows, so that the padding stays within the sums.
+                    dout_panels.multiply(turned, rows, n, dv.add(first_key * out_width), out_width, true);
+                    q_panels.multiply(turned_ds, rows, n, dk.add(first_key * key_width), key_width, true);
+                }
+                let at = ((batch * queries + first_query) * heads + head) * width;
+                scatter(s, dq, key_width, rows, width, tensors.dq, at, heads * width);
+            }
+            let at = (batch * keys * heads + head) * width;
+            scatter(s, dk, key_width, keys, width, tensors.dk, at, heads * width);
+            let at = (batch * keys * heads + head) * value_width;
+            scatter(s, dv, out_width, keys, value_width, tensors.dv, at, heads * value_width);
+        }
+    }
+}
+
+/// `to[key][query] = from[query][key]` for blocks of rows [`KEYS`] apart; `to` is dense.
+#[inline(always)]
+unsafe fn turn<S: Simd>(s: S, from: *const f32, queries: usize, keys: usize, to: *mut f32) {
+    // SAFETY: the caller promises the block on both sides.
+    unsafe {
+        for query in (0..queries).step_by(LANES) {
+            let height = LANES.min(queries - query);
+            for key in (0..keys).step_by(LANES) {
+                let width = LANES.min(keys - key);
+                let mut tile = [s.zero(); LANES];
+                for i in 0..height {
+                    tile[i] = load(s, from.add((query + i) * KEYS + key), width);
+                }
+                let tile = s.transpose(tile);
+                for i in 0..width {
+                    save(s, to.add((key + i) * queries + query), height, tile[i]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Products within one thread, for kernels that multiply blocks of their own: the right operand packed once, the left one rows of f32.
+
+use half::bf16;
+
+use super::source::{Block, Source, convert};
+use super::{float, tiles};
+use crate::cpu::features::{Features, Level};
+use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
+use crate::cpu::threads::Scratch;
+
+/// A packed right operand of `n` columns and `k` summands.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cpu::kernels) struct Panels {
+    features: Features,
+    /// bf16 tiles, else f32 panels.
+    amx: bool,
+    n: usize,
+    k: usize,
+    data: *mut u8,
+}
+
+impl Panels {
+    /// Bytes that a packed operand takes.
+    pub fn bytes(n: usize, k: usize) -> usize {
+        // Enough for either packing, in whole lines.
+        n.next_multiple_of(tiles::SIDE) * k.next_multiple_of(tiles::DEPTH) * 4
+    }
+
+    /// Packs columns `0..n` and summands `0..k` of a source into `data`.
+    ///
+    /// # Safety
+    /// The source has these elements, `data` [`Panels::bytes`].
+    pub unsafe fn pack(features: Features, amx: bool, source: Source, n: usize, k: usize, data: *mut u8) -> Panels {
+        let panels = Panels { features, amx, n, k, data };
+        dispatch(features.level(), Pack { panels, source });
+        panels
+    }
+
+    /// `out (+)= left * right` for `rows` rows of f32, `left_stride` apart. The result's memory is padded to whole tiles: rows and columns to a
+    /// multiple of 32.
+    ///
+    /// # Safety
+    /// `left` has `rows` rows of `k`, `out` the padded rows and columns, `out_stride` apart.
+    pub unsafe fn multiply(&self, left: *const f32, left_stride: usize, rows: usize, out: *mut f32, out_stride: usize, accumulate: bool) {
+        dispatch(self.features.level(), Multiply { panels: self, left, left_stride, rows, out, out_stride, accumulate });
+    }
+}
+
+struct Pack {
+    panels: Panels,
+    source: Source,
+}
+
+impl Kernel for Pack {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Pack { panels: Panels { amx, n, k, data, .. }, source } = self;
+        let width = if amx { tiles::SIDE } else { float::shape(S::LEVEL).1 * LANES };
+        let depth = if amx { k.next_multiple_of(tiles::DEPTH) } else { k };
+        let mut scratch = Scratch::words(Source::scratch(width, k));
+        for first in (0..n).step_by(width) {
+            let columns = width.min(n - first);
+            // SAFETY: the caller of `pack` promises the elements and the memory.
+            unsafe {
+                if S::LEVEL == Level::Avx512 && amx {
+                    let block = source.block::<S, bf16>(s, (first, columns), (0, k), scratch.pointer());
+                    tiles::pack_panel(s, block, columns, k, data.cast::<bf16>().add(first * depth));
+                } else {
+                    let block = source.block::<S, f32>(s, (first, columns), (0, k), scratch.pointer());
+                    float::pack_panel(s, block, columns, k, columns.div_ceil(LANES), data.cast::<f32>().add(first * depth));
+                }
+            }
+        }
+    }
+}
+
+struct Multiply<'a> {
+    panels: &'a Panels,
+    left: *const f32,
+    left_stride: usize,
+    rows: usize,
+    out: *mut f32,
+    out_stride: usize,
+    accumulate: bool,
+}
+
+impl Kernel for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Multiply { panels: &Panels { amx, n, k, data, .. }, left, left_stride, rows, out, out_stride, accumulate } = self;
+        // SAFETY: the caller of `multiply` promises the elements.
+        unsafe {
+            if S::LEVEL == Level::Avx512 && amx {
+                let depth = k.next_multiple_of(tiles::DEPTH);
+                let mut scratch = Scratch::words(tiles::SIDE * depth);
+                let rounded: *mut bf16 = scratch.pointer();
+                let strip = rounded.add(tiles::SIDE * depth);
+                let state = tiles::Tiles::configure();
+                for first in (0..rows).step_by(tiles::SIDE) {
+                    let height = tiles::SIDE.min(rows - first);
+                    for row in 0..height {
+                        convert(s, left.add((first + row) * left_stride), rounded.add(row * k), k);
+                    }
+                    tiles::pack_strip(s, Block { data: rounded, i_stride: k, k_stride: 1 }, height, k, strip);
+                    for column in (0..n).step_by(tiles::SIDE) {
+                        let panel = data.cast::<bf16>().add(column * depth);
+                        let out = out.add(first * out_stride + column);
+                        state.multiply(strip, panel, depth / tiles::DEPTH, out, out_stride, accumulate);
+                    }
+                }
+            } else {
+                let width = float::shape(S::LEVEL).1 * LANES;
+                for first in (0..n).step_by(width) {
+                    let right = data.cast::<f32>().add(first * k);
+                    let tile = float::Tile { left, left_stride, right, nk: k, out: out.add(first), out_stride, accumulate };
+                    float::multiply(s, tile, rows, width.min(n - first));
+                }
+            }
+        }
+    }
+}
