@@ -5,7 +5,7 @@
 //! the same instruction, where the primitive allows it, and the next contents of a parameter are written over the old ones where nobody
 //! reads those later.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sward_core::program::{Program, Role, ValueId};
 
 /// Where a value's bytes are.
@@ -32,6 +32,8 @@ pub(super) struct MemoryPlan {
     pub copies: Vec<(ValueId, ValueId)>,
     /// Per instruction: it depends on parameters that nothing updates, and runs only after one was set.
     pub is_static: Vec<bool>,
+    /// Per value: no run changes it, only setting a parameter does.
+    pub is_static_value: Vec<bool>,
 }
 
 const ALIGNMENT: usize = 64;
@@ -53,11 +55,13 @@ pub(super) type InPlace<'a> = &'a dyn Fn(usize) -> Vec<(usize, usize)>;
 
 /// Plans a program's memory. With `share` off every value has bytes of its own (tests compare the two).
 pub(super) fn plan(program: &Program, in_place: InPlace<'_>, share: bool) -> MemoryPlan {
+    let (is_static, is_static_value) = static_parts(program);
     let mut planner = Planner {
         program,
         share,
         last_reads: last_reads(program),
-        is_static: static_instructions(program),
+        is_static,
+        is_static_value,
         rooms: Vec::new(),
         room_of: vec![usize::MAX; program.types.len()],
         held: Vec::new(),
@@ -92,6 +96,7 @@ struct Planner<'a> {
     share: bool,
     last_reads: Vec<Option<usize>>,
     is_static: Vec<bool>,
+    is_static_value: Vec<bool>,
     rooms: Vec<Room>,
     room_of: Vec<usize>,
     held: Vec<usize>,
@@ -150,14 +155,14 @@ impl Planner<'_> {
     }
 
     fn finish(self) -> MemoryPlan {
-        let Planner { program, share, is_static, rooms, room_of, held, .. } = self;
+        let Planner { program, share, is_static, is_static_value, rooms, room_of, held, .. } = self;
         let (offsets, arena) = place_rooms(&rooms, share);
         let unplanned = rooms.iter().filter(|room| room.held.is_none()).map(|room| padded(room.bytes)).sum();
         let place = |room: &usize| rooms[*room].held.map_or(Place::Arena(offsets[*room]), Place::Held);
         let places: Vec<Place> = room_of.iter().map(place).collect();
         let needs_copy = |update: &&sward_core::program::Update| places[update.slot.index()] != places[update.value.index()];
         let copies = program.updates.iter().filter(needs_copy).map(|update| (update.slot, update.value)).collect();
-        MemoryPlan { places, held, arena, unplanned, copies, is_static }
+        MemoryPlan { places, held, arena, unplanned, copies, is_static, is_static_value }
     }
 }
 
@@ -195,12 +200,13 @@ fn last_reads(program: &Program) -> Vec<Option<usize>> {
     last
 }
 
-/// Instructions whose inputs are all parameters that nothing updates, or results of such instructions.
-fn static_instructions(program: &Program) -> Vec<bool> {
+/// Instructions whose inputs are all parameters that nothing updates, or results of such instructions; and the values that are such.
+fn static_parts(program: &Program) -> (Vec<bool>, Vec<bool>) {
+    let updated: FxHashSet<ValueId> = program.updates.iter().map(|update| update.slot).collect();
     let mut is_static = vec![false; program.types.len()];
     for argument in &program.arguments {
         let is_kept = matches!(argument.role, Role::Parameter { .. } | Role::State);
-        is_static[argument.value.index()] = is_kept && program.updates.iter().all(|update| update.slot != argument.value);
+        is_static[argument.value.index()] = is_kept && !updated.contains(&argument.value);
     }
     let mut result = Vec::new();
     for instruction in &program.instructions {
@@ -210,7 +216,7 @@ fn static_instructions(program: &Program) -> Vec<bool> {
         }
         result.push(all);
     }
-    result
+    (result, is_static)
 }
 
 /// Offsets by size, largest first: each room goes to the lowest gap among those that live at the same time. Also the arena's bytes.

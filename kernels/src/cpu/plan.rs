@@ -82,7 +82,7 @@ impl CpuPlan {
                 Place::Held(index) => held[index].pointer,
             },
             tensor_type: program.type_of(*value).clone(),
-            is_static: is_static(program, &memory, *value),
+            is_static: memory.is_static_value[value.index()],
         };
         let mut steps = Vec::with_capacity(program.instructions.len());
         for instruction in &program.instructions {
@@ -181,20 +181,6 @@ impl CpuPlan {
             };
         }
         Ok(())
-    }
-}
-
-/// Whether a value is a parameter that no run changes, or depends on such alone.
-fn is_static(program: &Program, memory: &MemoryPlan, value: ValueId) -> bool {
-    match program.instructions.iter().position(|instruction| instruction.outputs.contains(&value)) {
-        Some(index) => memory.is_static[index],
-        None => {
-            program
-                .arguments
-                .iter()
-                .any(|argument| argument.value == value && matches!(argument.role, Role::Parameter { .. } | Role::State))
-                && program.updates.iter().all(|update| update.slot != value)
-        }
     }
 }
 

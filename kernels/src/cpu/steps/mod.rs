@@ -9,6 +9,7 @@ mod matmul;
 mod movement;
 mod normalize;
 mod optimizer;
+mod pad;
 mod reference;
 
 use std::sync::Arc;
@@ -208,10 +209,10 @@ fn prepare_movement(primitive: &dyn Primitive, inputs: &[Operand], outputs: &[Op
         return Some(movement::concat(op, inputs, outputs, features));
     }
     if let Some(op) = primitive.downcast::<op::Pad>() {
-        return movement::pad(op, inputs, outputs, features);
+        return movement::pad(op, inputs, outputs, features).or_else(|| pad::pad(op, inputs, outputs));
     }
     if let Some(op) = primitive.downcast::<op::PadGradient>() {
-        return movement::pad_gradient(op, inputs, outputs, features);
+        return movement::pad_gradient(op, inputs, outputs, features).or_else(|| pad::pad_gradient(op, inputs, outputs));
     }
     if let Some(op) = primitive.downcast::<op::Take>() {
         return Some(movement::take(op, inputs.to_vec(), outputs.to_vec()));
