@@ -42,6 +42,11 @@ impl Operand {
         &self.tensor_type.shape
     }
 
+    /// The first byte; unlike the field, it makes a closure capture the operand whole, which threads may share.
+    pub(super) fn address(&self) -> *mut u8 {
+        self.pointer
+    }
+
     pub(super) fn elements(&self) -> usize {
         self.tensor_type.elements()
     }

@@ -55,8 +55,8 @@ pub(super) fn pad(op: &Pad, inputs: &[Operand], outputs: &[Operand]) -> Option<S
             for (column, source) in maps[last].iter().enumerate() {
                 // SAFETY: maps name positions of the operand; rows of the result are this part's own.
                 unsafe {
-                    let to = y.pointer.add((row * width + column) * bytes);
-                    std::ptr::copy_nonoverlapping(x.pointer.add((from + source) * bytes), to, bytes);
+                    let to = y.address().add((row * width + column) * bytes);
+                    std::ptr::copy_nonoverlapping(x.address().add((from + source) * bytes), to, bytes);
                 }
             }
         });
@@ -91,14 +91,14 @@ pub(super) fn pad_gradient(op: &PadGradient, inputs: &[Operand], outputs: &[Oper
                     let at = row * width + column;
                     match dx.dtype() {
                         DType::BF16 => {
-                            let from: *const bf16 = dy.pointer.cast();
+                            let from: *const bf16 = dy.address().cast();
                             let sum: f32 = rows.iter().flat_map(|row| columns.iter().map(move |column| (*from.add(row + column)).to_f32())).sum();
-                            *dx.pointer.cast::<bf16>().add(at) = bf16::from_f32(sum);
+                            *dx.address().cast::<bf16>().add(at) = bf16::from_f32(sum);
                         }
                         _ => {
-                            let from: *const f32 = dy.pointer.cast();
+                            let from: *const f32 = dy.address().cast();
                             let sum: f32 = rows.iter().flat_map(|row| columns.iter().map(move |column| *from.add(row + column))).sum();
-                            *dx.pointer.cast::<f32>().add(at) = sum;
+                            *dx.address().cast::<f32>().add(at) = sum;
                         }
                     }
                 }
