@@ -130,7 +130,12 @@ fn main() {
         report("softmax", 8 * N, 0, &mut || unsafe {
             softmax::forward(level, ROWS, WIDTH, false, Data::F32(a.as_ptr()), DataMut::F32(out));
         });
-        let transpose = StridedCopy::new(&[8, WIDTH, ROWS / 8], &[N as isize / 8, 1, WIDTH as isize], &[N as isize / 8, ROWS as isize / 8, 1], 4);
+        let transpose = StridedCopy::new(
+            &[8, WIDTH, ROWS / 8],
+            &[N as isize / 8, 1, WIDTH as isize],
+            &[N as isize / 8, ROWS as isize / 8, 1],
+            4,
+        );
         // SAFETY: as above.
         report("permute to channels first", 8 * N, 0, &mut || unsafe { transpose.run(level, a.as_ptr().cast(), out.cast()) });
         let problem = Depthwise {

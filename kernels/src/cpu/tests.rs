@@ -233,7 +233,8 @@ struct ConvolutionProblem {
 
 fn convolutions() -> impl Strategy<Value = ConvolutionProblem> {
     let pair = |low: usize, high: usize| (low..=high, low..=high);
-    let groups = prop_oneof![3 => Just((1usize, 0usize, 0usize)), 1 => Just((2, 0, 0)), 3 => (1..50usize).prop_map(|c| (c, 1, 1))];
+    let groups =
+        prop_oneof![3 => Just((1usize, 0usize, 0usize)), 1 => Just((2, 0, 0)), 3 => (1..50usize).prop_map(|c| (c, 1, 1))];
     let sizes = (0..3usize, pair(1, 13), pair(1, 5), pair(1, 3), (pair(0, 3), pair(0, 3)), pair(1, 2));
     (sizes, groups, (1..20usize, 1..20usize), float(), float()).prop_filter_map(
         "the kernel fits",

@@ -126,7 +126,14 @@ impl Attention {
 
     /// Turns products into scores: scales, adds the mask, and puts -inf where a query may not attend and in the padding.
     #[inline(always)]
-    unsafe fn finish_scores<S: Simd>(&self, s: S, row: *mut f32, (batch, head, query): (usize, usize, usize), first_key: usize, keys: usize) {
+    unsafe fn finish_scores<S: Simd>(
+        &self,
+        s: S,
+        row: *mut f32,
+        (batch, head, query): (usize, usize, usize),
+        first_key: usize,
+        keys: usize,
+    ) {
         let scale = s.splat(self.scale);
         let mask_at = batch * self.mask_strides[0] + head * self.mask_strides[1] + query * self.mask_strides[2] + first_key;
         // SAFETY: the row holds `keys` padded to whole vectors; the mask has the keys.
@@ -174,7 +181,16 @@ unsafe fn gather<S: Simd>(s: S, (data, stride): (Data, usize), rows: usize, widt
 
 /// Stores `rows` rows of f32, `from_stride` apart.
 #[inline(always)]
-unsafe fn scatter<S: Simd>(s: S, from: *const f32, from_stride: usize, rows: usize, width: usize, to: DataMut, at: usize, stride: usize) {
+unsafe fn scatter<S: Simd>(
+    s: S,
+    from: *const f32,
+    from_stride: usize,
+    rows: usize,
+    width: usize,
+    to: DataMut,
+    at: usize,
+    stride: usize,
+) {
     for row in 0..rows {
         // SAFETY: the caller promises the rows on both sides.
         unsafe { super::rows::write(s, to, at + row * stride, width, from.add(row * from_stride)) };

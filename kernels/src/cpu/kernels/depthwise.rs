@@ -92,7 +92,15 @@ fn filters(level: Level, problem: &Depthwise, weight: Data, reversed: bool) -> (
 ///
 /// # Safety
 /// `x` has `[batch, input, channels]`, `weight` `[channels, kernel]`, `bias` `[channels]`, `out` `[batch, output, channels]` elements, which do not overlap.
-pub unsafe fn forward(level: Level, problem: &Depthwise, x: Data, weight: Data, reversed: bool, bias: Option<Data>, out: DataMut) {
+pub unsafe fn forward(
+    level: Level,
+    problem: &Depthwise,
+    x: Data,
+    weight: Data,
+    reversed: bool,
+    bias: Option<Data>,
+    out: DataMut,
+) {
     if problem.is_empty() {
         return;
     }
@@ -123,7 +131,16 @@ struct Band<'a> {
 
 /// Lays out the input rows that result rows from `first_row` on read, for one block of channels: `[rows][columns][CHANNELS]`.
 #[inline(always)]
-unsafe fn lay_out<S: Simd>(s: S, problem: &Depthwise, x: Data, image: usize, channel: usize, first_row: usize, rows: usize, to: *mut f32) {
+unsafe fn lay_out<S: Simd>(
+    s: S,
+    problem: &Depthwise,
+    x: Data,
+    image: usize,
+    channel: usize,
+    first_row: usize,
+    rows: usize,
+    to: *mut f32,
+) {
     let columns = problem.columns();
     let channels = CHANNELS.min(problem.channels - channel);
     let (height, width) = problem.input;
@@ -217,7 +234,8 @@ impl Kernel for Band<'_> {
                 for row in 0..rows {
                     for column in (0..width).step_by(RESULTS) {
                         let mut sums = [start; RESULTS];
-                        let corner = laid.add((row * problem.stride.0 * columns + column * problem.stride.1) * CHANNELS + vector * LANES);
+                        let corner =
+                            laid.add((row * problem.stride.0 * columns + column * problem.stride.1) * CHANNELS + vector * LANES);
                         let mut filter = filters.pointer().add(first_channel).cast_const();
                         let step = problem.stride.1 * CHANNELS;
                         for tap_row in 0..problem.kernel.0 {
@@ -272,7 +290,8 @@ pub unsafe fn weight_gradient(level: Level, problem: &Depthwise, x: Data, dy: Da
             for lane in 0..CHANNELS.min(problem.channels - block * CHANNELS) {
                 // SAFETY: every part has written its sums; blocks have channels of their own.
                 unsafe {
-                    let of_image = |image: usize| *partials.pointer().add(((image * blocks + block) * taps + tap) * CHANNELS + lane);
+                    let of_image =
+                        |image: usize| *partials.pointer().add(((image * blocks + block) * taps + tap) * CHANNELS + lane);
                     *out.pointer().add((block * CHANNELS + lane) * taps + tap) = (0..problem.batch).map(of_image).sum();
                 }
             }
@@ -355,7 +374,15 @@ impl Kernel for FilterSums<'_> {
 
 /// Adds one row's products for `N` neighbouring taps.
 #[inline(always)]
-unsafe fn taps<S: Simd, const N: usize>(s: S, width: usize, line: *const f32, from: *const f32, step: usize, gap: usize, sums: *mut f32) {
+unsafe fn taps<S: Simd, const N: usize>(
+    s: S,
+    width: usize,
+    line: *const f32,
+    from: *const f32,
+    step: usize,
+    gap: usize,
+    sums: *mut f32,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut totals = [s.zero(); N];

@@ -48,11 +48,14 @@ impl Kernel for Row<'_> {
                     save(s, out.add(i), LANES.min(channels - i), s.zero());
                 }
                 for tap_row in 0..patches.kernel.0 {
-                    let Some(y_out) = result_of(row, tap_row, patches.stride.0, patches.padding.0, patches.dilation.0, out_height) else {
+                    let Some(y_out) =
+                        result_of(row, tap_row, patches.stride.0, patches.padding.0, patches.dilation.0, out_height)
+                    else {
                         continue;
                     };
                     for tap in 0..patches.kernel.1 {
-                        let Some(x_out) = result_of(x, tap, patches.stride.1, patches.padding.1, patches.dilation.1, out_width) else {
+                        let Some(x_out) = result_of(x, tap, patches.stride.1, patches.padding.1, patches.dilation.1, out_width)
+                        else {
                             continue;
                         };
                         let pixel = (image * out_height + y_out) * out_width + x_out;

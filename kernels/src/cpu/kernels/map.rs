@@ -106,7 +106,8 @@ fn coalesce(shape: &[usize], strides: &mut [SmallVec<[usize; 6]>]) -> SmallVec<[
         if shape[axis] == 1 {
             continue;
         }
-        let joins = !joined.is_empty() && strides.iter().zip(&kept).all(|(all, kept)| kept[kept.len() - 1] == all[axis] * shape[axis]);
+        let joins =
+            !joined.is_empty() && strides.iter().zip(&kept).all(|(all, kept)| kept[kept.len() - 1] == all[axis] * shape[axis]);
         if joins {
             *joined.last_mut().expect("an axis to join") *= shape[axis];
             for (all, kept) in strides.iter().zip(&mut kept) {
@@ -258,12 +259,14 @@ impl MapProgram {
             .map(|(position, root)| {
                 let Place::Register(register) = *root else { return None };
                 let index = self.instructions.iter().rposition(|instruction| instruction.to == register)?;
-                let reads_later = self.instructions[index + 1..].iter().any(|later| {
-                    later.operands.iter().any(|place| matches!(place, Place::Input(_)) || *place == *root)
-                });
-                let is_shared = self.roots.iter().enumerate().any(|(other, place)| {
-                    other != position && (place == root || matches!(place, Place::Input(_)))
-                });
+                let reads_later = self.instructions[index + 1..]
+                    .iter()
+                    .any(|later| later.operands.iter().any(|place| matches!(place, Place::Input(_)) || *place == *root));
+                let is_shared = self
+                    .roots
+                    .iter()
+                    .enumerate()
+                    .any(|(other, place)| other != position && (place == root || matches!(place, Place::Input(_))));
                 (!reads_later && !is_shared).then_some(index)
             })
             .collect();
@@ -313,7 +316,13 @@ impl<'a> Evaluation<'a> {
     /// The memory is ours alone and the program's operands are readable while the evaluation lives.
     #[inline(always)]
     pub(super) unsafe fn new<S: Simd>(s: S, program: &'a MapProgram, key: RunKey, memory: *mut f32) -> Self {
-        let evaluation = Evaluation { program, key, memory, tile: std::ptr::null(), repeated: SmallVec::from_elem((usize::MAX, 0), program.inputs.len()) };
+        let evaluation = Evaluation {
+            program,
+            key,
+            memory,
+            tile: std::ptr::null(),
+            repeated: SmallVec::from_elem((usize::MAX, 0), program.inputs.len()),
+        };
         for (index, value) in program.constants.iter().enumerate() {
             // SAFETY: each constant has its line.
             unsafe { s.store(evaluation.line(index), s.splat(*value)) };
@@ -494,7 +503,8 @@ impl Kernel for Block<'_, '_> {
                     Code::Random(stream) => uniform(evaluation.key, stream, first as u64, padded, to),
                     code => {
                         let [a, b, c] = instruction.operands;
-                        let operands = [evaluation.address(a, first, n), evaluation.address(b, first, n), evaluation.address(c, first, n)];
+                        let operands =
+                            [evaluation.address(a, first, n), evaluation.address(b, first, n), evaluation.address(c, first, n)];
                         step(s, code, operands, to, padded);
                     }
                 }

@@ -22,7 +22,15 @@ pub struct Windows {
 ///
 /// # Safety
 /// `x` is `[batch, input, channels]`, `y` `[batch, rows, columns, channels]`.
-pub unsafe fn forward(level: Level, batch: usize, input: (usize, usize), channels: usize, windows: &Windows, x: Data, y: DataMut) {
+pub unsafe fn forward(
+    level: Level,
+    batch: usize,
+    input: (usize, usize),
+    channels: usize,
+    windows: &Windows,
+    x: Data,
+    y: DataMut,
+) {
     let rows = windows.rows.len();
     parallel(batch * rows, |part| {
         dispatch(level, ForwardRow { input, channels, windows, x, y, image: part / rows, row: part % rows });
@@ -75,7 +83,16 @@ impl Kernel for ForwardRow<'_> {
 ///
 /// # Safety
 /// `dy` is `[batch, rows, columns, channels]`, `x` and `dx` `[batch, input, channels]`.
-pub unsafe fn backward(level: Level, batch: usize, input: (usize, usize), channels: usize, windows: &Windows, dy: Data, x: Data, dx: DataMut) {
+pub unsafe fn backward(
+    level: Level,
+    batch: usize,
+    input: (usize, usize),
+    channels: usize,
+    windows: &Windows,
+    dy: Data,
+    x: Data,
+    dx: DataMut,
+) {
     let blocks = channels.div_ceil(CHANNELS);
     parallel(batch * blocks, |part| {
         let (image, block) = (part / blocks, part % blocks);
@@ -120,7 +137,9 @@ impl Kernel for BackwardBlock<'_> {
                             let from = read(s, x, (image * pixels + pixel) * channels + first, count, copy);
                             for channel in 0..count {
                                 let value = *from.add(channel);
-                                let is_more = value > most[channel] || place[channel] == usize::MAX || (value.is_nan() && !most[channel].is_nan());
+                                let is_more = value > most[channel]
+                                    || place[channel] == usize::MAX
+                                    || (value.is_nan() && !most[channel].is_nan());
                                 if is_more {
                                     (most[channel], place[channel]) = (value, pixel);
                                 }

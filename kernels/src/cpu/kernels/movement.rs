@@ -61,7 +61,8 @@ impl StridedCopy {
         let to = Shared::from_pointer(to);
         let last = self.shape.len() - 1;
         // Two inner axes make a plane; a transposed plane is copied in square tiles.
-        let transposed = last > 0 && self.from_strides[last] != 1 && self.from_strides[last - 1] == 1 && self.to_strides[last] == 1;
+        let transposed =
+            last > 0 && self.from_strides[last] != 1 && self.from_strides[last - 1] == 1 && self.to_strides[last] == 1;
         let inner = if transposed { self.shape[last] * self.shape[last - 1] } else { self.shape[last] };
         let outer_axes = if transposed { last - 1 } else { last };
         let outer: usize = self.shape[..outer_axes].iter().product();
@@ -195,7 +196,14 @@ pub unsafe fn fill<T: Copy + Send + Sync>(to: *mut T, n: usize, value: T) {
 ///
 /// # Safety
 /// All memory has these sizes and does not overlap.
-pub unsafe fn take(from: *const u8, indices: &[i64], to: *mut u8, outer: usize, size: usize, row_bytes: usize) -> Result<(), i64> {
+pub unsafe fn take(
+    from: *const u8,
+    indices: &[i64],
+    to: *mut u8,
+    outer: usize,
+    size: usize,
+    row_bytes: usize,
+) -> Result<(), i64> {
     check_indices(indices, size)?;
     let (from, to) = (Shared::from_pointer(from.cast_mut()), Shared::from_pointer(to));
     let n = indices.len();

@@ -173,7 +173,10 @@ impl Reduce {
         let grain = (GRAIN / self.splits).max(64);
         parallel(results.div_ceil(grain), |part| {
             let first = part * grain;
-            dispatch(level, Finish { reduce: self, partials: Some((partials, results)), out, first, n: grain.min(results - first) });
+            dispatch(
+                level,
+                Finish { reduce: self, partials: Some((partials, results)), out, first, n: grain.min(results - first) },
+            );
         });
     }
 }
@@ -232,7 +235,15 @@ impl Kernel for Part<'_> {
 impl Part<'_> {
     /// Joins elements `from .. to`, rows of the columns that begin at `origin`, into `sums`.
     #[inline(always)]
-    unsafe fn join_flat<S: Simd>(&self, s: S, evaluation: &mut Evaluation<'_>, from: usize, to: usize, origin: usize, sums: *mut f32) {
+    unsafe fn join_flat<S: Simd>(
+        &self,
+        s: S,
+        evaluation: &mut Evaluation<'_>,
+        from: usize,
+        to: usize,
+        origin: usize,
+        sums: *mut f32,
+    ) {
         let width = self.columns.len();
         let mut first = from;
         while first < to {

@@ -55,7 +55,15 @@ impl Taps {
 ///
 /// # Safety
 /// `from` is `[batch, input, channels]`, `out` `[batch, rows.len(), columns.len(), channels]`; the taps read positions of the input.
-pub unsafe fn resample(level: Level, batch: usize, input: (usize, usize), channels: usize, taps: (&Taps, &Taps), from: Data, out: DataMut) {
+pub unsafe fn resample(
+    level: Level,
+    batch: usize,
+    input: (usize, usize),
+    channels: usize,
+    taps: (&Taps, &Taps),
+    from: Data,
+    out: DataMut,
+) {
     let rows = taps.0.len();
     parallel(batch * rows, |part| {
         let (image, row) = (part / rows, part % rows);

@@ -43,7 +43,12 @@ pub(super) fn attention(op: &op::Attention, inputs: Vec<Operand>, outputs: Vec<O
     Step::new("attention", move |_| unsafe { forward(&attention, &results) })
 }
 
-pub(super) fn attention_gradient(op: &op::AttentionGradient, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Step {
+pub(super) fn attention_gradient(
+    op: &op::AttentionGradient,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+    features: Features,
+) -> Step {
     let attention = bind(&op.attention, [&inputs[1], &inputs[2], &inputs[3]], inputs.get(6), features);
     let tensors = Backward {
         dout: inputs[0].data(),

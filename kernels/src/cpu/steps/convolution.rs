@@ -162,7 +162,10 @@ pub(super) fn convolution(op: &Convolution, inputs: Vec<Operand>, outputs: Vec<O
         });
     }
     let (channels, results, taps) = sizes.group();
-    let epilogue = op.epilogue.as_ref().map(|epilogue| MapEpilogue::new(epilogue, &outputs[0], &inputs[2..], results, sizes.results, features));
+    let epilogue = op
+        .epilogue
+        .as_ref()
+        .map(|epilogue| MapEpilogue::new(epilogue, &outputs[0], &inputs[2..], results, sizes.results, features));
     let keeps = inputs[1].is_static && sizes.groups() == 1;
     let mut kept: Option<(u64, Packed)> = None;
     Step::new(if sizes.is_pointwise() { "pointwise" } else { "convolution" }, move |run| {
@@ -170,7 +173,11 @@ pub(super) fn convolution(op: &Convolution, inputs: Vec<Operand>, outputs: Vec<O
             true => Source::Matrix { data: at(x, group * channels), i_stride: sizes.channels, k_stride: 1 },
             false => Source::Patches(sizes.patches(x, group)),
         };
-        let right = |group: usize| Source::Matrix { data: at(weight, group * results * taps * channels), i_stride: taps * channels, k_stride: 1 };
+        let right = |group: usize| Source::Matrix {
+            data: at(weight, group * results * taps * channels),
+            i_stride: taps * channels,
+            k_stride: 1,
+        };
         let product = Product {
             features,
             batch: sizes.groups(),
@@ -197,7 +204,12 @@ pub(super) fn convolution(op: &Convolution, inputs: Vec<Operand>, outputs: Vec<O
     })
 }
 
-pub(super) fn weight_gradient(op: &ConvolutionWeightGradient, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Step {
+pub(super) fn weight_gradient(
+    op: &ConvolutionWeightGradient,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+    features: Features,
+) -> Step {
     let sizes = Sizes::new(op.geometry, inputs[0].shape(), outputs[0].shape(), inputs[1].shape());
     let (x, dy, out) = (inputs[0].data(), inputs[1].data(), outputs[0].pointer.cast::<f32>());
     let out = crate::cpu::threads::Shared::from_pointer(out);
@@ -235,7 +247,12 @@ pub(super) fn weight_gradient(op: &ConvolutionWeightGradient, inputs: Vec<Operan
     })
 }
 
-pub(super) fn input_gradient(op: &ConvolutionInputGradient, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Step {
+pub(super) fn input_gradient(
+    op: &ConvolutionInputGradient,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+    features: Features,
+) -> Step {
     let sizes = Sizes::new(op.geometry, outputs[0].shape(), inputs[1].shape(), inputs[0].shape());
     let (dy, weight, out) = (inputs[0].data(), inputs[1].data(), outputs[0].data_mut());
     if sizes.is_depthwise() {

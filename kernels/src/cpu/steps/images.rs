@@ -60,7 +60,8 @@ fn backward(kernel: &'static str, taps: (Taps, Taps), input: Size, dy: &Operand,
 
 fn windows(op: &op::MaxPool, input: Size, output: Size) -> Windows {
     let (rows, columns) = op.axes();
-    let along = |axis: op::PoolAxis, size: usize, output: usize| (0..output).map(|index| axis.window(index, size).collect()).collect();
+    let along =
+        |axis: op::PoolAxis, size: usize, output: usize| (0..output).map(|index| axis.window(index, size).collect()).collect();
     Windows { rows: along(rows, input.0, output.0), columns: along(columns, input.1, output.1) }
 }
 

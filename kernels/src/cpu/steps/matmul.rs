@@ -2,9 +2,9 @@
 
 use sward_ops::primitives::MatMul;
 
+use super::map::MapEpilogue;
 use super::{Operand, Step};
 use crate::cpu::features::Features;
-use super::map::MapEpilogue;
 use crate::cpu::kernels::matmul::{DataMut, Epilogue, Packed, Product, Source, multiply};
 
 /// The matrix that batch position `index` reads, for an operand whose batch sizes are 1 where it repeats.

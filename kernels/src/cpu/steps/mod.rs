@@ -235,7 +235,9 @@ fn prepare_movement(primitive: &dyn Primitive, inputs: &[Operand], outputs: &[Op
 /// The results that an instruction's kernel may write over an operand: it reads every element before, or in the same step as, it writes there.
 pub(super) fn in_place(program: &Program, instruction: &Instruction) -> Vec<(usize, usize)> {
     let matches = |(input, output): &(usize, usize)| {
-        let (Some(input), Some(output)) = (instruction.inputs.get(*input), instruction.outputs.get(*output)) else { return false };
+        let (Some(input), Some(output)) = (instruction.inputs.get(*input), instruction.outputs.get(*output)) else {
+            return false;
+        };
         let (input, output) = (program.type_of(*input), program.type_of(*output));
         input.shape == output.shape && input.dtype.bytes() == output.dtype.bytes()
     };

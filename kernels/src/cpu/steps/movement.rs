@@ -28,7 +28,8 @@ struct Move {
 impl Move {
     fn new(shape: &[usize], from: (&Operand, isize, &[isize]), to: (&Operand, isize, &[isize])) -> Move {
         let bytes = from.0.dtype().bytes();
-        let address = |operand: &Operand, offset: isize| Shared::from_pointer(operand.pointer.wrapping_offset(offset * bytes as isize));
+        let address =
+            |operand: &Operand, offset: isize| Shared::from_pointer(operand.pointer.wrapping_offset(offset * bytes as isize));
         Move { copy: StridedCopy::new(shape, from.2, to.2, bytes), from: address(from.0, from.1), to: address(to.0, to.1) }
     }
 

@@ -28,7 +28,12 @@ pub(super) fn layer_norm(op: &op::LayerNorm, inputs: Vec<Operand>, outputs: Vec<
     Step::new("layer_norm", move |_| unsafe { layer_norm::forward(features.level(), norm, &tensors) })
 }
 
-pub(super) fn layer_norm_gradient(op: &op::LayerNormGradient, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Step {
+pub(super) fn layer_norm_gradient(
+    op: &op::LayerNormGradient,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+    features: Features,
+) -> Step {
     let (rows, width) = rows(&inputs[0]);
     let norm = layer_norm::LayerNorm { rows, width, epsilon: 0.0, centered: op.centered };
     let tensors = layer_norm::Backward {
@@ -52,7 +57,12 @@ pub(super) fn softmax(op: &op::Softmax, inputs: Vec<Operand>, outputs: Vec<Opera
     Step::new("softmax", move |_| unsafe { softmax::forward(features.level(), rows, width, log, x, y) })
 }
 
-pub(super) fn softmax_gradient(op: &op::SoftmaxGradient, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Step {
+pub(super) fn softmax_gradient(
+    op: &op::SoftmaxGradient,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+    features: Features,
+) -> Step {
     let ((rows, width), log) = (rows(&inputs[0]), op.log);
     let (dy, y, dx) = (inputs[0].data(), inputs[1].data(), outputs[0].data_mut());
     // SAFETY: as above.

@@ -32,7 +32,8 @@ pub(super) fn optimizer_update(op: &OptimizerUpdate, inputs: Vec<Operand>, outpu
             OptimizerRule::Adam { beta1, beta2, epsilon } => adam(beta1, beta2, epsilon, false),
             OptimizerRule::AdamW { beta1, beta2, epsilon } => adam(beta1, beta2, epsilon, true),
         };
-        let moment = |position: usize| inputs.get(3 + position).map_or(std::ptr::null(), |moment| moment.pointer.cast_const().cast());
+        let moment =
+            |position: usize| inputs.get(3 + position).map_or(std::ptr::null(), |moment| moment.pointer.cast_const().cast());
         let new_moment = |position: usize| outputs.get(1 + position).map_or(std::ptr::null_mut(), |moment| moment.pointer.cast());
         let step = Update {
             rule,

@@ -82,7 +82,11 @@ pub(super) fn pad_gradient(op: &PadGradient, inputs: &[Operand], outputs: &[Oper
             let mut rows = vec![0];
             for axis in 0..last {
                 let of_axis = &shown[axis][position[axis]];
-                rows = rows.iter().flat_map(|row| of_axis.iter().map(move |index| (row, index))).map(|(row, index)| row + index * dy_strides[axis]).collect();
+                rows = rows
+                    .iter()
+                    .flat_map(|row| of_axis.iter().map(move |index| (row, index)))
+                    .map(|(row, index)| row + index * dy_strides[axis])
+                    .collect();
             }
             for column in 0..width {
                 let columns = &shown[last][column];
@@ -92,12 +96,16 @@ pub(super) fn pad_gradient(op: &PadGradient, inputs: &[Operand], outputs: &[Oper
                     match dx.dtype() {
                         DType::BF16 => {
                             let from: *const bf16 = dy.address().cast();
-                            let sum: f32 = rows.iter().flat_map(|row| columns.iter().map(move |column| (*from.add(row + column)).to_f32())).sum();
+                            let sum: f32 = rows
+                                .iter()
+                                .flat_map(|row| columns.iter().map(move |column| (*from.add(row + column)).to_f32()))
+                                .sum();
                             *dx.address().cast::<bf16>().add(at) = bf16::from_f32(sum);
                         }
                         _ => {
                             let from: *const f32 = dy.address().cast();
-                            let sum: f32 = rows.iter().flat_map(|row| columns.iter().map(move |column| *from.add(row + column))).sum();
+                            let sum: f32 =
+                                rows.iter().flat_map(|row| columns.iter().map(move |column| *from.add(row + column))).sum();
                             *dx.address().cast::<f32>().add(at) = sum;
                         }
                     }

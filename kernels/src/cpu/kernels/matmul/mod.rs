@@ -16,8 +16,8 @@ mod tests;
 
 use half::bf16;
 
-use source::Block;
 pub(super) use small::Panels;
+use source::Block;
 pub use source::{Data, Patches, Source};
 
 use crate::cpu::features::{Features, Level};

@@ -41,7 +41,15 @@ impl Panels {
     ///
     /// # Safety
     /// `left` has `rows` rows of `k`, `out` the padded rows and columns, `out_stride` apart.
-    pub unsafe fn multiply(&self, left: *const f32, left_stride: usize, rows: usize, out: *mut f32, out_stride: usize, accumulate: bool) {
+    pub unsafe fn multiply(
+        &self,
+        left: *const f32,
+        left_stride: usize,
+        rows: usize,
+        out: *mut f32,
+        out_stride: usize,
+        accumulate: bool,
+    ) {
         dispatch(self.features.level(), Multiply { panels: self, left, left_stride, rows, out, out_stride, accumulate });
     }
 }

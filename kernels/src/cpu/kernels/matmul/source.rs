@@ -176,7 +176,8 @@ impl<U: Element> Kernel for Fetch<'_, U> {
                 Source::Matrix { data, i_stride, k_stride } => {
                     let data = data.offset(i0 * i_stride + k0 * k_stride);
                     let k_first = k_stride == 1 || i_stride != 1;
-                    let (outer, inner) = if k_first { ((ni, i_stride), (nk, k_stride)) } else { ((nk, k_stride), (ni, i_stride)) };
+                    let (outer, inner) =
+                        if k_first { ((ni, i_stride), (nk, k_stride)) } else { ((nk, k_stride), (ni, i_stride)) };
                     match data {
                         Data::F32(p) => copy_matrix(s, p, outer, inner, to),
                         Data::Bf16(p) => copy_matrix(s, p, outer, inner, to),
