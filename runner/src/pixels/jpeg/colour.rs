@@ -55,7 +55,7 @@ fn upsample_row(plane: &Plane, row: usize, rows: usize, columns: usize, down: us
         return widen(sums, 1, target);
     }
     let near = row / 2;
-    let far = if row % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
+    let far = if row.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
     for ((sum, &near), &far) in sums.iter_mut().zip(line(near)).zip(line(far)) {
         *sum = 3 * i32::from(near) + i32::from(far);
     }

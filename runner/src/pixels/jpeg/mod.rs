@@ -77,7 +77,7 @@ impl Frame {
             restart: 0,
             scan: 0,
         };
-        let (mut place, mut adobe) = (2, None);
+        let (mut place, mut adobe, mut usual) = (2, None, false);
         loop {
             let marker = match bytes.get(place..place + 2) {
                 Some([0xFF, 0xFF]) => {
@@ -93,11 +93,7 @@ impl Frame {
             let mut segment = Segment(content);
             place += 2 + length;
             match marker {
-                0xC0 | 0xC1 => {
-                    if !frame.start(&mut segment)? {
-                        return Ok(None);
-                    }
-                }
+                0xC0 | 0xC1 => usual = frame.start(&mut segment)?,
                 // Other frames, arithmetic coding, and a height that follows the scan.
                 0xC2 | 0xC3 | 0xC5..=0xC7 | 0xC8..=0xCB | 0xCC..=0xCF | 0xDC => return Ok(None),
                 0xC4 => frame.huffman_tables(&mut segment)?,
@@ -106,7 +102,7 @@ impl Frame {
                 0xEE if content.starts_with(b"Adobe") => adobe = content.get(11).copied(),
                 0xDA => {
                     frame.scan = place;
-                    let ours = frame.start_scan(&mut segment)? && frame.is_decoded_here(adobe);
+                    let ours = usual && frame.start_scan(&mut segment)? && frame.is_decoded_here(adobe);
                     return Ok(ours.then_some(frame));
                 }
                 0xD9 => return Err(CUT),
@@ -129,6 +125,7 @@ impl Frame {
         }
     }
 
+    /// Reads the frame header; false for samples of more than 8 bits and for a height that follows the scan.
     fn start(&mut self, segment: &mut Segment<'_>) -> Result<bool, JpegFault> {
         let precision = segment.byte()?;
         (self.height, self.width) = (segment.word()?, segment.word()?);
@@ -290,9 +287,10 @@ fn read_planes_portably(frame: &Frame, bytes: &[u8], reduction: usize) -> Result
                 let stride = reader.plane.stride;
                 let start = row * reader.down.count * stride + column * reader.across.count;
                 let target = &mut reader.plane.data[start..];
-                if last == 0 {
+                // The mean of a whole block is its first coefficient alone.
+                if last == 0 || (reader.down.count, reader.across.count) == (1, 1) {
                     fill(block[0], (reader.down.count, reader.across.count), target, stride);
-                    block[0] = 0;
+                    block.fill(0);
                     continue;
                 }
                 if reader.down.count == 8 && reader.across.count == 8 {
