@@ -30,12 +30,7 @@ pub(super) fn run(program: &mut Program) -> Result<usize, BuildError> {
 }
 
 /// A map with those of its operands computed in place that only it reads, or that cost no more than their reading.
-fn fused(
-    rewrite: &mut Rewrite,
-    uses: &Uses,
-    instruction: &Instruction,
-    map: &Map,
-) -> Option<(Expressions, Vec<ScalarId>)> {
+fn fused(rewrite: &mut Rewrite, uses: &Uses, instruction: &Instruction, map: &Map) -> Option<(Expressions, Vec<ScalarId>)> {
     let mut expressions = Expressions::new();
     let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
     let mut is_fused = false;

@@ -166,9 +166,7 @@ impl Layout {
     fn turn(&mut self, instruction: &Instruction, permute: &Permute) {
         let x = instruction.inputs[0];
         let turned = match self.turned.get(&x) {
-            Some(inner) => {
-                Turned { base: inner.base, axes: permute.axes.iter().map(|axis| inner.axes[*axis]).collect() }
-            }
+            Some(inner) => Turned { base: inner.base, axes: permute.axes.iter().map(|axis| inner.axes[*axis]).collect() },
             None => Turned { base: self.rewrite.resolve(x), axes: permute.axes.clone() },
         };
         if is_identity(&turned.axes) {

@@ -75,7 +75,11 @@ pub const PIPELINE: &[Pass] = &[
     forward("algebra_again", algebra::run, "layout and reshapes leave chains of movements behind"),
     forward("common_again", common::run, "equal work under different layouts is equal only now"),
     forward("attention", attention::run, "needs the product and softmax as they were written, before maps are fused"),
-    forward("query_folding", query_folding::run, "needs attentions whose keys are plain projections, and helps the backward pass too"),
+    forward(
+        "query_folding",
+        query_folding::run,
+        "needs attentions whose keys are plain projections, and helps the backward pass too",
+    ),
     Pass {
         only_narrow: true,
         ..forward("precision", precision::run, "last of what differentiation follows: gradients take the dtypes chosen here")

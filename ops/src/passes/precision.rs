@@ -10,8 +10,8 @@
 
 use super::rewrite::{Replacement, Rewrite, rewrite};
 use crate::primitives::{
-    Attention, AttentionGradient, Convolution, ConvolutionInputGradient, ConvolutionWeightGradient, EmitExt, LayerNormGradient, Map,
-    MatMul, Softmax,
+    Attention, AttentionGradient, Convolution, ConvolutionInputGradient, ConvolutionWeightGradient, EmitExt, LayerNormGradient,
+    Map, MatMul, Softmax,
 };
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -241,8 +241,7 @@ fn unify_operands(
             known.insert(value, inputs[*position]);
         }
     }
-    let old: SmallVec<[DType; 2]> =
-        instruction.outputs.iter().map(|output| rewrite.builder.type_of(*output).dtype).collect();
+    let old: SmallVec<[DType; 2]> = instruction.outputs.iter().map(|output| rewrite.builder.type_of(*output).dtype).collect();
     let mut results = rewrite.builder.emit_shared(instruction.op.clone(), &inputs)?;
     for (result, dtype) in results.iter_mut().zip(old) {
         if rewrite.builder.type_of(*result).dtype != dtype {

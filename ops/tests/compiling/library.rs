@@ -23,9 +23,15 @@ fn blocks() -> Vec<(String, Vec<(&'static str, i64)>)> {
     vec![
         (placed("blocks/convnext.ron", map, r#""features": "x""#, r#""drop_path": 0.3"#), small_map.clone()),
         (placed("blocks/convnext_v2.ron", map, r#""features": "x""#, ""), small_map.clone()),
-        (placed("blocks/bottleneck.ron", map, r#""features": "x""#, r#""planes": 3, "stride": 2, "project": true"#), small_map.clone()),
+        (
+            placed("blocks/bottleneck.ron", map, r#""features": "x""#, r#""planes": 3, "stride": 2, "project": true"#),
+            small_map.clone(),
+        ),
         (placed("blocks/squeeze_excite.ron", map, r#""features": "x""#, r#""squeezed": 2"#), small_map),
-        (placed("blocks/vit.ron", tokens, r#""tokens": "x""#, r#""heads": 2, "hidden": 12, "layer_scale": 0.5"#), few_tokens.clone()),
+        (
+            placed("blocks/vit.ron", tokens, r#""tokens": "x""#, r#""heads": 2, "hidden": 12, "layer_scale": 0.5"#),
+            few_tokens.clone(),
+        ),
         (placed("blocks/swiglu.ron", tokens, r#""tokens": "x""#, r#""hidden": 12"#), few_tokens),
         (
             placed(
@@ -74,7 +80,8 @@ fn step(module: &str, size: i64, dtype: DType) -> Program {
     optimize_forward(builder.program_mut(), &options).unwrap_or_else(|error| panic!("{error}"));
     let forward = start.elapsed();
     let rule = OptimizerRule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    let program = training_program(builder, &TrainOptions::new(Loss::MeanOfSquares, rule)).unwrap_or_else(|error| panic!("{error}"));
+    let program =
+        training_program(builder, &TrainOptions::new(Loss::MeanOfSquares, rule)).unwrap_or_else(|error| panic!("{error}"));
     let written = program.instructions.len();
     let start = Instant::now();
     let program = optimize(program, &options).unwrap_or_else(|error| panic!("{error}"));
@@ -93,9 +100,8 @@ fn step(module: &str, size: i64, dtype: DType) -> Program {
 /// The permutes of activations: not of a parameter or its cast, nor of a parameter's gradient.
 fn moved_activations(program: &Program) -> Vec<String> {
     let definitions = program.definitions();
-    let is_parameter = |value: ValueId| {
-        program.arguments.iter().any(|own| own.value == value && matches!(own.role, Role::Parameter { .. }))
-    };
+    let is_parameter =
+        |value: ValueId| program.arguments.iter().any(|own| own.value == value && matches!(own.role, Role::Parameter { .. }));
     let is_of_parameter = |instruction: &Instruction| match definitions[instruction.inputs[0].index()] {
         Some(index) => {
             let source = &program.instructions[index];

@@ -241,7 +241,9 @@ fn mixed_precision_keeps_masters_statistics_and_losses_in_f32() {
     // The interpreter does not round: what is compared is where the casts stand.
     assert_same("bf16", &run(&plain, &given), &run(&found, &given), 1e-9);
     let stored: Vec<&str> = (found.instructions.iter())
-        .filter(|own| own.outputs.iter().any(|output| found.type_of(*output).dtype == DType::BF16 && found.type_of(*output).rank() == 4))
+        .filter(|own| {
+            own.outputs.iter().any(|output| found.type_of(*output).dtype == DType::BF16 && found.type_of(*output).rank() == 4)
+        })
         .map(|own| own.op.name())
         .collect();
     assert!(stored.contains(&"convolution"), "{found}");

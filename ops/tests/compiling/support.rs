@@ -66,7 +66,8 @@ pub fn assert_same(what: &str, wanted: &Results, found: &Results, tolerance: f64
             assert_eq!(wanted.tensor_type(), found.tensor_type(), "{what}: {kind} {name}");
             let largest = wanted.data.iter().filter(|value| value.is_finite()).fold(1.0f64, |most, value| most.max(value.abs()));
             for (position, (wanted, found)) in wanted.data.iter().zip(&found.data).enumerate() {
-                let is_same = wanted == found || wanted.is_nan() && found.is_nan() || (wanted - found).abs() <= tolerance * largest;
+                let is_same =
+                    wanted == found || wanted.is_nan() && found.is_nan() || (wanted - found).abs() <= tolerance * largest;
                 assert!(is_same, "{what}: {kind} {name}[{position}] is {found}, wanted {wanted}");
             }
         }

@@ -277,10 +277,9 @@ fn what_cannot_be_trained_is_refused_by_name() {
 #[test]
 fn a_parameter_that_the_loss_does_not_see_has_a_gradient_of_zeros() {
     let options = GradientOptions { loss: Loss::Output("loss".to_string()), parameters: true, inputs: false };
-    let text = MODEL.replace(r#""y": "two""#, r#""y": "two", "other": "other""#).replace(
-        r#""loss": Mean("#,
-        r#""other": Linear(from: "x", units: 1), "loss": Mean("#,
-    );
+    let text = MODEL
+        .replace(r#""y": "two""#, r#""y": "two", "other": "other""#)
+        .replace(r#""loss": Mean("#, r#""other": Linear(from: "x", units: 1), "loss": Mean("#);
     let program = gradient_program(lowered(&text, &[("batch", 5)], true), &options).expect("gradients");
     let (outputs, _) = run(&program, &arguments(&program, 8));
     assert_eq!(outputs["grad.other.weight"], Array::f32(&[1, 3], vec![0.0; 3]));
