@@ -6,6 +6,9 @@ use crate::suggest::nearest;
 use crate::syntax::{Kind, Value};
 use std::sync::Arc;
 
+/// The entries of a map whose keys are texts, in the order of writing.
+pub type Entries<'a> = Vec<(Spanned<Arc<str>>, &'a Value)>;
+
 /// The fields of one call. Unknown fields are reported when the reader is made.
 pub struct FieldReader<'a> {
     what: String,
@@ -109,7 +112,7 @@ impl<'a> FieldReader<'a> {
     }
 
     /// A map with texts as keys; empty where it was not written.
-    pub fn map(&mut self, name: &str, diagnostics: &mut Diagnostics) -> Vec<(Spanned<Arc<str>>, &'a Value)> {
+    pub fn map(&mut self, name: &str, diagnostics: &mut Diagnostics) -> Entries<'a> {
         let Some(value) = self.value(name) else { return Vec::new() };
         match map_entries(value, diagnostics) {
             Some(entries) => entries,
@@ -121,7 +124,7 @@ impl<'a> FieldReader<'a> {
     }
 
     /// A map that must be written.
-    pub fn required_map(&mut self, name: &str, diagnostics: &mut Diagnostics) -> Vec<(Spanned<Arc<str>>, &'a Value)> {
+    pub fn required_map(&mut self, name: &str, diagnostics: &mut Diagnostics) -> Entries<'a> {
         match self.required(name, diagnostics) {
             Some(_) => self.map(name, diagnostics),
             None => Vec::new(),
@@ -185,7 +188,7 @@ impl<'a> FieldReader<'a> {
 }
 
 /// The entries of a map whose keys are texts; `None` where the value is no map.
-pub fn map_entries<'a>(value: &'a Value, diagnostics: &mut Diagnostics) -> Option<Vec<(Spanned<Arc<str>>, &'a Value)>> {
+pub fn map_entries<'a>(value: &'a Value, diagnostics: &mut Diagnostics) -> Option<Entries<'a>> {
     let Kind::Map(entries) = &value.kind else { return None };
     let mut named = Vec::with_capacity(entries.len());
     for (key, value) in entries {

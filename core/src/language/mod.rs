@@ -8,7 +8,7 @@ mod module;
 mod nodes;
 mod read;
 
-pub use fields::{FieldReader, map_entries, unknown_field};
+pub use fields::{Entries, FieldReader, map_entries, unknown_field};
 pub use module::*;
 pub use nodes::CONSTRUCTS;
 pub use read::read_graph_file;

@@ -320,13 +320,16 @@ pub struct RepeatBody {
     pub span: Span,
 }
 
+/// Values by name, for one iteration.
+pub type ValueSet = Vec<(Spanned<Arc<str>>, FieldExpression)>;
+
 /// How many copies.
 #[derive(Debug)]
 pub enum RepeatCount {
     /// `times`.
     Times(FieldExpression),
     /// `over`: one copy a set.
-    Over(Vec<Vec<(Spanned<Arc<str>>, FieldExpression)>>),
+    Over(Vec<ValueSet>),
 }
 
 /// A `Chain` as it was written.

@@ -3,7 +3,7 @@
 use super::fields::{FieldReader, map_entries, unknown_field};
 use super::module::{
     AsBody, Body, ChainBody, FieldExpression, IfBody, OpBody, PortExpression, Reference, RepeatBody, RepeatCount,
-    SourceExpression, UseBody,
+    SourceExpression, UseBody, ValueSet,
 };
 use super::read::Reader;
 use crate::diagnostic::{Diagnostic, codes};
@@ -299,7 +299,7 @@ fn read_repeat(reader: &mut Reader<'_>, value: &Value, needs_input: bool) -> Opt
     Some(Body::Repeat(RepeatBody { count, of, span: value.span }))
 }
 
-fn read_sets(reader: &mut Reader<'_>, over: &Value) -> Option<Vec<Vec<(Spanned<Arc<str>>, FieldExpression)>>> {
+fn read_sets(reader: &mut Reader<'_>, over: &Value) -> Option<Vec<ValueSet>> {
     let Kind::List(sets) = &over.kind else {
         reader.push(Diagnostic::new(
             codes::FIELD_FORM,

@@ -3,6 +3,9 @@
 use super::{Array, Program, Role, RunKey};
 use std::collections::BTreeMap;
 
+/// Arrays by name.
+pub type Named = BTreeMap<String, Array>;
+
 /// Why a program could not be interpreted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InterpretError {
@@ -37,11 +40,7 @@ pub enum InterpretError {
 ///
 /// # Panics
 /// When a primitive's reference returns something other than its rule for types says: a bug in that primitive.
-pub fn interpret(
-    program: &Program,
-    arguments: &BTreeMap<String, Array>,
-    key: RunKey,
-) -> Result<(BTreeMap<String, Array>, BTreeMap<String, Array>), InterpretError> {
+pub fn interpret(program: &Program, arguments: &BTreeMap<String, Array>, key: RunKey) -> Result<(Named, Named), InterpretError> {
     let mut values: Vec<Option<Array>> = vec![None; program.types.len()];
     for argument in &program.arguments {
         let given = arguments
