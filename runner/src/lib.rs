@@ -1,6 +1,7 @@
 //! The runner: tables and images in, training, evaluation, prediction; the `sward` command.
 
 pub mod cli;
+pub mod compile;
 pub mod exit;
 pub mod initialize;
 pub mod interrupt;

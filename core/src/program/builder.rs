@@ -90,6 +90,11 @@ impl Builder {
         self.next_stream - 1
     }
 
+    /// The random stream that the next call of [`Builder::random_stream`] returns; a pass that continues the program needs it.
+    pub fn next_stream(&self) -> u32 {
+        self.next_stream
+    }
+
     /// The type of a value.
     pub fn type_of(&self, value: ValueId) -> &TensorType {
         self.program.type_of(value)

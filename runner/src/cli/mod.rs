@@ -1,5 +1,6 @@
 //! The `sward` command line: one file a verb.
 
+mod bench;
 mod check;
 
 mod graph;
@@ -32,6 +33,8 @@ enum Verb {
     Check(check::Arguments),
     /// Print a graph's nodes, shapes, parameters and floating point operations
     Show(show::Arguments),
+    /// Measure a forward pass or a training step
+    Bench(bench::Arguments),
     /// Run a graph on tensors from a file
     Run(run::Arguments),
     /// Run modules at small sizes with seeded weights: shapes, finite outputs, gradients
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => match cli.verb {
             Verb::Check(arguments) => check::run(&arguments),
             Verb::Show(arguments) => show::run(&arguments),
+            Verb::Bench(arguments) => bench::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
             Verb::Test(arguments) => test::run(&arguments),
         },

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, open, write_out};
+use crate::compile::{CompileOptions, inference, training};
 use clap::Args;
 use sward_core::check::{Checked, NodeKind};
 use sward_core::dim::{Dim, Sizes};
@@ -14,6 +15,18 @@ use sward_core::op::{ParameterKind, display_shape};
 pub struct Arguments {
     /// The graph file
     file: String,
+    /// Print the compiled program instead; every dimension needs a --dim
+    #[arg(long)]
+    program: bool,
+    /// With --program: of a training step (mean of squares of the outputs, AdamW)
+    #[arg(long, requires = "program")]
+    train: bool,
+    /// With --program: as this pass leaves it; a wrong name lists the passes
+    #[arg(long, requires = "program", value_name = "PASS")]
+    stop_after: Option<String>,
+    /// With --program: what activations are stored in
+    #[arg(long, requires = "program", value_enum, default_value = "f32")]
+    dtype: super::bench::Precision,
     #[command(flatten)]
     options: GraphOptions,
 }
@@ -24,6 +37,20 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
+    if arguments.program {
+        let options = CompileOptions { dtype: arguments.dtype.dtype(), stop_after: arguments.stop_after.clone() };
+        let compiled = if arguments.train { training(&checked, &sizes, &options) } else { inference(&checked, &sizes, &options) };
+        return match compiled {
+            Ok(program) => {
+                write_out(&mut std::io::stdout(), &program.to_string());
+                Exit::Fine
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                Exit::Usage
+            }
+        };
+    }
     write_out(&mut std::io::stdout(), &table(&checked, &sizes));
     Exit::Fine
 }

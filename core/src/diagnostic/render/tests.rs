@@ -188,5 +188,5 @@ fn a_large_file_does_not_slow_the_text_down() {
     let written = text(&sources, &all, false);
     assert_eq!(written.matches("error[S0006]").count(), 1000);
     // Handing the whole text to the renderer each time takes minutes.
-    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

@@ -1,0 +1,71 @@
+//! From a checked graph to an optimized program, for the verbs that run or show one.
+
+use sward_core::check::Checked;
+use sward_core::dim::Sizes;
+use sward_core::lower::{LowerError, LowerOptions, lower};
+use sward_core::program::{Builder, DType, Program};
+use sward_ops::passes::{PassError, PassOptions, optimize, optimize_forward};
+use sward_ops::primitives::{AddAlgebra, OptimizerRule};
+use sward_ops::training::{Loss, TrainOptions, TrainingError, training_program};
+
+/// AdamW with PyTorch's defaults.
+pub const ADAMW: OptimizerRule = OptimizerRule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+/// Why a graph has no program.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum CompileError {
+    /// At these sizes.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// A pass that does not exist, or a fault of one.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// A graph that cannot be trained so.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+}
+
+/// How a graph is compiled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CompileOptions {
+    /// What activations are stored in.
+    pub dtype: DType,
+    /// The last pass.
+    pub stop_after: Option<String>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> CompileOptions {
+        CompileOptions { dtype: DType::F32, stop_after: None }
+    }
+}
+
+impl CompileOptions {
+    fn passes(&self) -> PassOptions {
+        PassOptions { dtype: self.dtype, stop_after: self.stop_after.clone() }
+    }
+}
+
+/// The program of a forward pass.
+///
+/// # Errors
+/// As lowering and the passes.
+pub fn inference(checked: &Checked, sizes: &Sizes, options: &CompileOptions) -> Result<Program, CompileError> {
+    let builder = lower(checked, sizes, &LowerOptions::default(), &AddAlgebra)?;
+    Ok(optimize(builder.finish(), &options.passes())?)
+}
+
+/// The program of a training step with the mean of squares of the outputs as its loss, and AdamW.
+///
+/// # Errors
+/// As lowering, differentiation and the passes.
+pub fn training(checked: &Checked, sizes: &Sizes, options: &CompileOptions) -> Result<Program, CompileError> {
+    let lowered = lower(checked, sizes, &LowerOptions { training: true, ..LowerOptions::default() }, &AddAlgebra)?;
+    let streams = lowered.next_stream();
+    let mut forward = lowered.finish();
+    let passes = options.passes();
+    optimize_forward(&mut forward, &passes)?;
+    let train = TrainOptions { weight_decay: 0.01, ..TrainOptions::new(Loss::MeanOfSquares, ADAMW) };
+    let program = training_program(Builder::from_program(forward, streams), &train)?;
+    Ok(optimize(program, &passes)?)
+}
