@@ -148,11 +148,20 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
         }
         Output::Text => {
             println!("{} {mode} {dtype}, {} threads", checked.name(), engine.threads());
-            println!("  median {:.2} ms, from {:.2} to {:.2}, {} runs", median * 1e3, seconds[0] * 1e3, seconds[seconds.len() - 1] * 1e3, arguments.runs);
+            println!(
+                "  median {:.2} ms, from {:.2} to {:.2}, {} runs",
+                median * 1e3,
+                seconds[0] * 1e3,
+                seconds[seconds.len() - 1] * 1e3,
+                arguments.runs
+            );
             println!("  {gflops:.0} GFLOP/s; compiled in {:.0} ms, prepared in {:.0} ms", compile_s * 1e3, prepare_s * 1e3);
             println!(
                 "  memory: {} MiB arena ({} MiB without sharing), {} MiB held, {} MiB peak of the process",
-                memory.arena >> 20, memory.unplanned >> 20, memory.held >> 20, peak_rss_mib()
+                memory.arena >> 20,
+                memory.unplanned >> 20,
+                memory.held >> 20,
+                peak_rss_mib()
             );
         }
     }
@@ -220,7 +229,8 @@ fn profile(times: &[InstructionTime]) -> String {
     let mut text = format!("{:<44} {:>6} {:>7} {:>10} {:>8}\n", "primitive (kernel)", "count", "share", "GFLOP/s", "GB/s");
     for (name, seconds, flops, bytes, count) in &groups {
         let rate = |amount: f64| if *seconds > 0.0 { amount / seconds * 1e-9 } else { 0.0 };
-        text += &format!("{name:<44} {count:>6} {:>6.1}% {:>10.0} {:>8.1}\n", 100.0 * seconds / total, rate(*flops), rate(*bytes));
+        text +=
+            &format!("{name:<44} {count:>6} {:>6.1}% {:>10.0} {:>8.1}\n", 100.0 * seconds / total, rate(*flops), rate(*bytes));
     }
     let mut slowest: Vec<&InstructionTime> = times.iter().collect();
     slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
