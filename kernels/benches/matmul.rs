@@ -76,6 +76,7 @@ fn main() {
             let half_packed = Product { packed: Some(&packed), ..half };
             let out2 = out2.as_mut_ptr();
             let seconds = quartile_seconds_of_each(&mut [
+                // SAFETY: the buffers have the sizes of the case.
                 &mut || unsafe {
                     gemm::gemm(
                         m,

@@ -149,7 +149,7 @@ unsafe fn lay_out<S: Simd>(
         unsafe {
             let line = to.add(row * columns * CHANNELS);
             let at = (first_row * problem.stride.0 + row) as isize - problem.padding.0;
-            let is_inside = at >= 0 && at as usize % problem.spread.0 == 0 && at as usize / problem.spread.0 < height;
+            let is_inside = at >= 0 && (at as usize).is_multiple_of(problem.spread.0) && at as usize / problem.spread.0 < height;
             if !is_inside {
                 zero(s, line, columns * CHANNELS);
                 continue;

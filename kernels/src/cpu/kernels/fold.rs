@@ -76,5 +76,5 @@ impl Kernel for Row<'_> {
 #[inline(always)]
 fn result_of(position: usize, tap: usize, stride: usize, padding: isize, dilation: usize, results: usize) -> Option<usize> {
     let at = position as isize + padding - (tap * dilation) as isize;
-    (at >= 0 && at as usize % stride == 0 && at as usize / stride < results).then(|| at as usize / stride)
+    (at >= 0 && (at as usize).is_multiple_of(stride) && at as usize / stride < results).then(|| at as usize / stride)
 }

@@ -151,7 +151,7 @@ fn access(shape: &[usize], strides: &[usize]) -> Access {
 
 /// Elements of a block: whole vectors, and whole rows where an operand repeats by rows, so that its register need not be filled again.
 fn block(inner: usize, repeats: bool) -> usize {
-    let rows = (1..=LANES).find(|rows| rows * inner % LANES == 0).unwrap_or(LANES) * inner;
+    let rows = (1..=LANES).find(|rows| (rows * inner).is_multiple_of(LANES)).unwrap_or(LANES) * inner;
     if repeats && rows > 0 && rows <= 2 * BLOCK { BLOCK.max(rows) / rows * rows } else { BLOCK }
 }
 
@@ -372,8 +372,8 @@ impl<'a> Evaluation<'a> {
                 let (input, access) = &self.program.inputs[index];
                 match (access, input.elements) {
                     (Access::Scalar, _) => (self.line(self.program.constants.len() + index), 0),
-                    (Access::Tile, _) if n % LANES == 0 => (self.tile, usize::MAX),
-                    (Access::Dense, Elements::F32(p)) if n % LANES == 0 => (p.wrapping_add(first), usize::MAX),
+                    (Access::Tile, _) if n.is_multiple_of(LANES) => (self.tile, usize::MAX),
+                    (Access::Dense, Elements::F32(p)) if n.is_multiple_of(LANES) => (p.wrapping_add(first), usize::MAX),
                     _ => (self.input_register(index), usize::MAX),
                 }
             }
@@ -393,12 +393,12 @@ impl<'a> Evaluation<'a> {
                 match access {
                     Access::Scalar => {}
                     Access::Tile => {
-                        if n % LANES != 0 {
+                        if !n.is_multiple_of(LANES) {
                             copy(s, self.tile, n, to);
                         }
                     }
                     Access::Dense => {
-                        let in_place = matches!(input.elements, Elements::F32(_)) && n % LANES == 0;
+                        let in_place = matches!(input.elements, Elements::F32(_)) && n.is_multiple_of(LANES);
                         if !in_place {
                             read(s, input.elements, first, n, to);
                         }
@@ -464,7 +464,7 @@ impl<'a> Evaluation<'a> {
     /// Where a result's block is after [`Evaluation::run`], and the mask for its offsets; `None` where it went straight to memory.
     #[inline(always)]
     pub(super) fn root(&self, root: usize, first: usize, n: usize, went_straight: bool) -> Option<(*const f32, usize)> {
-        if went_straight && n % LANES == 0 && self.program.straight[root].is_some() {
+        if went_straight && n.is_multiple_of(LANES) && self.program.straight[root].is_some() {
             return None;
         }
         Some(self.address(self.program.roots[root], first, n))

@@ -14,9 +14,7 @@ const GRAIN: usize = 1 << 14;
 /// # Safety
 /// `x` and `y` have that many elements; `y` may be the memory of an `x` of the same dtype.
 pub unsafe fn forward(level: Level, rows: usize, width: usize, log: bool, x: Data, y: DataMut) {
-    if width > 0 {
-        parallel_ranges(rows, GRAIN / width, |rows| dispatch(level, ForwardRows { rows, width, log, x, y }));
-    }
+    parallel_ranges(rows, GRAIN / width.max(1), |rows| dispatch(level, ForwardRows { rows, width, log, x, y }));
 }
 
 /// The gradient: from dy and y to dx.
@@ -24,9 +22,7 @@ pub unsafe fn forward(level: Level, rows: usize, width: usize, log: bool, x: Dat
 /// # Safety
 /// All have `rows` rows of `width`; `dx` may be the memory of `dy` or `y` of the same dtype.
 pub unsafe fn backward(level: Level, rows: usize, width: usize, log: bool, dy: Data, y: Data, dx: DataMut) {
-    if width > 0 {
-        parallel_ranges(rows, GRAIN / width, |rows| dispatch(level, BackwardRows { rows, width, log, dy, y, dx }));
-    }
+    parallel_ranges(rows, GRAIN / width.max(1), |rows| dispatch(level, BackwardRows { rows, width, log, dy, y, dx }));
 }
 
 struct ForwardRows {

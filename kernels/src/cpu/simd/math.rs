@@ -87,7 +87,7 @@ pub fn ln<S: Simd>(s: S, x: S::V) -> S::V {
             -1.666_805_8e-1,
             2.000_071_5e-1,
             -2.499_999_4e-1,
-            3.333_333_1e-1,
+            3.333_333e-1,
         ],
     );
     let y = s.mul(s.mul(p, r), z);
@@ -118,7 +118,7 @@ pub fn ln_1p<S: Simd>(s: S, x: S::V) -> S::V {
 pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let t = s.abs(x);
     let z = s.mul(x, x);
-    let p = polynomial(s, z, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328_2e-1]);
+    let p = polynomial(s, z, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328e-1]);
     let small = s.fma(s.mul(x, z), p, x);
     let e = exp(s, s.add(t, t));
     let large = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
@@ -149,13 +149,13 @@ pub fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     let p = polynomial(
         s,
         z,
-        [8.327_487e-5, -8.133_215_6e-4, 5.200_260_8e-3, -2.685_912e-2, 1.128_369_1e-1, -3.761_263_5e-1, 1.283_791_7e-1],
+        [8.327_487e-5, -8.133_215_6e-4, 5.200_261e-3, -2.685_912e-2, 1.128_369_1e-1, -3.761_263_5e-1, 1.283_791_7e-1],
     );
     let small = s.fma(x, p, x);
     let q = polynomial(
         s,
         t,
-        [-1.123_146_1e-5, 3.228_053_2e-4, -3.642_464_8e-3, 2.376_207_5e-2, -1.062_368_9e-1, -6.351_513_3e-1, -1.286_484_9e-1],
+        [-1.123_146_1e-5, 3.228_053e-4, -3.642_464_8e-3, 2.376_207_5e-2, -1.062_368_9e-1, -6.351_513e-1, -1.286_484_9e-1],
     );
     let large = s.sub(s.splat(1.0), exp(s, s.fma(t, q, s.neg(t))));
     s.select(s.le(t, s.splat(0.92)), small, s.copysign(large, x))
@@ -175,8 +175,8 @@ pub fn sin_cos<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     }
     let n = s.round(s.mul(x, s.splat(std::f32::consts::FRAC_2_PI)));
     let r = s.fma(n, s.splat(-1.570_312_5), x);
-    let r = s.fma(n, s.splat(-4.837_512_97e-4), r);
-    let r = s.fma(n, s.splat(-7.549_789_95e-8), r);
+    let r = s.fma(n, s.splat(-4.837_513e-4), r);
+    let r = s.fma(n, s.splat(-7.549_79e-8), r);
     let z = s.mul(r, r);
     let p = polynomial(s, z, [2.718_121_3e-6, -1.983_929_5e-4, 8.333_329e-3, -1.666_666_7e-1]);
     let sin = s.fma(s.mul(r, z), p, r);

@@ -30,6 +30,7 @@ pub const LANES: usize = 16;
 ///
 /// Pointer arguments are unaligned; `n` is at most [`LANES`], and lanes from `n` on are zero when loaded and untouched when stored.
 #[allow(missing_docs, reason = "each method is the operation it is named after")]
+#[allow(clippy::wrong_self_convention, reason = "`self` is the level, not what is converted")]
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen f32.
     type V: Copy;

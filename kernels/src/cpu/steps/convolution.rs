@@ -4,7 +4,7 @@ use sward_core::scalar::{ScalarFunction, ScalarOp, StepOp};
 use sward_ops::primitives::{Convolution, ConvolutionGeometry, ConvolutionInputGradient, ConvolutionWeightGradient};
 
 use super::map::{MapEpilogue, elements, epilogue_program, inputs_of};
-use super::{Operand, Step};
+use super::{Operand, Step, at};
 use crate::cpu::features::Features;
 use crate::cpu::kernels::depthwise::{self, Depthwise};
 use crate::cpu::kernels::fold::fold;
@@ -138,22 +138,16 @@ impl DepthwiseEpilogue {
     }
 }
 
-/// `data`, `n` elements on.
-fn at(data: Data, n: usize) -> Data {
-    // SAFETY: callers name an element of the tensor.
-    unsafe { data.offset(n) }
-}
-
 pub(super) fn convolution(op: &Convolution, inputs: Vec<Operand>, outputs: Vec<Operand>, features: Features) -> Step {
     let sizes = Sizes::new(op.geometry, inputs[0].shape(), inputs[1].shape(), outputs[0].shape());
     let (x, weight, out) = (inputs[0].data(), inputs[1].data(), outputs[0].data_mut());
     if sizes.is_depthwise() {
-        // SAFETY: the primitive's rule gives these sizes; the planner keeps operands and results apart.
         let after = op.epilogue.as_ref().map(|epilogue| DepthwiseEpilogue::new(epilogue, &outputs[0], &inputs[2..], features));
         let bias = match &after {
             Some(DepthwiseEpilogue::Bias(bias)) => Some(*bias),
             _ => None,
         };
+        // SAFETY: the primitive's rule gives these sizes; the planner keeps operands and results apart.
         return Step::new("depthwise", move |run| unsafe {
             depthwise::forward(features.level(), &sizes.depthwise(), x, weight, false, bias, out);
             if let Some(DepthwiseEpilogue::Map(program, elements)) = &after {

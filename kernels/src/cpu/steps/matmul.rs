@@ -3,7 +3,7 @@
 use sward_ops::primitives::MatMul;
 
 use super::map::MapEpilogue;
-use super::{Operand, Step};
+use super::{Operand, Step, at};
 use crate::cpu::features::Features;
 use crate::cpu::kernels::matmul::{DataMut, Epilogue, Packed, Product, Source, multiply};
 
@@ -48,12 +48,8 @@ pub(super) fn matmul(op: &MatMul, inputs: Vec<Operand>, outputs: Vec<Operand>, f
     let (a_data, b_data) = (a.data(), b.data());
     let epilogue = op.epilogue.as_ref().map(|epilogue| MapEpilogue::new(epilogue, &out, &inputs[2..], m * n, n, features));
     Ok(Step::new("matmul", move |run| {
-        // SAFETY: offsets are those of whole matrices within the operand.
-        let left =
-            |index: usize| Source::Matrix { data: unsafe { a_data.offset(a_offsets[index]) }, i_stride: a_i, k_stride: a_k };
-        // SAFETY: as above.
-        let right =
-            |index: usize| Source::Matrix { data: unsafe { b_data.offset(b_offsets[index]) }, i_stride: b_i, k_stride: b_k };
+        let left = |index: usize| Source::Matrix { data: at(a_data, a_offsets[index]), i_stride: a_i, k_stride: a_k };
+        let right = |index: usize| Source::Matrix { data: at(b_data, b_offsets[index]), i_stride: b_i, k_stride: b_k };
         let out: DataMut = out.data_mut();
         let product = Product {
             features,

@@ -24,7 +24,7 @@ pub(super) fn optimizer_update(op: &OptimizerUpdate, inputs: Vec<Operand>, outpu
             decoupled,
         };
         let rule = match rule {
-            OptimizerRule::Sgd { momentum, .. } if momentum == 0.0 => Rule::Plain,
+            OptimizerRule::Sgd { momentum: 0.0, .. } => Rule::Plain,
             OptimizerRule::Sgd { momentum, nesterov, dampening } => {
                 let taken = if setting(2) != 0.0 { 1.0 } else { (1.0 - dampening) as f32 };
                 Rule::Momentum { momentum: momentum as f32, nesterov, taken }

@@ -290,7 +290,7 @@ impl Product<'_> {
         parallel(parts * splits, |part| {
             let (index, split) = (part / splits, part % splits);
             let k = split * share..self.k.min((split + 1) * share);
-            let partial = Some(partials.pointer().wrapping_add(part * elements)).map(Shared::from_pointer);
+            let partial = Some(Shared::from_pointer(partials.pointer().wrapping_add(part * elements)));
             dispatch(self.features.level(), Region { product: self, cut, place: region(index), k, packed, partial });
         });
         parallel(parts, |index| {
