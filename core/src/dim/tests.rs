@@ -190,6 +190,17 @@ fn obligations_are_rewrite_facts() {
 }
 
 #[test]
+fn a_declared_quotient_obliges_its_caller() {
+    let mut bindings = Bindings::new();
+    bindings.insert("height", dim("image // 8"));
+    let halves = Obligation { dividend: dim("image // 8"), divisor: Dim::constant(2) };
+    let outcome = unify(&dim("height / 2"), &dim("image // 16"), &mut bindings, &[]).unwrap();
+    assert_eq!(outcome, Unification::Matches(Some(halves.clone())));
+    let outcome = unify(&dim("height / 2"), &dim("image // 16"), &mut bindings, &[halves]).unwrap();
+    assert_eq!(outcome, Unification::Matches(None));
+}
+
+#[test]
 fn obligations_on_floors_leave_out_cases() {
     let halves = Obligation { dividend: dim("h // 8"), divisor: Dim::constant(2) };
     assert_eq!(compare(&dim("(h // 8) / 2"), &dim("h // 16"), &[]), Verdict::Equal);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Counterexample, Verdict, compare};
-use super::divide::divide;
+use super::divide::{divide, integrality};
 use super::name::Name;
 use super::polynomial::{Atom, Polynomial};
 use super::{Dim, DimError, Form, Obligation, collect_polynomial_names};
@@ -103,7 +103,15 @@ pub fn unify(pattern: &Dim, actual: &Dim, bindings: &mut Bindings, known: &[Obli
     let names = pattern.names();
     let unbound: Vec<Name> = names.into_iter().filter(|name| !bindings.0.contains_key(name)).collect();
     match unbound.as_slice() {
-        [] => Ok(from_verdict(bindings.apply(pattern)?, actual, known)),
+        [] => {
+            let expected = bindings.apply(pattern)?;
+            // `height / 2` of a size that is odd is no size: its condition holds from here on.
+            let obligation = integrality(&expected.to_polynomial())?.filter(|own| !known.contains(own));
+            Ok(match from_verdict(expected, actual, known) {
+                Unification::Matches(_) => Unification::Matches(obligation),
+                other => other,
+            })
+        }
         [name] => match solve(pattern, *name, actual, bindings) {
             Ok(Some((value, obligation))) => {
                 let obligation = obligation.filter(|own| !known.contains(own));
@@ -151,7 +159,7 @@ fn solve(pattern: &Dim, name: Name, actual: &Dim, bindings: &Bindings) -> Result
         return Ok(None);
     }
     let quotient = divide(&actual.to_polynomial().subtract(&rest)?, &factor)?;
-    let obligation = super::divide::integrality(&quotient)?;
+    let obligation = integrality(&quotient)?;
     if obligation.as_ref().is_some_and(super::divide::never_holds) {
         return Err(DimError::NotDivisible { dividend: actual.clone(), divisor: pattern.clone() });
     }
