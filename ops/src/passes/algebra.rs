@@ -3,7 +3,7 @@
 use super::maps::{Expressions, Operand, filled_number};
 use super::rewrite::{Replacement, Rewrite, rewrite};
 use crate::primitives::{
-    Concat, Constant, EmitExt, Expand, Map, Pad, PadGradient, Permute, Reduce, Reshape, Resize, Slice, SliceGradient,
+    Concat, Constant, EmitExt, Expand, Map, Pad, PadGradient, Permute, Reduce, ReduceKind, Reshape, Resize, Slice, SliceGradient,
 };
 use smallvec::{SmallVec, smallvec};
 use sward_core::program::{BuildError, DType, Instruction, Primitive, Program, TensorType, ValueId};
@@ -46,6 +46,14 @@ fn simplify(rewrite: &mut Rewrite, instruction: &Instruction) -> Result<Replacem
     } else if let Some(reduce) = op.downcast::<Reduce>() {
         if reduce.axes.iter().all(|axis| x_type.shape[*axis] == 1) && (x_type.dtype.is_float() && result.dtype.is_float()) {
             return one(rewrite.builder.cast(x, result.dtype)?);
+        }
+        // A reduction reads its operand in any dtype, and states its own.
+        if let Operand::Value(source) = simpler_operand(rewrite, x)
+            && source != x
+            && rewrite.builder.shape(source) == x_type.shape.as_slice()
+            && matches!(reduce.kind, ReduceKind::Sum | ReduceKind::Mean)
+        {
+            return one(rewrite.builder.emit_one(reduce.clone(), &[source])?);
         }
     }
     Ok(None)

@@ -12,6 +12,7 @@ mod common;
 mod constants;
 mod dead;
 mod detach;
+mod factor;
 mod fuse_epilogues;
 mod fuse_maps;
 mod fuse_reductions;
@@ -86,6 +87,7 @@ pub const PIPELINE: &[Pass] = &[
     },
     last("joins", joins::run, "sums of padded slices are recognized while they are plain sums"),
     last("hoist", hoist::run, "before fusion, which would not find small operands inside larger expressions"),
+    last("factor", factor::run, "after hoist, which leaves a factor as one operand; sums that differ in factors alone become one"),
     last("fuse_epilogues", fuse_epilogues::run, "products take their maps before these join other maps"),
     last("fuse_maps", fuse_maps::run, "the maps that no product took become as few as can be"),
     last("fuse_reductions", fuse_reductions::run, "after map fusion, so that a reduction takes the whole chain"),

@@ -39,10 +39,7 @@ impl Views {
             self.bases.insert(instruction.outputs[0], base);
             return Ok(());
         }
-        let plan = instruction.inputs.iter().find_map(|input| {
-            let base = self.rewrite.shape(*self.bases.get(input)?);
-            self.resized(&instruction, &self.rewrite.shape(*input), &base)
-        });
+        let plan = self.plan(&instruction);
         let Some(plan) = plan else {
             for input in &instruction.inputs {
                 self.settle(*input)?;
@@ -66,6 +63,21 @@ impl Views {
             }
         }
         Ok(())
+    }
+
+    /// The instruction in the sizes of the base with the fewest axes. Bases with more axes than the operand are not taken: so all readers of
+    /// views of one tensor settle on the same sizes, whichever of them came first.
+    fn plan(&self, instruction: &Instruction) -> Option<Resized> {
+        let mut candidates: Vec<(Shape, Shape)> = Vec::new();
+        for input in &instruction.inputs {
+            let Some(base) = self.bases.get(input) else { continue };
+            let (own, base) = (self.rewrite.shape(*input), self.rewrite.shape(*base));
+            if base.len() <= own.len() {
+                candidates.push((own, base));
+            }
+        }
+        candidates.sort_by_key(|(_, base)| base.len());
+        candidates.iter().find_map(|(own, base)| self.resized(instruction, own, base))
     }
 
     /// The instruction with an operand of the sizes `from` taken in the sizes `to` instead, where every result keeps its elements' order.

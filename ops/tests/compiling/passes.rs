@@ -172,6 +172,21 @@ fn batch_norm_at_inference_is_part_of_the_convolution_and_takes_roots_once_a_cha
 }
 
 #[test]
+fn the_backward_pass_of_a_batch_norm_sums_over_the_batch_twice() {
+    let text = r#"Module(
+        inputs: { "x": F32(["b", 3, 4, 5]) },
+        nodes: { "bn": BatchNorm2d(from: "x"), "y": Formula("sin(bn)") },
+        outputs: { "y": "y" },
+    )"#;
+    let plain = gradients(lowered(text, &[("b", 4)], true), false);
+    let found = optimized(gradients(lowered(text, &[("b", 4)], true), true));
+    // Mean and variance forward, the loss, and two sums backward.
+    assert_eq!(count(&found, "reduce") + count(&found, "map_reduce"), 5, "{found}");
+    let given = arguments(&plain, 10);
+    assert_same("batch norm", &run(&plain, &given), &run(&found, &given), 1e-9);
+}
+
+#[test]
 fn equal_random_draws_are_one_and_different_ones_stay_two() {
     let text = r#"Module(
         inputs: { "x": F32(["b", 6]) },

@@ -101,7 +101,9 @@ fn batch_statistics(call: &LowerCall<'_>, builder: &mut Builder, x: ValueId) -> 
     }
     let over_batch = || Reduce { kind: ReduceKind::Mean, axes: smallvec![0, 1, 2], dtype: DType::F32 };
     let mean = builder.emit_one(over_batch(), &[x])?;
-    let squares = emit(builder, "(x - mean) ** 2", &[("x", x), ("mean", mean)], &[])?;
+    // The variance does not change with the mean that is taken off (the deviations sum to 0), so that no gradient need flow there.
+    let centre = detach(builder, mean)?;
+    let squares = emit(builder, "(x - mean) ** 2", &[("x", x), ("mean", centre)], &[])?;
     let variance = builder.emit_one(over_batch(), &[squares])?;
     let momentum = call.float("momentum");
     let of_a_sample = count as f64 / (count - 1) as f64;
