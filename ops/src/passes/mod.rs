@@ -24,6 +24,7 @@ mod precision;
 mod query_folding;
 mod reshapes;
 mod rewrite;
+mod schedule;
 
 use sward_core::program::{BuildError, DType, Program, Role, VerifyError, verify};
 
@@ -87,11 +88,16 @@ pub const PIPELINE: &[Pass] = &[
     },
     last("joins", joins::run, "sums of padded slices are recognized while they are plain sums"),
     last("hoist", hoist::run, "before fusion, which would not find small operands inside larger expressions"),
-    last("factor", factor::run, "after hoist, which leaves a factor as one operand; sums that differ in factors alone become one"),
+    last(
+        "factor",
+        factor::run,
+        "after hoist, which leaves a factor as one operand; sums that differ in factors alone become one",
+    ),
     last("fuse_epilogues", fuse_epilogues::run, "products take their maps before these join other maps"),
     last("fuse_maps", fuse_maps::run, "the maps that no product took become as few as can be"),
     last("fuse_reductions", fuse_reductions::run, "after map fusion, so that a reduction takes the whole chain"),
     last("common_last", common::run, "casts and views that fusion repeated are shared again"),
+    last("schedule", schedule::run, "after everything that could change what reads a parameter or its gradient"),
     forward("dead_code", dead::run, "last: the others leave behind what they replaced"),
 ];
 

@@ -139,3 +139,16 @@ fn linear_layers_take_bias_activation_and_residual_into_their_products_at_infere
     assert_eq!(count(&program, "matmul"), 48);
     assert!(count(&program, "map") <= 2, "{program}");
 }
+
+#[test]
+fn a_parameter_steps_once_its_gradient_is_there_and_nothing_reads_it_any_more() {
+    let program = step("vit_small_patch16_224", 224, DType::F32);
+    let steps: Vec<usize> =
+        (0..program.instructions.len()).filter(|index| program.instructions[*index].op.name() == "optimizer_update").collect();
+    assert!(steps[0] < program.instructions.len() / 2, "the head's parameters step before the backward pass is half done");
+    for step in steps {
+        let parameter = program.instructions[step].inputs[0];
+        let later = program.instructions[step + 1..].iter().find(|own| own.inputs.contains(&parameter));
+        assert!(later.is_none(), "{later:?} reads a parameter that has stepped");
+    }
+}
