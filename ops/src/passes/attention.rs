@@ -4,7 +4,7 @@ use super::rewrite::{Rewrite, Uses, rewrite};
 use crate::primitives::{Attention, AttentionMask, EmitExt, Map, MatMul, Reshape, Softmax};
 use smallvec::smallvec;
 use sward_core::program::{BuildError, Builder, DType, Program, Shape, ValueId};
-use sward_core::scalar::{ScalarNode, ScalarOp};
+use sward_core::scalar::{ScalarGraph, ScalarId, ScalarKind, ScalarNode, ScalarOp};
 
 /// The scores as found: queries, keys and what is done to their product.
 struct Scores {
@@ -25,7 +25,7 @@ pub(super) fn run(program: &mut Program) -> Result<usize, BuildError> {
             return Ok(None);
         }
         let Some(softmax) = rewrite.producer(instruction.inputs[0]) else { return Ok(None) };
-        if !softmax.op.downcast::<Softmax>().is_some_and(|softmax| !softmax.log) {
+        if softmax.op.downcast::<Softmax>().is_none_or(|softmax| softmax.log) {
             return Ok(None);
         }
         let Some(scores) = scores(rewrite, &uses, softmax.inputs[0]) else { return Ok(None) };
@@ -77,33 +77,48 @@ fn scores(rewrite: &mut Rewrite, uses: &Uses, mut value: ValueId) -> Option<Scor
         if map.roots.len() != 1 || !map.dtypes[0].is_float() {
             return None;
         }
-        let ScalarNode::Apply { op, operands } = *map.scalars.node(map.roots[0]) else { return None };
-        let input = |position: usize| match map.scalars.node(operands[position]) {
-            ScalarNode::Input { index, .. } => Some(producer.inputs[*index as usize]),
-            _ => None,
+        let root = map.roots[0];
+        let read = |expression: ScalarId| {
+            let (input, factor) = multiple(&map.scalars, expression)?;
+            Some((producer.inputs[input], factor))
         };
-        let number = |position: usize| map.scalars.as_number(operands[position]);
-        value = match (op, input(0), input(1)) {
-            (ScalarOp::Multiply, Some(x), None) => {
-                scale *= number(1)?;
-                x
-            }
-            (ScalarOp::Multiply, None, Some(x)) => {
-                scale *= number(0)?;
-                x
-            }
-            (ScalarOp::Divide, Some(x), None) => {
-                scale /= number(1)?;
-                x
-            }
+        let (x, factor) = match *map.scalars.node(root) {
             // The mask is added after all factors: none has been met on the way up.
-            (ScalarOp::Add, Some(left), Some(right)) if mask.is_none() && scale == 1.0 => {
-                let (x, added) = if is_mask(rewrite, left, right) { (left, right) } else { (right, left) };
-                mask = Some(mask_operand(rewrite, x, added)?);
-                x
+            ScalarNode::Apply { op: ScalarOp::Add, operands } if mask.is_none() && scale == 1.0 => {
+                let (left, right) = (read(operands[0])?, read(operands[1])?);
+                let is_right_added = right.1 == 1.0 && (left.1 != 1.0 || is_mask(rewrite, left.0, right.0));
+                let (scores, added) = if is_right_added { (left, right) } else { (right, left) };
+                if added.1 != 1.0 {
+                    return None;
+                }
+                mask = Some(mask_operand(rewrite, scores.0, added.0)?);
+                scores
             }
-            _ => return None,
+            _ => read(root)?,
         };
+        scale *= factor;
+        value = x;
+    }
+}
+
+/// An expression that is an input times a number: the input and the number.
+fn multiple(scalars: &ScalarGraph, expression: ScalarId) -> Option<(usize, f64)> {
+    match *scalars.node(expression) {
+        ScalarNode::Input { index, kind: ScalarKind::Number } => Some((index as usize, 1.0)),
+        ScalarNode::Apply { op: ScalarOp::Multiply, operands: [a, b, _] } => {
+            let (number, other) = match (scalars.as_number(a), scalars.as_number(b)) {
+                (Some(number), _) => (number, b),
+                (_, Some(number)) => (number, a),
+                _ => return None,
+            };
+            let (input, factor) = multiple(scalars, other)?;
+            Some((input, factor * number))
+        }
+        ScalarNode::Apply { op: ScalarOp::Divide, operands: [a, b, _] } => {
+            let (input, factor) = multiple(scalars, a)?;
+            Some((input, factor / scalars.as_number(b)?))
+        }
+        _ => None,
     }
 }
 

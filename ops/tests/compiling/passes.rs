@@ -93,13 +93,18 @@ fn attention_written_out_becomes_one_attention() {
         },
         outputs: { "y": "y" },
     )"#;
-    // The mask has two axes, and an attention takes four: the factor and the mask are one formula, which is no pattern.
-    let text_without_mask = text.replace(" + m", "").replace(r#", "m": F32(["t", "s"])"#, "");
-    let program = lowered(&text_without_mask, &[("b", 2), ("t", 3), ("s", 5)], false).finish();
-    let found = optimized(program.clone());
-    assert_eq!((count(&found, "attention"), count(&found, "softmax"), count(&found, "matmul")), (1, 0, 0), "{found}");
-    let arguments = arguments(&program, 1);
-    assert_same("attention", &run(&program, &arguments), &run(&found, &arguments), 1e-12);
+    let without_mask = text.replace(" + m", "").replace(r#", "m": F32(["t", "s"])"#, "");
+    let masked_first = text.replace("products / 2 + m", "m + 0.25 * products * 3");
+    // A factor after the mask scales it, too: that is another function.
+    let scaled_mask = text.replace("products / 2 + m", "(products + m) * 3");
+    for (text, attentions) in [(text, 1), (without_mask.as_str(), 1), (masked_first.as_str(), 1), (scaled_mask.as_str(), 0)] {
+        let program = lowered(text, &[("b", 2), ("t", 3), ("s", 5)], false).finish();
+        let found = optimized(program.clone());
+        assert_eq!(count(&found, "attention"), attentions, "{found}");
+        assert_eq!((count(&found, "softmax"), count(&found, "matmul")), (1 - attentions, 2 - 2 * attentions), "{found}");
+        let arguments = arguments(&program, 1);
+        assert_same("attention", &run(&program, &arguments), &run(&found, &arguments), 1e-12);
+    }
 }
 
 const SINGLE_QUERY: &str = r#"Module(

@@ -102,7 +102,7 @@ fn reshaped(draw: &mut Draw, shape: &[usize]) -> Vec<usize> {
         let joined = target.remove(axis) * target[axis];
         target[axis] = joined;
     } else if shape.len() < 5 {
-        let factor = [2, 3].into_iter().find(|factor| shape[axis] % factor == 0).unwrap_or(1);
+        let factor = [2, 3].into_iter().find(|factor| shape[axis].is_multiple_of(*factor)).unwrap_or(1);
         target[axis] /= factor;
         target.insert(axis, factor);
     }
