@@ -54,6 +54,13 @@ fn blocks_and_their_gradients_keep_their_meaning_after_each_pass() {
         let found = optimize(gradients(lowered(&text, &sizes, true), true), &all()).unwrap_or_else(|error| panic!("{error}"));
         verify(&found).unwrap_or_else(|error| panic!("{error}"));
         assert_same(&format!("{text}\n{found}"), &wanted, &run(&found, &given), 1e-8);
+        let narrow = PassOptions { dtype: DType::BF16, ..all() };
+        let mut builder = lowered(&text, &sizes, true);
+        optimize_forward(builder.program_mut(), &narrow).unwrap_or_else(|error| panic!("{error}"));
+        let found = optimize(gradients(builder, false), &narrow).unwrap_or_else(|error| panic!("{error}"));
+        verify(&found).unwrap_or_else(|error| panic!("{error}"));
+        // The interpreter does not round: what is compared is where the casts stand.
+        assert_same(&format!("bf16 {text}\n{found}"), &wanted, &run(&found, &given), 1e-8);
         let inference = lowered(&text, &sizes, false).finish();
         let wanted = run(&inference, &given);
         for pass in PIPELINE {
@@ -150,5 +157,27 @@ fn a_parameter_steps_once_its_gradient_is_there_and_nothing_reads_it_any_more() 
         let parameter = program.instructions[step].inputs[0];
         let later = program.instructions[step + 1..].iter().find(|own| own.inputs.contains(&parameter));
         assert!(later.is_none(), "{later:?} reads a parameter that has stepped");
+    }
+}
+
+#[test]
+fn every_family_of_image_backbones_has_a_sound_training_step_in_both_dtypes() {
+    let families = [
+        ("resnet18", 64),
+        ("convnextv2_atto", 64),
+        ("efficientnet_b0", 64),
+        ("mobilenetv3_small_100", 64),
+        ("swin_tiny_patch4_window7_224", 224),
+        ("vit_small_patch14_dinov2", 518),
+        ("vit_small_patch16_dinov3", 224),
+    ];
+    for (module, size) in families {
+        for dtype in [DType::F32, DType::BF16] {
+            let program = step(module, size, dtype);
+            let narrow = program.types.iter().any(|own| own.dtype == DType::BF16);
+            assert_eq!(narrow, dtype == DType::BF16, "{module}");
+            let trained = program.arguments.iter().filter(|own| own.role == Role::Parameter { trained: true }).count();
+            assert_eq!(count(&program, "optimizer_update"), trained, "{module}");
+        }
     }
 }
