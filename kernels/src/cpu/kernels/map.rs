@@ -500,7 +500,7 @@ impl Kernel for Block<'_, '_> {
                     }
                 }
                 match instruction.code {
-                    Code::Random(stream) => uniform(evaluation.key, stream, first as u64, padded, to),
+                    Code::Random(stream) => uniform(s, evaluation.key, stream, first as u64, padded, to),
                     code => {
                         let [a, b, c] = instruction.operands;
                         let operands =
@@ -590,40 +590,49 @@ pub(super) unsafe fn store<S: Simd>(s: S, from: (*const f32, usize), elements: E
     }
 }
 
-/// Uniform numbers for elements `first .. first + n` of a stream.
+/// Uniform numbers for elements `first .. first + n` of a stream: sixteen Philox blocks at a time, one a lane.
 #[inline(always)]
-unsafe fn uniform(key: RunKey, stream: u32, first: u64, n: usize, to: *mut f32) {
-    use sward_core::program::{PHILOX_MULTIPLIERS, PHILOX_WEYL, uniform_from_bits};
+unsafe fn uniform<S: Simd>(s: S, key: RunKey, stream: u32, first: u64, n: usize, to: *mut f32) {
+    use sward_core::program::{PHILOX_MULTIPLIERS, PHILOX_WEYL};
+    let scale = s.splat(1.0 / (1 << 24) as f32);
     let mut done = 0;
     while done < n {
         let block = (first + done as u64) / 4;
-        let mut words = [[0u32; LANES]; 4];
+        let mut counters = [[0.0f32; LANES]; 4];
         for lane in 0..LANES {
             let counter = key.philox_counter(stream, block + lane as u64);
             for word in 0..4 {
-                words[word][lane] = counter[word];
+                counters[word][lane] = f32::from_bits(counter[word]);
             }
+        }
+        let mut words = [s.splat_int(0); 4];
+        for word in 0..4 {
+            words[word] = s.bits(s.from_array(counters[word]));
         }
         let [mut k0, mut k1] = key.philox_key();
         for _ in 0..10 {
-            for lane in 0..LANES {
-                let a = u64::from(words[0][lane]) * u64::from(PHILOX_MULTIPLIERS[0]);
-                let b = u64::from(words[2][lane]) * u64::from(PHILOX_MULTIPLIERS[1]);
-                words[0][lane] = (b >> 32) as u32 ^ words[1][lane] ^ k0;
-                words[2][lane] = (a >> 32) as u32 ^ words[3][lane] ^ k1;
-                words[1][lane] = b as u32;
-                words[3][lane] = a as u32;
-            }
+            let (a_low, a_high) = s.mul_wide(words[0], PHILOX_MULTIPLIERS[0]);
+            let (b_low, b_high) = s.mul_wide(words[2], PHILOX_MULTIPLIERS[1]);
+            words[0] = s.xor_int(s.xor_int(b_high, words[1]), s.splat_int(k0 as i32));
+            words[2] = s.xor_int(s.xor_int(a_high, words[3]), s.splat_int(k1 as i32));
+            words[1] = b_low;
+            words[3] = a_low;
             k0 = k0.wrapping_add(PHILOX_WEYL[0]);
             k1 = k1.wrapping_add(PHILOX_WEYL[1]);
         }
+        // The upper 24 bits of each word; a block's four numbers lie together.
+        let mut numbers = [0.0f32; 4 * LANES];
+        for word in 0..4 {
+            let bits = s.and_int(s.shift_right::<8>(words[word]), s.splat_int(0x00ff_ffff));
+            let lanes = s.to_array(s.mul(s.from_int(bits), scale));
+            for lane in 0..LANES {
+                numbers[4 * lane + word] = lanes[lane];
+            }
+        }
         let skip = ((first + done as u64) % 4) as usize;
         let count = (4 * LANES - skip).min(n - done);
-        for i in 0..count {
-            let element = skip + i;
-            // SAFETY: the caller promises `n` elements.
-            unsafe { *to.add(done + i) = uniform_from_bits(words[element % 4][element / 4]) };
-        }
+        // SAFETY: the caller promises `n` elements.
+        unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr().add(skip), to.add(done), count) };
         done += count;
     }
 }

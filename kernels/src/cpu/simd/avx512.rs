@@ -120,6 +120,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn mul_wide(self, a: Self::I, b: u32) -> (Self::I, Self::I) {
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe {
+            let b = _mm512_set1_epi32(b as i32);
+            let even = _mm512_mul_epu32(a, b);
+            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), b);
+            let low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
+            let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
+            (low, high)
+        }
+    }
+    #[inline(always)]
     fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
         let mut pairs = rows;
         let mut fours = rows;

@@ -103,6 +103,18 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Arithmetic.
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I;
 
+    /// The lower and the upper halves of the lanes' products with `b`, all unsigned.
+    #[inline(always)]
+    fn mul_wide(self, a: Self::I, b: u32) -> (Self::I, Self::I) {
+        let a = self.to_array(self.from_bits(a));
+        let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
+        for i in 0..LANES {
+            let product = u64::from(a[i].to_bits()) * u64::from(b);
+            low[i] = f32::from_bits(product as u32);
+            high[i] = f32::from_bits((product >> 32) as u32);
+        }
+        (self.bits(self.from_array(low)), self.bits(self.from_array(high)))
+    }
     /// Turns sixteen rows into sixteen columns.
     #[inline(always)]
     fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
