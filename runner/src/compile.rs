@@ -32,11 +32,13 @@ pub struct CompileOptions {
     pub dtype: DType,
     /// The last pass.
     pub stop_after: Option<String>,
+    /// The only output that is computed; all where `None`.
+    pub only_output: Option<String>,
 }
 
 impl Default for CompileOptions {
     fn default() -> CompileOptions {
-        CompileOptions { dtype: DType::F32, stop_after: None }
+        CompileOptions { dtype: DType::F32, stop_after: None, only_output: None }
     }
 }
 
@@ -51,8 +53,16 @@ impl CompileOptions {
 /// # Errors
 /// As lowering and the passes.
 pub fn inference(checked: &Checked, sizes: &Sizes, options: &CompileOptions) -> Result<Program, CompileError> {
-    let builder = lower(checked, sizes, &LowerOptions::default(), &AddAlgebra)?;
-    Ok(optimize(builder.finish(), &options.passes())?)
+    let mut program = lower(checked, sizes, &LowerOptions::default(), &AddAlgebra)?.finish();
+    keep_measured(&mut program, options);
+    Ok(optimize(program, &options.passes())?)
+}
+
+/// Leaves only the outputs that a measurement asks for; what only the others need is dead code then.
+fn keep_measured(program: &mut Program, options: &CompileOptions) {
+    if let Some(name) = &options.only_output {
+        program.outputs.retain(|output| output.name == *name);
+    }
 }
 
 /// The program of a training step with the mean of squares of the outputs as its loss, and AdamW.
@@ -63,6 +73,7 @@ pub fn training(checked: &Checked, sizes: &Sizes, options: &CompileOptions) -> R
     let lowered = lower(checked, sizes, &LowerOptions { training: true, ..LowerOptions::default() }, &AddAlgebra)?;
     let streams = lowered.next_stream();
     let mut forward = lowered.finish();
+    keep_measured(&mut forward, options);
     let passes = options.passes();
     optimize_forward(&mut forward, &passes)?;
     let train = TrainOptions { weight_decay: 0.01, ..TrainOptions::new(Loss::MeanOfSquares, ADAMW) };

@@ -87,6 +87,9 @@ impl<'s, 'c> Elaborator<'s, 'c> {
     /// Elaborates all nodes of an instance, then its outputs.
     pub(super) fn run(&mut self, instance: &mut Instance<'_>) -> Outcome {
         let module = instance.module;
+        for name in &module.broken_inputs {
+            instance.inputs.insert(name.clone(), None);
+        }
         for index in self.order(instance) {
             if self.stopped {
                 return Outcome::broken();

@@ -597,7 +597,8 @@ impl Elaborator<'_, '_> {
         feed: Feed,
     ) -> Option<Vec<(Option<Tensor>, Span)>> {
         let mut given: Vec<Option<(Option<Tensor>, Span)>> = vec![None; module.inputs.len()];
-        let mut sound = true;
+        let mut sound = module.broken_inputs.is_empty() && !module.has_broken_params;
+        let mut misspelt = false;
         let file = self.session.sources.path(module.file).to_string();
         for (name, source) in &body.inputs {
             let Some(index) = module.inputs.iter().position(|input| input.name.value == name.value) else {
@@ -609,7 +610,7 @@ impl Elaborator<'_, '_> {
                     None => diagnostic.help(format!("its inputs are {}", known.join(", "))),
                 };
                 self.push_in(instance, diagnostic);
-                sound = false;
+                (sound, misspelt) = (false, true);
                 continue;
             };
             given[index] = Some((self.source(instance, source), source_span(source)));
@@ -659,7 +660,8 @@ impl Elaborator<'_, '_> {
             }
         }
         for (index, input) in module.inputs.iter().enumerate() {
-            if given[index].is_none() {
+            // An input of a name that is not there is probably this one, misspelt.
+            if given[index].is_none() && !misspelt {
                 let diagnostic = Diagnostic::new(
                     codes::MISSING_INPUT,
                     format!("the input `{}` of `{file}` is not given", input.name.value),

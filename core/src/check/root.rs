@@ -28,8 +28,11 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     elaborator.report_unowned();
     let outputs = collect_outputs(&outcome, module);
     report_untrained(&mut elaborator, &outputs);
-    report_unused(&mut elaborator, module);
-    let is_sound = elaborator.session.diagnostics.errors() == errors_before;
+    // Where something is wrong, what looks unused often is not meant so.
+    let is_sound = elaborator.session.diagnostics.errors() == errors_before && !module.is_broken;
+    if is_sound {
+        report_unused(&mut elaborator, module);
+    }
     let Elaborator { graph, inputs, parameters, obligations, .. } = elaborator;
     report_unused_overrides(session, overrides, &root);
     if is_sound {
@@ -53,7 +56,7 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
             check_contract(session, &checked, case, &mut root);
         }
     }
-    (session.diagnostics.errors() == errors_before).then_some(checked)
+    (is_sound && session.diagnostics.errors() == errors_before).then_some(checked)
 }
 
 /// Elaborates a module as a root, with the types of its own declarations or with those that an interface gives.
@@ -74,7 +77,7 @@ fn elaborate_root<'m>(
         trained: true,
         placed_at: None,
     };
-    if !elaborator.root_params(&mut root) {
+    if module.has_broken_params || !elaborator.root_params(&mut root) {
         return None;
     }
     match given {

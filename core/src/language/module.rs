@@ -35,8 +35,14 @@ pub struct Module {
     pub implements: Vec<Spanned<String>>,
     /// Declared params.
     pub params: Vec<ParamDeclaration>,
+    /// Whether an error was reported while the file was read.
+    pub is_broken: bool,
+    /// Whether a param's declaration could not be read: its error is reported, and the module is not elaborated.
+    pub has_broken_params: bool,
     /// Declared inputs.
     pub inputs: Vec<PortDeclaration>,
+    /// Inputs whose types could not be read: their errors are reported, and what reads them is passed over.
+    pub broken_inputs: Vec<Arc<str>>,
     /// Nodes, in the file's order.
     pub nodes: Vec<NodeDeclaration>,
     /// Outputs.

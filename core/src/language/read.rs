@@ -69,6 +69,7 @@ impl Reader<'_> {
     }
 
     fn module(&mut self, file: FileId, tree: &Value, span: Span) -> Module {
+        let errors_before = self.diagnostics.errors();
         let mut fields = FieldReader::new(
             tree,
             "Module",
@@ -83,8 +84,20 @@ impl Reader<'_> {
         let outputs = fields.required_map("outputs", self.diagnostics);
         let contract = fields.value("contract");
         let implements = implements.into_iter().filter_map(|value| self.text(value, "the path of an interface file")).collect();
+        let declared = params.len();
         let params: Vec<_> = params.into_iter().filter_map(|(name, value)| self.param(name, value)).collect();
-        let inputs: Vec<_> = inputs.into_iter().filter_map(|(name, value)| self.port(name, value)).collect();
+        let has_broken_params = params.len() < declared;
+        let mut broken_inputs = Vec::new();
+        let inputs: Vec<_> = inputs
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let port = self.port(name.clone(), value);
+                if port.is_none() {
+                    broken_inputs.push(name.value);
+                }
+                port
+            })
+            .collect();
         let mut node_index = rustc_hash::FxHashMap::default();
         let mut declarations = Vec::with_capacity(nodes.len());
         for (name, value) in nodes {
@@ -103,7 +116,22 @@ impl Reader<'_> {
         }
         let outputs = outputs.into_iter().filter_map(|(name, value)| self.output(name, value)).collect();
         let contract = contract.map(|value| self.contract(value)).unwrap_or_default();
-        Module { file, span, doc, implements, params, inputs, nodes: declarations, outputs, contract, node_index }
+        let is_broken = self.diagnostics.errors() > errors_before;
+        Module {
+            file,
+            span,
+            doc,
+            implements,
+            params,
+            is_broken,
+            has_broken_params,
+            inputs,
+            broken_inputs,
+            nodes: declarations,
+            outputs,
+            contract,
+            node_index,
+        }
     }
 
     fn interface(&mut self, tree: &Value, span: Span) -> Interface {
