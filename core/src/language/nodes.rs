@@ -140,7 +140,8 @@ fn read_op(
         sound = false;
     }
     // An unnamed value is probably the input that is missing.
-    let has_unnamed = call.is_some_and(|call| !call.items.is_empty()) && !schema.fields.iter().any(|field| field.kind == FieldKind::Formula);
+    let has_unnamed =
+        call.is_some_and(|call| !call.items.is_empty()) && !schema.fields.iter().any(|field| field.kind == FieldKind::Formula);
     for index in missing.into_iter().skip(if has_unnamed { usize::MAX } else { usize::from(!needs_input) }) {
         let port = &schema.ports[index];
         reader.push(
