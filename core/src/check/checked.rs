@@ -1,6 +1,8 @@
 //! The result of checking: a graph that is proved well-formed for all sizes.
 
 use crate::dim::{Dim, DimError, Obligation, Sizes};
+use crate::expr::Constant;
+use crate::language::{FieldExpression, ParamDeclaration};
 use crate::op::{Differentiable, Fields, Op, ParameterSpec, SymbolicType};
 use crate::source::Span;
 use indexmap::IndexMap;
@@ -132,6 +134,42 @@ impl Parameter {
     }
 }
 
+/// A param of a placed module, with the value it has there.
+#[derive(Clone, Debug)]
+pub struct ResolvedParam {
+    /// The path of the node that places the module; empty for the file itself.
+    pub instance: Arc<str>,
+    /// Its name in the module.
+    pub name: Arc<str>,
+    /// Its value; a size of the same name where the file is checked for every value.
+    pub value: Constant,
+    /// Where the value was written: in an override, in the placing node, or as the default. `None` where it was left open.
+    pub span: Option<Span>,
+    /// Whether the value is the declaration's default.
+    pub is_default: bool,
+    /// Where it is declared.
+    pub declared: Span,
+}
+
+impl ResolvedParam {
+    /// The value of a declared param; `given` is what replaced the default.
+    pub(super) fn new(
+        instance: &Arc<str>,
+        declaration: &ParamDeclaration,
+        given: Option<&FieldExpression>,
+        value: Constant,
+    ) -> ResolvedParam {
+        ResolvedParam {
+            instance: instance.clone(),
+            name: declaration.name.value.clone(),
+            value,
+            span: given.or(declaration.default.as_ref()).map(|expression| expression.span),
+            is_default: given.is_none(),
+            declared: declaration.span,
+        }
+    }
+}
+
 /// A graph that checks. Only [`crate::check`] makes one: it is the proof that later stages ask for.
 #[derive(Debug)]
 pub struct Checked {
@@ -141,6 +179,7 @@ pub struct Checked {
     pub(super) inputs: Vec<GraphInput>,
     pub(super) outputs: Vec<GraphOutput>,
     pub(super) parameters: IndexMap<String, Parameter>,
+    pub(super) params: Vec<ResolvedParam>,
     pub(super) obligations: Vec<(Obligation, Span)>,
     pub(super) places: rustc_hash::FxHashMap<Span, String>,
 }
@@ -174,6 +213,11 @@ impl Checked {
     /// The parameters by full name, in the order of their nodes.
     pub fn parameters(&self) -> &IndexMap<String, Parameter> {
         &self.parameters
+    }
+
+    /// The params of the file and of every module placed in it, in the order of placing.
+    pub fn params(&self) -> &[ResolvedParam] {
+        &self.params
     }
 
     /// What sizes must satisfy, with the places that demand it.

@@ -12,7 +12,7 @@ mod root;
 mod session;
 mod values;
 
-pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, Source};
+pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, ResolvedParam, Source};
 pub use elaborate::{MAX_NODES, MAX_USE_DEPTH};
 pub use overrides::{DimOverride, Overrides, SetOverride, SwapOverride};
 pub use session::Session;

@@ -1,6 +1,6 @@
 //! Elaborating the three kinds of bodies that do something: ops, `Use` and `Repeat`.
 
-use super::checked::{Node, NodeKind, Source};
+use super::checked::{Node, NodeKind, ResolvedParam, Source};
 use super::elaborate::{Elaborator, MAX_USE_DEPTH, number_tensor};
 use super::instance::{Feed, Instance, Outcome, Tensor, join};
 use super::values;
@@ -87,11 +87,11 @@ impl Elaborator<'_, '_> {
             return unknown();
         };
         debug_assert_eq!(outputs.len(), names.len(), "{} names its outputs", schema.name);
-        let owner = body.shares.as_ref().map_or_else(|| weights.to_string(), |shares| shares.value.clone());
+        let owner = body.shares.as_ref().or(body.weights.as_ref()).map_or(weights, |stated| stated.value.as_str());
         let mut declared = SmallVec::new();
         for spec in parameters {
             let key = spec.name;
-            let full = join(&join(&instance.weights, &owner), key);
+            let full = join(&join(&instance.weights, owner), key);
             let trained = instance.trained && body.trained;
             let is_shared = instance.shared || body.shares.is_some();
             let Some(index) = self.parameter(instance, full.to_string(), spec, trained, is_shared, &path, body.span) else {
@@ -532,12 +532,16 @@ impl Elaborator<'_, '_> {
             let overridden =
                 if self.overrides.sets.is_empty() { None } else { self.overrides.set_at(path, &declaration.name.value) };
             let given = body.params.iter().find(|(name, _)| name.value == declaration.name.value).map(|(_, value)| value);
-            let value = match overridden.map(|set| &set.value).or(given) {
+            let expression = overridden.map(|set| &set.value).or(given);
+            let value = match expression {
                 Some(expression) => self.param_value(instance, declaration, expression, &instance.names.clone()),
                 None => self.default_param(instance, declaration, body.span, placed),
             };
             match value {
-                Some(value) => define(&mut placed.names, &mut bindings, &declaration.name.value, value),
+                Some(value) => {
+                    self.params.push(ResolvedParam::new(&placed.path, declaration, expression, value.clone()));
+                    define(&mut placed.names, &mut bindings, &declaration.name.value, value);
+                }
                 None => sound = false,
             }
         }
@@ -883,7 +887,8 @@ impl Elaborator<'_, '_> {
         for declaration in &root.module.params {
             let overridden = self.overrides.set_at("", &declaration.name.value);
             let names = root.names.clone();
-            let value = match (overridden.map(|set| &set.value).or(declaration.default.as_ref()), &declaration.kind) {
+            let expression = overridden.map(|set| &set.value);
+            let value = match (expression.or(declaration.default.as_ref()), &declaration.kind) {
                 (Some(expression), _) => self.param_value(root, declaration, expression, &names),
                 (None, crate::language::ParamKind::Int { .. }) => Some(Constant::Int(Dim::name(&declaration.name.value))),
                 (None, _) => {
@@ -895,7 +900,10 @@ impl Elaborator<'_, '_> {
                 }
             };
             match value {
-                Some(value) => root.names.define(&declaration.name.value, value),
+                Some(value) => {
+                    self.params.push(ResolvedParam::new(&root.path, declaration, expression, value.clone()));
+                    root.names.define(&declaration.name.value, value);
+                }
                 None => sound = false,
             }
         }

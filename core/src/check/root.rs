@@ -33,7 +33,7 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     if is_sound {
         report_unused(&mut elaborator, module);
     }
-    let Elaborator { graph, inputs, parameters, obligations, .. } = elaborator;
+    let Elaborator { graph, inputs, parameters, params, obligations, .. } = elaborator;
     report_unused_overrides(session, overrides, &root);
     if is_sound {
         check_interfaces(session, file, module, overrides);
@@ -48,6 +48,7 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
         inputs,
         outputs,
         parameters,
+        params,
         obligations,
         places,
     };

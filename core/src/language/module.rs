@@ -202,6 +202,8 @@ pub struct OpBody {
     pub fields: Vec<Option<FieldExpression>>,
     /// The node whose parameters it takes.
     pub shares: Option<Spanned<String>>,
+    /// The path that its parameters' names start with, where that is not the node's name.
+    pub weights: Option<Spanned<String>>,
     /// `trained: false`.
     pub trained: bool,
     /// The place of the op's name.

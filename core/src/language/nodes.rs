@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub const CONSTRUCTS: &[&str] = &["Use", "Repeat", "Chain", "If", "As"];
 
 /// Fields that every op with parameters takes.
-const COMMON_FIELDS: &[&str] = &["shares", "trained"];
+const COMMON_FIELDS: &[&str] = &["shares", "weights", "trained"];
 
 /// Reads a node's body. `needs_input` is false inside a chain or a repeat, where the first input is fed from outside.
 pub(super) fn read_body(reader: &mut Reader<'_>, value: &Value, needs_input: bool) -> Body {
@@ -70,6 +70,7 @@ fn read_op(
         ports: schema.ports.iter().map(|_| None).collect(),
         fields: schema.fields.iter().map(|_| None).collect(),
         shares: None,
+        weights: None,
         trained: true,
         name_span,
         span: value.span,
@@ -98,6 +99,11 @@ fn read_op(
                 body.fields[index] = Some(FieldExpression::of(&field.value));
             } else if !schema.parameters.is_empty() && key == "shares" {
                 body.shares = reader.text(&field.value, "a node's name");
+            } else if !schema.parameters.is_empty() && key == "weights" {
+                body.weights = reader.text(&field.value, "a path");
+                if let Some(weights) = &body.weights {
+                    reader.check_name(&weights.clone().map(Arc::from));
+                }
             } else if !schema.parameters.is_empty() && key == "trained" {
                 match field.value.kind {
                     Kind::Bool(flag) => body.trained = flag,
@@ -114,6 +120,13 @@ fn read_op(
                 sound = false;
             }
         }
+    }
+    if let (Some(shares), Some(weights)) = (&body.shares, &body.weights) {
+        reader.push(
+            Diagnostic::new(codes::FIELD_FORM, "`weights` names parameters of the op's own; with `shares` it has none", weights.span)
+                .label(shares.span, "the parameters of this node are taken"),
+        );
+        sound = false;
     }
     for (index, field) in schema.fields.iter().enumerate() {
         if field.default == crate::op::Default::Required && body.fields[index].is_none() {
