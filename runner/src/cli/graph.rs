@@ -6,8 +6,11 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render;
-use sward_core::dim::Sizes;
+use sward_core::dim::{Dim, Sizes};
+use sward_core::op::{SymbolicType, display_shape};
+use sward_core::program::DType;
 use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::source::Sources;
 
 /// Options that change a graph from outside.
 #[derive(Clone, Debug, Default, Args)]
@@ -72,6 +75,8 @@ pub struct Opened {
     pub checked: Checked,
     /// The sizes that `--dim` gives.
     pub sizes: Sizes,
+    /// The texts that it was read from.
+    pub sources: Sources,
 }
 
 /// Checks one file for a verb that goes on with it. Dimensions stay symbolic; `--dim` only fills [`Opened::sizes`].
@@ -79,8 +84,24 @@ pub struct Opened {
 /// # Errors
 /// The exit code, after the diagnostics were printed.
 pub fn open(file: &str, options: &GraphOptions) -> Result<Opened, Exit> {
+    let mut opened = open_as(file, options, false)?;
+    let Opened { checked, sizes, .. } = &mut opened;
+    let dimensions = checked.dimensions();
+    if let Some((unknown, _)) = sizes.iter().find(|(name, _)| !dimensions.iter().any(|own| own == name.as_str())) {
+        let known = dimensions.join(", ");
+        eprintln!("error: --dim {unknown}: {file} has no open dimension of this name; its dimensions are {known}");
+        return Err(Exit::Usage);
+    }
+    Ok(opened)
+}
+
+/// As [`open`]. With `with_dims`, `--dim` fixes dimensions of the graph itself; else nobody has looked whether it has them.
+///
+/// # Errors
+/// The exit code, after the diagnostics were printed.
+pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opened, Exit> {
     let mut session = session(&options.roots)?;
-    let overrides = overrides(&mut session, options, false)?;
+    let overrides = overrides(&mut session, options, with_dims)?;
     let sizes = sizes(&mut session, &options.dims)?;
     let checked = match session.open(file) {
         Some((id, graph_file)) => session.check_file(id, &graph_file, &overrides),
@@ -97,13 +118,36 @@ pub fn open(file: &str, options: &GraphOptions) -> Result<Opened, Exit> {
         }
         return Err(Exit::Findings);
     };
-    let dimensions = checked.dimensions();
-    if let Some((unknown, _)) = sizes.iter().find(|(name, _)| !dimensions.iter().any(|own| own == name.as_str())) {
-        let known = dimensions.join(", ");
-        eprintln!("error: --dim {unknown}: {file} has no open dimension of this name; its dimensions are {known}");
-        return Err(Exit::Usage);
+    Ok(Opened { checked, sizes, sources: session.sources })
+}
+
+/// The word that a graph file has for a dtype.
+pub fn dtype_word(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "F32",
+        DType::I64 => "I64",
+        DType::Bool => "Bool",
+        DType::BF16 => "BF16",
     }
-    Ok(Opened { checked, sizes })
+}
+
+/// A type as a graph file states it, on one line.
+pub fn type_text(tensor_type: &SymbolicType) -> String {
+    format!("{} {}", dtype_word(tensor_type.dtype), display_shape(&tensor_type.shape))
+}
+
+/// A size with its digits in groups of three.
+pub fn grouped(dim: &Dim) -> String {
+    let Some(number) = dim.as_constant() else { return dim.to_string() };
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
 }
 
 /// Reads the overrides of a command line. With `with_dims`, `--dim` fixes dimensions of the graph itself.

@@ -3,10 +3,15 @@
 mod bench;
 mod check;
 
+pub mod diff;
 mod graph;
+pub mod plot;
+pub mod render;
 mod run;
+pub mod schema;
 mod show;
 mod test;
+mod written;
 
 pub use crate::exit::Exit;
 
@@ -35,6 +40,14 @@ enum Verb {
     Show(show::Arguments),
     /// Measure a forward pass or a training step
     Bench(bench::Arguments),
+    /// Draw a graph: a self-contained SVG, or dot
+    Plot(plot::Arguments),
+    /// Compare two graphs, or a graph with itself changed
+    Diff(diff::Arguments),
+    /// Print a graph as one flat file, with the origin of every value
+    Render(render::Arguments),
+    /// Print the catalogue of ops, or one op of it
+    Schema(schema::Arguments),
     /// Run a graph on tensors from a file
     Run(run::Arguments),
     /// Run modules at small sizes with seeded weights: shapes, finite outputs, gradients
@@ -49,6 +62,10 @@ pub fn main() -> ExitCode {
             Verb::Check(arguments) => check::run(&arguments),
             Verb::Show(arguments) => show::run(&arguments),
             Verb::Bench(arguments) => bench::run(&arguments),
+            Verb::Plot(arguments) => plot::run(&arguments),
+            Verb::Diff(arguments) => diff::run(&arguments),
+            Verb::Render(arguments) => render::run(&arguments),
+            Verb::Schema(arguments) => schema::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
             Verb::Test(arguments) => test::run(&arguments),
         },

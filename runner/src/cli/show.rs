@@ -1,8 +1,8 @@
 //! `sward show`.
 
 use super::Exit;
-use super::graph::{GraphOptions, Opened, open, write_out};
 use crate::compile::{CompileOptions, inference, training};
+use super::graph::{GraphOptions, Opened, grouped, open, write_out};
 use clap::Args;
 use sward_core::check::{Checked, NodeKind};
 use sward_core::dim::{Dim, Sizes};
@@ -127,20 +127,6 @@ fn table(checked: &Checked, sizes: &Sizes) -> String {
         text += &format!("memory of a forward pass, node by node, weights not counted: {:.1} MiB\n", bytes as f64 / 1048576.0);
     }
     text
-}
-
-/// A size with its digits in groups of three.
-fn grouped(dim: &Dim) -> String {
-    let Some(number) = dim.as_constant() else { return dim.to_string() };
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if number < 0 { format!("-{text}") } else { text }
 }
 
 /// Columns padded to their widest cell; numbers of the last two columns to the right.

@@ -44,7 +44,7 @@ impl Op for Pad {
         let low = side(call, "low", axes.len())?;
         let high = if call.dims("high").is_some() { side(call, "high", axes.len())? } else { low.clone() };
         let mode = call.choice("mode");
-        if mode != "Constant" && call.is_written("value") {
+        if mode != "Constant" && call.is_written("value") && call.float("value") != 0.0 {
             call.field_error("value", codes::SETTINGS_CONFLICT, format!("`value` has no meaning with `mode: {mode}`"));
             return Err(Refused);
         }
