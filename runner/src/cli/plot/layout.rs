@@ -120,7 +120,7 @@ pub fn draw(graph: &DiGraph<Extent, ()>) -> Option<Drawing> {
 
 /// The longest way from a source; what nothing leads to stands just above its first reader.
 fn layers(graph: &DiGraph<Extent, ()>, order: &[NodeIndex]) -> Vec<usize> {
-    let mut layer = vec![0; graph.node_count()];
+    let mut layer = vec![0usize; graph.node_count()];
     for node in order {
         for reader in graph.neighbors(*node) {
             layer[reader.index()] = layer[reader.index()].max(layer[node.index()] + 1);
