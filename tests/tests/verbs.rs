@@ -78,7 +78,9 @@ fn rendering_and_checking_again_gives_the_same_nodes_types_and_parameters() {
 
 #[test]
 fn a_rendered_file_compiles_to_the_same_program() {
-    for path in ["losses/tweedie.ron", "losses/zero_inflated_gamma.ron", "losses/focal.ron", "fusion/film.ron", "blocks/convnext.ron"] {
+    for path in
+        ["losses/tweedie.ron", "losses/zero_inflated_gamma.ron", "losses/focal.ron", "fusion/film.ron", "blocks/convnext.ron"]
+    {
         let (checked, sources) = open(path, None, &[], &[]);
         let rendered = again(&render::flat(&checked, &sources).expect("it has a flat form"));
         let mut sizes = Sizes::new();
@@ -115,7 +117,10 @@ fn frozen_shared_and_renamed_parameters_keep_their_names() {
     let flat = render::flat(&checked, &sources).expect("it has a flat form");
     let rendered = again(&flat);
     assert_eq!(table(&checked), table(&rendered), "{flat}");
-    assert!(flat.contains("shares: \"one.fc1\"") && flat.contains("weights: \"fc1\"") && flat.contains("trained: false"), "{flat}");
+    assert!(
+        flat.contains("shares: \"one.fc1\"") && flat.contains("weights: \"fc1\"") && flat.contains("trained: false"),
+        "{flat}"
+    );
 }
 
 #[test]

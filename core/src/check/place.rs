@@ -56,6 +56,8 @@ impl Elaborator<'_, '_> {
         if !self.dtypes_hold(instance, schema.ports, &inputs, schema.name) {
             return unknown();
         }
+        // What the fields demand holds for the op's own rule too: `shape: ["height / 16"]` speaks of heights that 16 divides.
+        self.oblige(obligations);
         let known = std::mem::take(&mut self.known);
         let mut call = Call::new(schema, body.span, &fields, &inputs, &known);
         let inferred = body.op.infer(&mut call);
@@ -82,7 +84,7 @@ impl Elaborator<'_, '_> {
             }
             self.push_in(instance, diagnostic);
         }
-        self.oblige(obligations.into_iter().chain(op_obligations));
+        self.oblige(op_obligations);
         let (Ok(outputs), true) = (inferred, sound) else {
             return unknown();
         };

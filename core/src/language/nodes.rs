@@ -123,8 +123,12 @@ fn read_op(
     }
     if let (Some(shares), Some(weights)) = (&body.shares, &body.weights) {
         reader.push(
-            Diagnostic::new(codes::FIELD_FORM, "`weights` names parameters of the op's own; with `shares` it has none", weights.span)
-                .label(shares.span, "the parameters of this node are taken"),
+            Diagnostic::new(
+                codes::FIELD_FORM,
+                "`weights` names parameters of the op's own; with `shares` it has none",
+                weights.span,
+            )
+            .label(shares.span, "the parameters of this node are taken"),
         );
         sound = false;
     }

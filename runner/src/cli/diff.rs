@@ -323,5 +323,9 @@ fn write_parts(text: &mut String, title: &str, parts: &Parts, shown: &[&str]) {
 
 fn arrow(change: &Change) -> String {
     let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "none".to_string());
-    if change.before == change.after { side(&change.before) } else { format!("{} -> {}", side(&change.before), side(&change.after)) }
+    if change.before == change.after {
+        side(&change.before)
+    } else {
+        format!("{} -> {}", side(&change.before), side(&change.after))
+    }
 }

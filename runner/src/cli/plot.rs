@@ -48,7 +48,8 @@ enum Format {
 
 /// Runs `plot`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let ending = arguments.output.as_ref().and_then(|path| path.extension()).map(|ending| ending.to_string_lossy().to_lowercase());
+    let ending =
+        arguments.output.as_ref().and_then(|path| path.extension()).map(|ending| ending.to_string_lossy().to_lowercase());
     let format = match (arguments.format, ending.as_deref()) {
         (Some(format), _) => format,
         (None, Some("dot" | "gv")) => Format::Dot,
@@ -86,7 +87,7 @@ const LINE: f64 = 17.0;
 const PADDING: f64 = 10.0;
 const MARGIN: f64 = 24.0;
 /// Longer texts are cut; the whole text is in the card's title.
-const LONGEST: usize = 52;
+const LONGEST: usize = 72;
 
 /// The picture of a graph as an SVG file of its own. `depth` is how many parts of a path are shown.
 pub fn svg(checked: &Checked, depth: usize) -> String {
@@ -195,7 +196,11 @@ fn write_card(text: &mut String, card: &Card, extent: Extent, (x, y): Point) {
     for (line, content) in texts(card).iter().enumerate() {
         let class = if line == 0 { "name" } else { "dim" };
         let baseline = top + PADDING + LINE * (line as f64 + 0.62);
-        let _ = write!(text, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{baseline:.1}\" text-anchor=\"middle\">{}</text>", escaped(content));
+        let _ = write!(
+            text,
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{baseline:.1}\" text-anchor=\"middle\">{}</text>",
+            escaped(content)
+        );
     }
     *text += "</g>\n";
 }
@@ -225,7 +230,8 @@ fn path(points: &[Point]) -> String {
 /// Frames around the cards of one module, where they can be drawn around nothing else.
 fn frames(cards: &DiGraph<Card, ()>, extents: &DiGraph<Extent, ()>, drawing: &Drawing) -> Vec<(String, (f64, f64, f64, f64))> {
     const AROUND: f64 = 9.0;
-    let mut modules: Vec<&str> = cards.node_weights().map(|card| card.module.as_str()).filter(|module| !module.is_empty()).collect();
+    let mut modules: Vec<&str> =
+        cards.node_weights().map(|card| card.module.as_str()).filter(|module| !module.is_empty()).collect();
     modules.sort_unstable();
     modules.dedup();
     let rectangle = |node: petgraph::graph::NodeIndex, around: f64| {
@@ -236,9 +242,13 @@ fn frames(cards: &DiGraph<Card, ()>, extents: &DiGraph<Extent, ()>, drawing: &Dr
     let mut found: Vec<(String, (f64, f64, f64, f64))> = Vec::new();
     for module in modules {
         let members: Vec<_> = cards.node_indices().filter(|node| cards[*node].module == module).collect();
-        let bounds = members.iter().map(|node| rectangle(*node, AROUND)).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1), a.2.max(b.2), a.3.max(b.3)));
+        let bounds = members
+            .iter()
+            .map(|node| rectangle(*node, AROUND))
+            .reduce(|a, b| (a.0.min(b.0), a.1.min(b.1), a.2.max(b.2), a.3.max(b.3)));
         let Some(bounds) = bounds.filter(|_| members.len() > 1) else { continue };
-        let meets = |other: (f64, f64, f64, f64)| bounds.0 < other.2 && other.0 < bounds.2 && bounds.1 < other.3 && other.1 < bounds.3;
+        let meets =
+            |other: (f64, f64, f64, f64)| bounds.0 < other.2 && other.0 < bounds.2 && bounds.1 < other.3 && other.1 < bounds.3;
         let is_alone = cards.node_indices().all(|node| members.contains(&node) || !meets(rectangle(node, 4.0)));
         let is_apart = found.iter().all(|(_, (x, y, width, height))| !meets((*x, *y, x + width, y + height)));
         if is_alone && is_apart {

@@ -80,7 +80,8 @@ pub fn flat(checked: &Checked, sources: &Sources) -> Result<String, NotAFormulaN
     for param in checked.params() {
         let is_set = param.span.is_some_and(|span| is_override(sources, span));
         if param.span.is_some() && (param.instance.is_empty() || is_set) {
-            let path = if param.instance.is_empty() { param.name.to_string() } else { format!("{}.{}", param.instance, param.name) };
+            let path =
+                if param.instance.is_empty() { param.name.to_string() } else { format!("{}.{}", param.instance, param.name) };
             text += &format!("// param {path} = {}: {}\n", param.value, origins.param(param, 0));
         }
     }
@@ -202,7 +203,8 @@ fn node_text(origins: &Origins<'_>, node: &Node) -> Result<String, NotAFormulaNa
         }
     }
     // A formula's text stands first, then what the node reads, then its settings.
-    let first = lines.iter().take_while(|_| schema.fields.first().is_some_and(|field| field.kind == FieldKind::Formula)).take(1).count();
+    let first =
+        lines.iter().take_while(|_| schema.fields.first().is_some_and(|field| field.kind == FieldKind::Formula)).take(1).count();
     let rest = lines.split_off(first);
     for ((name, kind, read), sources) in written::ports(checked, node).into_iter().zip(&node.inputs) {
         let items: Vec<String> = read
@@ -240,7 +242,8 @@ fn parameter_lines(checked: &Checked, node: &Node) -> Vec<Line> {
     let own = |index: &usize| checked.parameters().get_index(*index).expect("a node's parameters are the graph's");
     if let Some((key, index)) = node.parameters.first() {
         let (name, parameter) = own(index);
-        let stem = if key.is_empty() { name } else { name.strip_suffix(key).map_or(name.as_str(), |stem| stem.trim_end_matches('.')) };
+        let stem =
+            if key.is_empty() { name } else { name.strip_suffix(key).map_or(name.as_str(), |stem| stem.trim_end_matches('.')) };
         if parameter.node != node.path {
             lines.push(Line::new(format!("shares: \"{stem}\","), format!("parameters of {}", parameter.node)));
         } else if *stem != *node.path {

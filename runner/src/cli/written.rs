@@ -89,7 +89,14 @@ fn initializer(initial: &Initializer, span: Span) -> Option<Kind> {
 pub fn one_line(value: &Value) -> String {
     let text = syntax::print(value);
     let parts: Vec<&str> = text.lines().map(str::trim).collect();
-    parts.join(" ").replace("( ", "(").replace("[ ", "[").replace(", )", ")").replace(", ]", "]").replace(",)", ")").replace(",]", "]")
+    parts
+        .join(" ")
+        .replace("( ", "(")
+        .replace("[ ", "[")
+        .replace(", )", ")")
+        .replace(", ]", "]")
+        .replace(",)", ")")
+        .replace(",]", "]")
 }
 
 /// The formula with the paths of what it reads, and with the values of params.

@@ -61,7 +61,8 @@ pub fn cards(checked: &Checked, depth: usize) -> DiGraph<Card, ()> {
         for nodes in members.values() {
             picture.add_node(card(checked, nodes, &keys));
         }
-        let card_of = |node: NodeIndex| NodeIndex::new(members.get_index_of(keys[node.index()].as_str()).expect("every node has a key"));
+        let card_of =
+            |node: NodeIndex| NodeIndex::new(members.get_index_of(keys[node.index()].as_str()).expect("every node has a key"));
         for edge in graph.edge_indices() {
             let (from, to) = graph.edge_endpoints(edge).expect("an edge of the graph");
             if card_of(from) != card_of(to) {
@@ -90,7 +91,8 @@ pub fn cards(checked: &Checked, depth: usize) -> DiGraph<Card, ()> {
 /// How many first parts the paths of all ops have in common, the last part not counted.
 fn shared_parts(checked: &Checked, parts: &[Vec<&str>]) -> usize {
     let graph = checked.graph();
-    let mut ops = graph.node_indices().filter(|node| matches!(graph[*node].kind, NodeKind::Op { .. })).map(|node| &parts[node.index()]);
+    let mut ops =
+        graph.node_indices().filter(|node| matches!(graph[*node].kind, NodeKind::Op { .. })).map(|node| &parts[node.index()]);
     let Some(first) = ops.next() else { return 0 };
     ops.fold(first.len() - 1, |shared, own| {
         let same = first.iter().zip(own).take_while(|(one, other)| one == other).count();
@@ -131,9 +133,8 @@ fn types_that_leave(checked: &Checked, nodes: &[NodeIndex], keys: &[String]) -> 
     let key = &keys[nodes[0].index()];
     let mut types: IndexSet<String> = IndexSet::new();
     for node in nodes {
-        let is_output = |output: usize| {
-            checked.outputs().iter().any(|own| own.source == Source::Node { node: *node, output: output as u16 })
-        };
+        let is_output =
+            |output: usize| checked.outputs().iter().any(|own| own.source == Source::Node { node: *node, output: output as u16 });
         let leaves = |output: usize| {
             graph.edges(*node).any(|edge| {
                 use petgraph::visit::EdgeRef;

@@ -88,7 +88,9 @@ pub fn draw(graph: &DiGraph<Extent, ()>) -> Option<Drawing> {
     slots.iter_mut().for_each(|slot| slot.x -= left);
     let heights: Vec<f64> = rows
         .iter()
-        .map(|row| row.iter().filter(|slot| !slots[**slot].passes).map(|slot| graph[NodeIndex::new(*slot)].height).fold(0.0, f64::max))
+        .map(|row| {
+            row.iter().filter(|slot| !slots[**slot].passes).map(|slot| graph[NodeIndex::new(*slot)].height).fold(0.0, f64::max)
+        })
         .collect();
     let mut tops = Vec::with_capacity(heights.len());
     let mut y = 0.0;
@@ -210,8 +212,9 @@ fn place(slots: &mut [Slot], rows: &[Vec<usize>]) {
         let shift = offsets.last().copied().unwrap_or(0.0) / 2.0;
         row.iter().zip(&offsets).for_each(|(slot, offset)| slots[*slot].x = offset - shift);
     }
-    for sweep in 0..=SWEEPS {
-        let (above, below) = (sweep == SWEEPS || sweep % 2 == 0, sweep == SWEEPS || sweep % 2 == 1);
+    for sweep in 0..2 * SWEEPS {
+        // First from one side, down and up in turn; then from both, until lines and boxes have settled.
+        let (above, below) = (sweep >= SWEEPS || sweep % 2 == 0, sweep >= SWEEPS || sweep % 2 == 1);
         let sequence: Vec<&Vec<usize>> = if below && !above { rows.iter().rev().collect() } else { rows.iter().collect() };
         for row in sequence {
             let desired: Vec<(f64, f64)> = row
@@ -222,7 +225,7 @@ fn place(slots: &mut [Slot], rows: &[Vec<usize>]) {
                     let (mut sum, mut weight) = (0.0, 0.0);
                     for neighbour in neighbours {
                         // Long lines are kept straight before all else.
-                        let own = if slot.passes && slots[*neighbour].passes { 8.0 } else { 1.0 };
+                        let own = if slot.passes && slots[*neighbour].passes { 16.0 } else { 1.0 };
                         sum += own * slots[*neighbour].x;
                         weight += own;
                     }
