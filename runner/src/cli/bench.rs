@@ -85,7 +85,7 @@ enum Output {
 
 /// Runs `bench`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Opened { checked, mut sizes } = match open(&arguments.file, &arguments.options) {
+    let Opened { checked, mut sizes, .. } = match open(&arguments.file, &arguments.options) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };

@@ -1,8 +1,8 @@
 //! `sward show`.
 
 use super::Exit;
-use crate::compile::{CompileOptions, inference, training};
 use super::graph::{GraphOptions, Opened, grouped, open, write_out};
+use crate::compile::{CompileOptions, inference, training};
 use clap::Args;
 use sward_core::check::{Checked, NodeKind};
 use sward_core::dim::{Dim, Sizes};
