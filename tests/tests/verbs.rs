@@ -16,10 +16,11 @@ fn open(path: &str, text: Option<&str>, sets: &[&str], swaps: &[&str]) -> (Check
     for (path, text) in sward_graphs::files() {
         library.insert(path, text);
     }
-    if let Some(text) = text {
-        library.insert(path, text);
-    }
-    let root = roots.add_root("", library);
+    let library = roots.set_library(library);
+    let root = match text {
+        Some(text) => roots.add_root("", MemoryFolder::new().with(path, text)),
+        None => library,
+    };
     let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
     let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
     let overrides = session.overrides(&owned(sets), &owned(swaps), &[]).unwrap_or_default();
@@ -104,11 +105,11 @@ fn a_rendered_file_says_where_every_value_comes_from() {
 #[test]
 fn frozen_shared_and_renamed_parameters_keep_their_names() {
     let text = r#"Module(
-        inputs: { "a": F32(["batch", 8]), "b": F32(["batch", 8]) },
+        inputs: { "a": F32(["batch", 4, 8]), "b": F32(["batch", 4, 8]) },
         nodes: {
-            "thin": Use(module: "blocks/mlp.ron", inputs: { "x": "a" }, prefix: ""),
-            "one": Use(module: "blocks/mlp.ron", inputs: { "x": "thin" }, trained: false),
-            "two": Use(module: "blocks/mlp.ron", inputs: { "x": "b" }, shares: "one"),
+            "thin": Use(module: "blocks/mlp.ron", from: "a", params: { "hidden": 16 }, prefix: ""),
+            "one": Use(module: "blocks/mlp.ron", from: "thin", params: { "hidden": 16 }, trained: false),
+            "two": Use(module: "blocks/mlp.ron", from: "b", params: { "hidden": 16 }, shares: "one"),
             "y": Concat(from: ["one", "two"], axis: 1),
         },
         outputs: { "y": "y" },
