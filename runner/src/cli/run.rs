@@ -147,7 +147,7 @@ fn sizes_from_inputs(checked: &Checked, given: &WeightSet, sizes: &mut Sizes) ->
                 input.tensor_type
             ));
         }
-        for (dim, size) in input.tensor_type.shape.iter().zip(&view.shape[..]) {
+        for (dim, size) in input.tensor_type.shape.iter().zip(view.shape) {
             if let Some(name) = dim.as_name()
                 && let Some(known) = sizes.insert(name.as_str(), *size as i64)
                 && known != *size as i64
