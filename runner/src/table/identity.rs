@@ -102,6 +102,9 @@ impl Identity {
             if name.contains(['*', '=']) {
                 return Err(fault("only sums of columns with constant factors are understood"));
             }
+            if name.starts_with(['+', '-']) {
+                return Err(fault("a column whose name starts with a sign cannot be told from a sign and a column"));
+            }
             if super::parse_number(name).is_ok() {
                 return Err(fault("a term must be a column, not a number"));
             }
