@@ -3,7 +3,7 @@
 use crate::dim::{Dim, DimError, Obligation, Sizes};
 use crate::expr::Constant;
 use crate::language::{FieldExpression, ParamDeclaration};
-use crate::op::{Differentiable, Fields, Op, ParameterSpec, SymbolicType};
+use crate::op::{Differentiable, FieldValue, Fields, FormulaName, Op, ParameterSpec, SymbolicType};
 use crate::source::Span;
 use indexmap::IndexMap;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -230,13 +230,18 @@ impl Checked {
         self.places.get(&span).map(String::as_str)
     }
 
-    /// The names of the dimensions that need a size before the graph can be lowered, in order.
+    /// The names of the dimensions that need a size before the graph can be lowered, in order: those of inputs, parameters and nodes, of
+    /// what is required of them, and `Int` params without a value.
     pub fn dimensions(&self) -> Vec<String> {
         let mut names = std::collections::BTreeSet::new();
-        let shapes = self.inputs.iter().flat_map(|input| &input.tensor_type.shape);
-        let parameters = self.parameters.values().flat_map(|parameter| &parameter.spec.shape);
-        for dim in shapes.chain(parameters) {
-            names.extend(dim.names().into_iter().map(|name| name.as_str().to_string()));
+        let mut add = |dim: &Dim| names.extend(dim.names().into_iter().map(|name| name.as_str().to_string()));
+        let required = self.obligations.iter().flat_map(|(obligation, _)| [&obligation.dividend, &obligation.divisor]);
+        required.chain(self.parameters.values().flat_map(|parameter| &parameter.spec.shape)).for_each(&mut add);
+        for node in self.graph.node_weights() {
+            node.outputs.iter().flat_map(|output| &output.shape).for_each(&mut add);
+            if let NodeKind::Op { fields, .. } = &node.kind {
+                fields.values.iter().for_each(|value| for_each_size(value, &mut add));
+            }
         }
         names.into_iter().collect()
     }
@@ -313,5 +318,19 @@ impl Checked {
             }
         }
         Ok(peak)
+    }
+}
+
+/// Calls `visit` with every size in a field's value.
+fn for_each_size(value: &FieldValue, visit: &mut dyn FnMut(&Dim)) {
+    match value {
+        FieldValue::Dim(dim) => visit(dim),
+        FieldValue::List(items) => items.iter().for_each(|item| for_each_size(item, visit)),
+        FieldValue::Formula(formula) => formula.names.iter().for_each(|(_, name)| {
+            if let FormulaName::Size(dim) = name {
+                visit(dim);
+            }
+        }),
+        _ => {}
     }
 }
