@@ -12,10 +12,11 @@ use std::path::PathBuf;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
-use sward_core::program::{Program, Role, RunKey, differentiate};
+use sward_core::program::{Program, Role, RunKey};
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::{Engine, Plan, Tensor};
-use sward_ops::primitives::{AddAlgebra, EmitExt};
+use sward_ops::primitives::AddAlgebra;
+use sward_ops::training::{GradientOptions, Loss, gradient_program};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -84,11 +85,14 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
     let given = WeightSet::open(&arguments.inputs).map_err(usage)?;
     sizes_from_inputs(checked, &given, sizes).map_err(usage)?;
     let options = LowerOptions { training: arguments.training, ..LowerOptions::default() };
-    let mut builder = lower(checked, sizes, &options, &AddAlgebra).map_err(usage)?;
-    if let Some(output) = &arguments.gradients_of {
-        emit_gradients(&mut builder, output)?;
-    }
-    let program = builder.finish();
+    let builder = lower(checked, sizes, &options, &AddAlgebra).map_err(usage)?;
+    let program = match &arguments.gradients_of {
+        Some(output) => {
+            let wanted = GradientOptions { loss: Loss::Output(output.clone()), parameters: true, inputs: true };
+            gradient_program(builder, &wanted).map_err(usage)?
+        }
+        None => builder.finish(),
+    };
     let engine = CpuEngine::new(arguments.threads).map_err(fault)?;
     let mut plan = engine.prepare(&program).map_err(fault)?;
     plan.trap_nonfinite(arguments.trap_nonfinite);
@@ -155,43 +159,6 @@ fn sizes_from_inputs(checked: &Checked, given: &WeightSet, sizes: &mut Sizes) ->
                 return Err(format!("`{name}` is {known} elsewhere and {size} in the input `{}`", input.name));
             }
         }
-    }
-    Ok(())
-}
-
-/// Appends the gradients of the sum of an output.
-fn emit_gradients(builder: &mut sward_core::program::Builder, output: &str) -> Result<(), Failure> {
-    let Some(value) = builder.program().output(output).map(|output| output.value) else {
-        let names: Vec<String> = builder.program().outputs.iter().map(|output| output.name.clone()).collect();
-        return Err(usage(format!("--gradients-of {output}: the outputs are {}", names.join(", "))));
-    };
-    let tensor_type = builder.type_of(value).clone();
-    if !tensor_type.dtype.is_float() {
-        return Err(usage(format!("--gradients-of {output}: it is {tensor_type}, which has no gradient")));
-    }
-    let ones = builder.fill(tensor_type.dtype, &tensor_type.shape, 1.0).map_err(fault)?;
-    let wanted: Vec<(String, sward_core::program::ValueId)> = builder
-        .program()
-        .arguments
-        .iter()
-        .filter(|argument| builder.type_of(argument.value).dtype.is_float())
-        .filter_map(|argument| match argument.role {
-            Role::Parameter { trained: true } => Some((format!("grad.{}", argument.name), argument.value)),
-            Role::Input => Some((format!("grad_in.{}", argument.name), argument.value)),
-            _ => None,
-        })
-        .collect();
-    let values: Vec<_> = wanted.iter().map(|(_, value)| *value).collect();
-    let gradients = differentiate(builder, &[(value, ones)], &values, &AddAlgebra).map_err(fault)?;
-    for (name, value) in wanted {
-        let gradient = match gradients.of(value) {
-            Some(gradient) => gradient,
-            None => {
-                let tensor_type = builder.type_of(value).clone();
-                builder.fill(tensor_type.dtype, &tensor_type.shape, 0.0).map_err(fault)?
-            }
-        };
-        builder.output(&name, gradient);
     }
     Ok(())
 }
