@@ -18,6 +18,11 @@ impl FileId {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The file that was added at this place; used where an id comes back from [`FileId::index`].
+    pub(crate) fn from_index(index: u32) -> FileId {
+        FileId(index)
+    }
 }
 
 /// A byte range of one file: where something was written.

@@ -18,6 +18,7 @@
 //! of maps that are not a text, a name, an integer, `true` or `false`; nesting past 100 levels (RON: 128 by default, counted
 //! differently).
 
+pub mod decode;
 mod delimiters;
 mod judge;
 mod lexer;

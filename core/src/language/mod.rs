@@ -13,3 +13,4 @@ pub use module::*;
 pub use nodes::CONSTRUCTS;
 pub use read::read_graph_file;
 pub(crate) use read::within;
+pub use crate::check::expression_error;

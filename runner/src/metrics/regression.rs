@@ -3,7 +3,7 @@
 use super::{Block, MetricError, Pair, check_length};
 
 /// The space in which predictions and labels are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 pub enum Space {
     /// As they are.
     #[default]
