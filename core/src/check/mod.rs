@@ -3,13 +3,21 @@
 //! [`Session`] reads files, each once; [`Session::check`] elaborates one and returns [`Checked`], the only thing that later stages
 //! accept, or diagnostics.
 
+mod binding;
 mod checked;
+mod contract;
 mod elaborate;
 mod instance;
+mod interfaces;
+mod ops;
 mod overrides;
+mod params;
 mod place;
+mod repeat;
 mod root;
 mod session;
+mod untrained;
+mod unused;
 mod values;
 
 pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, ResolvedParam, Source};

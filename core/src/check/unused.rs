@@ -1,0 +1,197 @@
+//! Nodes, inputs, params and overrides of the root file that nothing uses.
+
+use super::elaborate::Elaborator;
+use super::instance::{Instance, ReferenceText, for_each_reference};
+use super::overrides::Overrides;
+use super::session::Session;
+use crate::diagnostic::{Diagnostic, codes};
+use crate::language::{Body, FieldExpression, FieldForm, GraphFile, Module, RepeatCount};
+use crate::suggest::nearest;
+use rustc_hash::FxHashSet;
+
+/// Nodes, inputs and params of the root file that nothing uses.
+pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module) {
+    let mut used_nodes = vec![false; module.nodes.len()];
+    let mut used_names: FxHashSet<String> = FxHashSet::default();
+    let mut waiting: Vec<usize> = Vec::new();
+    for output in &module.outputs {
+        let reference = ReferenceText::Written(&output.source);
+        used_names.insert(reference.node_prefix().0.to_string());
+        waiting.extend(module.candidates(reference));
+    }
+    while let Some(index) = waiting.pop() {
+        if std::mem::replace(&mut used_nodes[index], true) {
+            continue;
+        }
+        for_each_reference(&module.nodes[index].body, &mut |reference| waiting.extend(module.candidates(reference)));
+        if let Some(shares) = shares_of(&module.nodes[index].body)
+            && let Some(shared) = module.node_index.get(shares)
+        {
+            waiting.push(*shared);
+        }
+    }
+    for (node, used) in module.nodes.iter().zip(&used_nodes) {
+        if !used && !matches!(node.body, Body::Broken(_)) {
+            let text = format!("no output depends on the node `{}`", node.name.value);
+            elaborator.push(Diagnostic::new(codes::UNUSED_NODE, text, node.name.span).help("remove it, or name it in an output"));
+        }
+    }
+    for node in &module.nodes {
+        names_of_body(&node.body, &mut used_names);
+    }
+    for output in &module.outputs {
+        names_of_text(&output.source.text, &mut used_names);
+        if let Some(condition) = &output.condition {
+            names_of_field(condition, &mut used_names);
+        }
+        for size in output.tensor_type.iter().flat_map(|stated| &stated.shape) {
+            size.expression.for_each_name(&mut |name, _| {
+                used_names.insert(name.to_string());
+            });
+        }
+    }
+    let required: FxHashSet<String> = interface_inputs(elaborator.session, module);
+    for input in &module.inputs {
+        if !used_names.contains(&*input.name.value) && !required.contains(&*input.name.value) {
+            let text = format!("nothing reads the input `{}`", input.name.value);
+            elaborator.push(Diagnostic::new(codes::UNUSED_INPUT, text, input.name.span).help("remove it, or read it"));
+        }
+        for size in &input.tensor_type.shape {
+            size.expression.for_each_name(&mut |name, _| {
+                used_names.insert(name.to_string());
+            });
+        }
+    }
+    for param in &module.params {
+        if let Some(default) = &param.default {
+            names_of_field(default, &mut used_names);
+        }
+    }
+    for param in &module.params {
+        if !used_names.contains(&*param.name.value) {
+            let text = format!("nothing uses the param `{}`", param.name.value);
+            elaborator.push(Diagnostic::new(codes::UNUSED_PARAM, text, param.name.span).help("remove it, or use it"));
+        }
+    }
+}
+
+fn shares_of(body: &Body) -> Option<&str> {
+    match body {
+        Body::Op(op) => op.shares.as_ref().map(|shares| shares.value.as_str()),
+        Body::Use(placed) => placed.shares.as_ref().map(|shares| shares.value.as_str()),
+        _ => None,
+    }
+}
+
+/// The inputs that the module's interfaces demand: to leave one of these unread is the point of some modules.
+fn interface_inputs(session: &mut Session<'_>, module: &Module) -> FxHashSet<String> {
+    let mut names = FxHashSet::default();
+    for path in &module.implements {
+        if let Some((_, file)) = session.load(module.file, &path.value, path.span)
+            && let GraphFile::Interface(interface) = &*file
+        {
+            names.extend(interface.inputs.iter().map(|input| input.name.value.to_string()));
+        }
+    }
+    names
+}
+
+fn names_of_text(text: &str, names: &mut FxHashSet<String>) {
+    names.insert(text.split(':').next().unwrap_or(text).to_string());
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let Some(close) = rest[open..].find('}') else { break };
+        if let Ok(expression) = crate::expr::parse(&rest[open + 1..open + close]) {
+            expression.for_each_name(&mut |name, _| {
+                names.insert(name.to_string());
+            });
+        }
+        rest = &rest[open + close + 1..];
+    }
+}
+
+fn names_of_field(field: &FieldExpression, names: &mut FxHashSet<String>) {
+    match &field.form {
+        FieldForm::Text { text, expression } => {
+            names_of_text(text, names);
+            if let Some(expression) = expression {
+                expression.for_each_name(&mut |name, _| {
+                    names.insert(name.to_string());
+                });
+            }
+        }
+        FieldForm::List(items) => items.iter().for_each(|item| names_of_field(item, names)),
+        FieldForm::Other(value) => {
+            for child in value.children() {
+                names_of_field(&FieldExpression::of(child), names);
+            }
+        }
+    }
+}
+
+fn names_of_body(body: &Body, names: &mut FxHashSet<String>) {
+    for_each_reference(body, &mut |reference| match reference {
+        ReferenceText::Written(written) => names_of_text(&written.text, names),
+        ReferenceText::Formula(name) => names_of_text(name, names),
+    });
+    match body {
+        Body::Op(op) => op.fields.iter().flatten().for_each(|field| names_of_field(field, names)),
+        Body::Use(placed) => {
+            names_of_text(&placed.module.value, names);
+            placed.params.iter().for_each(|(_, field)| names_of_field(field, names));
+        }
+        Body::Repeat(repeat) => {
+            match &repeat.count {
+                RepeatCount::Times(times) => names_of_field(times, names),
+                RepeatCount::Over(sets) => sets.iter().flatten().for_each(|(_, field)| names_of_field(field, names)),
+            }
+            names_of_body(&repeat.of, names);
+        }
+        Body::Chain(chain) => chain.steps.iter().for_each(|(_, step)| names_of_body(step, names)),
+        Body::If(branches) => {
+            names_of_field(&branches.condition, names);
+            names_of_body(&branches.then, names);
+            names_of_body(&branches.otherwise, names);
+        }
+        Body::As(stated) => stated.tensor_type.shape.iter().for_each(|size| {
+            size.expression.for_each_name(&mut |name, _| {
+                names.insert(name.to_string());
+            });
+        }),
+        Body::Broken(_) => {}
+    }
+}
+
+pub(super) fn report_unused_overrides(session: &mut Session<'_>, overrides: &Overrides, root: &Instance<'_>) {
+    let module = root.module;
+    for set in overrides.sets.iter().filter(|set| !set.used.get()) {
+        let mut known: Vec<String> = module.params.iter().map(|param| param.name.value.to_string()).collect();
+        known.extend(session.settable.iter().cloned());
+        let diagnostic =
+            Diagnostic::new(codes::OVERRIDE_UNMATCHED, format!("--set {}: nothing has this path", set.path), set.span);
+        session.diagnostics.push(diagnostic.suggest(nearest(&set.path, known.iter().map(String::as_str))));
+    }
+    for swap in overrides.swaps.iter().filter(|swap| !swap.used.get()) {
+        let known: Vec<&str> =
+            module.nodes.iter().filter(|node| matches!(node.body, Body::Use(_))).map(|node| &*node.name.value).collect();
+        let diagnostic =
+            Diagnostic::new(codes::OVERRIDE_UNMATCHED, format!("--swap {}: no Use node has this path", swap.node), swap.span);
+        session.diagnostics.push(match nearest(&swap.node, known.iter().copied()) {
+            Some(near) => diagnostic.suggest(Some(near)),
+            None if known.is_empty() => diagnostic.help("this file has no Use nodes"),
+            None => diagnostic.help(format!("the Use nodes of this file are {}", known.join(", "))),
+        });
+    }
+    for dim in overrides.dims.iter().filter(|dim| !dim.used.get()) {
+        let mut known: Vec<String> = Vec::new();
+        for size in module.inputs.iter().flat_map(|input| &input.tensor_type.shape) {
+            size.expression.for_each_name(&mut |name, _| known.push(name.to_string()));
+        }
+        let text = format!("--dim {}: no input has a dimension of this name", dim.name);
+        let diagnostic = Diagnostic::new(codes::OVERRIDE_UNMATCHED, text, dim.span);
+        session.diagnostics.push(match nearest(&dim.name, known.iter().map(String::as_str)) {
+            Some(near) => diagnostic.suggest(Some(near)),
+            None => diagnostic.help(format!("the dimensions are {}", known.join(", "))),
+        });
+    }
+}
