@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod compile;
 pub mod exit;
+pub mod experiment;
 pub mod initialize;
 pub mod interrupt;
 pub mod metrics;

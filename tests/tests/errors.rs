@@ -3,7 +3,6 @@
 use sward_core::check::{Overrides, Session};
 use sward_core::diagnostic::codes::Entry;
 use sward_core::diagnostic::{all_codes, render};
-use sward_core::language::GraphFile;
 use sward_core::roots::{MemoryFolder, Roots};
 
 /// Checks files in memory, the first one as the command line would; returns the codes found and the text.
@@ -15,20 +14,18 @@ fn check(files: &[(&str, &str)]) -> (Vec<String>, String) {
     let mut roots = Roots::new();
     let root = roots.add_root("", folder);
     let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
-    if let Some((id, graph_file)) = session.open_in(root, files[0].0)
-        && !matches!(&*graph_file, GraphFile::Other { .. })
-    {
-        session.check_file(id, &graph_file, &Overrides::default());
+    if let Some((id, graph_file)) = session.open_in(root, files[0].0) {
+        sward::experiment::check(&mut session, id, &graph_file, &Overrides::default());
     }
     let mut codes: Vec<String> = session.diagnostics.sorted().iter().map(|found| found.code.to_string()).collect();
     codes.dedup();
     (codes, render::text(&session.sources, &session.diagnostics, false))
 }
 
-/// The codes whose examples are whole graph files: those of the reading stage are fragments, tried by the reader's own tests, and data,
-/// experiments and running have checks of their own.
+/// The codes whose examples are whole graph files: those of the reading stage are fragments, tried by the reader's own tests, and those of
+/// running need a machine.
 fn checked_codes() -> impl Iterator<Item = &'static Entry> {
-    all_codes().filter(|entry| entry.untested.is_none() && (100..700).contains(&entry.code.number()))
+    all_codes().filter(|entry| entry.untested.is_none() && (100..900).contains(&entry.code.number()))
 }
 
 #[test]

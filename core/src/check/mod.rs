@@ -24,4 +24,4 @@ pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind,
 pub use elaborate::{MAX_NODES, MAX_USE_DEPTH};
 pub use overrides::{DimOverride, Overrides, SetOverride, SwapOverride};
 pub use session::Session;
-pub use values::{Names, expression_error};
+pub use values::{Names, expression_error, param as param_value};

@@ -60,6 +60,12 @@ impl<'c> Session<'c> {
         }
     }
 
+    /// Checks a module that was put together from parts of `file`: the graph of an experiment. `None` where an error was reported.
+    pub fn check_tree(&mut self, file: FileId, tree: &syntax::Value, overrides: &Overrides) -> Option<Checked> {
+        let graph_file = read_graph_file(file, tree, self.catalogue, &mut self.diagnostics)?;
+        self.check_file(file, &graph_file, overrides)
+    }
+
     /// The roots, for files that are no graph files (tables, weights).
     pub fn roots(&self) -> &Roots {
         &self.roots

@@ -8,9 +8,9 @@ mod module;
 mod nodes;
 mod read;
 
+pub use crate::check::expression_error;
 pub use fields::{Entries, FieldReader, map_entries, unknown_field};
 pub use module::*;
 pub use nodes::CONSTRUCTS;
 pub use read::read_graph_file;
 pub(crate) use read::within;
-pub use crate::check::expression_error;

@@ -19,6 +19,8 @@ pub enum GraphFile {
     Other {
         /// The kind, as written.
         kind: Spanned<String>,
+        /// The file's value.
+        tree: Value,
     },
 }
 

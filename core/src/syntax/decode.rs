@@ -128,10 +128,8 @@ impl DecodeError {
                     None => diagnostic.help(format!("known are {}", known.join(", "))),
                 }
             }
-            Fault::Missing(field) => {
-                Diagnostic::new(codes::MISSING_FIELD, format!("the field `{field}` is missing"), span)
-                    .text(format!("`{field}` is missing"))
-            }
+            Fault::Missing(field) => Diagnostic::new(codes::MISSING_FIELD, format!("the field `{field}` is missing"), span)
+                .text(format!("`{field}` is missing")),
             Fault::Told(diagnostic) => *diagnostic,
         }
     }
@@ -284,7 +282,9 @@ impl<'v> Deserializer<'v> for Decoder<'v, '_> {
     fn deserialize_bool<V: Visitor<'v>>(self, visitor: V) -> Result2<V::Value> {
         let flag = match &self.value.kind {
             Kind::Bool(flag) => Ok(*flag),
-            Kind::Text(text) => self.expression(text).and_then(|value| value.as_bool().ok_or_else(|| self.wrong("true or false"))),
+            Kind::Text(text) => {
+                self.expression(text).and_then(|value| value.as_bool().ok_or_else(|| self.wrong("true or false")))
+            }
             _ => Err(self.wrong("true or false")),
         };
         flag.and_then(|flag| visitor.visit_bool(flag)).map_err(|error| error.at(self.value.span))
@@ -375,13 +375,20 @@ impl<'v> Deserializer<'v> for Decoder<'v, '_> {
             .map_err(|error| error.at(self.value.span))
     }
 
-    fn deserialize_struct<V: Visitor<'v>>(self, name: &'static str, known: &'static [&'static str], visitor: V) -> Result2<V::Value> {
+    fn deserialize_struct<V: Visitor<'v>>(
+        self,
+        name: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result2<V::Value> {
         match &self.value.kind {
             Kind::Call(call) if call.name.is_none() || call.name() == name => {
                 visit_fields(self, call, known, visitor).map_err(|error| error.at(self.value.span))
             }
             // A struct without any field that must be written may be a bare name, or `Name()`.
-            Kind::Name(own) if own == name => visit_fields(self, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span)),
+            Kind::Name(own) if own == name => {
+                visit_fields(self, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span))
+            }
             Kind::Unit => visit_fields(self, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span)),
             _ => Err(self.wrong(&format!("`{name}(...)`")).at(self.value.span)),
         }
@@ -408,10 +415,10 @@ impl<'v> Deserializer<'v> for Decoder<'v, '_> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { i128 u128 char bytes byte_buf unit }
+    forward_to_deserialize_any! { <V: Visitor<'v>> i128 u128 char bytes byte_buf unit }
 }
 
-const NO_FIELDS: Call = Call { name: None, items: Vec::new(), fields: Vec::new() };
+static NO_FIELDS: Call = Call { name: None, items: Vec::new(), fields: Vec::new() };
 
 fn visit_call<'v, V: Visitor<'v>>(decoder: Decoder<'v, '_>, call: &'v Call, visitor: V) -> Result2<V::Value> {
     if call.fields.is_empty() {
@@ -604,12 +611,32 @@ impl<'v> Deserializer<'v> for Payload<'v, '_> {
     type Error = DecodeError;
 
     only!(
-        deserialize_any, deserialize_bool, deserialize_i8, deserialize_i16, deserialize_i32, deserialize_i64, deserialize_u8,
-        deserialize_u16, deserialize_u32, deserialize_u64, deserialize_f32, deserialize_f64, deserialize_str, deserialize_string,
-        deserialize_seq, deserialize_map, deserialize_identifier, deserialize_option
+        deserialize_any,
+        deserialize_bool,
+        deserialize_i8,
+        deserialize_i16,
+        deserialize_i32,
+        deserialize_i64,
+        deserialize_u8,
+        deserialize_u16,
+        deserialize_u32,
+        deserialize_u64,
+        deserialize_f32,
+        deserialize_f64,
+        deserialize_str,
+        deserialize_string,
+        deserialize_seq,
+        deserialize_map,
+        deserialize_identifier,
+        deserialize_option
     );
 
-    fn deserialize_struct<V: Visitor<'v>>(self, _: &'static str, known: &'static [&'static str], visitor: V) -> Result2<V::Value> {
+    fn deserialize_struct<V: Visitor<'v>>(
+        self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result2<V::Value> {
         match &self.decoder.value.kind {
             Kind::Call(call) => visit_fields(self.decoder, call, known, visitor),
             _ => visit_fields(self.decoder, &NO_FIELDS, known, visitor),
@@ -645,7 +672,7 @@ impl<'v> Deserializer<'v> for Payload<'v, '_> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { i128 u128 char bytes byte_buf unit }
+    forward_to_deserialize_any! { <V: Visitor<'v>> i128 u128 char bytes byte_buf unit }
 }
 
 #[cfg(test)]
@@ -668,7 +695,11 @@ mod tests {
     #[derive(Debug, PartialEq, Deserialize)]
     enum Step {
         Resize(Resize),
-        Named { path: String, #[serde(default)] scale: f64 },
+        Named {
+            path: String,
+            #[serde(default)]
+            scale: f64,
+        },
         Weights(IndexMap<String, f64>),
         Flip,
     }
@@ -703,7 +734,9 @@ mod tests {
 
     #[test]
     fn variants_are_written_with_the_fields_of_what_they_hold() {
-        let read = steps(r#"[Resize(height: "size / 2", width: 3), Named("a/{size}.png"), Named(path: "b", scale: 2), Weights({ "x": 1 }), Flip]"#);
+        let read = steps(
+            r#"[Resize(height: "size / 2", width: 3), Named("a/{size}.png"), Named(path: "b", scale: 2), Weights({ "x": 1 }), Flip]"#,
+        );
         let named = |path: &str, scale| Step::Named { path: path.to_owned(), scale };
         let weights = Step::Weights([("x".to_owned(), 1.0)].into_iter().collect());
         assert_eq!(

@@ -89,7 +89,7 @@ fn check_once(arguments: &Arguments) -> Exit {
                     GraphFile::Interface(_) => interfaces += 1,
                     GraphFile::Other { .. } => others += 1,
                 }
-                session.check_file(id, &graph_file, &overrides);
+                crate::experiment::check(&mut session, id, &graph_file, &overrides);
             }
             None => unreadable = true,
         }

@@ -19,16 +19,16 @@ pub struct Data {
     /// The rows to predict where nothing else is named.
     #[serde(default)]
     pub test: Option<Spanned<Csv>>,
-    /// What the columns are.
-    pub columns: IndexMap<Spanned<String>, Spanned<Column>>,
+    /// What the columns are; each is a [`Column`].
+    pub columns: IndexMap<Spanned<String>, Raw>,
     /// Sums between columns.
     #[serde(default)]
     pub identities: Vec<Spanned<String>>,
     /// How far the two sides of an identity may differ.
     #[serde(default = "usual_tolerance")]
     pub tolerance: Tolerance,
-    /// The tensors made of the columns.
-    pub fields: IndexMap<Spanned<String>, Spanned<FieldSpec>>,
+    /// The tensors made of the columns; each is a [`FieldSpec`].
+    pub fields: IndexMap<Spanned<String>, Raw>,
 }
 
 fn usual_tolerance() -> Tolerance {
@@ -357,6 +357,8 @@ pub enum FieldSpec {
         file: Spanned<String>,
         /// The column whose texts name the tensors.
         key: Spanned<String>,
+        /// The shape of each.
+        shape: Vec<usize>,
     },
     /// Numbers to predict.
     Targets {

@@ -8,13 +8,13 @@ use sward_core::syntax::decode::Raw;
 use super::data::OneOrMany;
 use crate::metrics::Space;
 
-/// An `Experiment` file.
+/// An `Experiment` file as it stands; its parts are read one by one, so that each has its own errors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename = "Experiment", deny_unknown_fields)]
-pub struct Experiment {
+pub struct ExperimentFile {
     /// What it is.
     #[serde(default)]
-    pub doc: Option<String>,
+    pub doc: Option<Spanned<String>>,
     /// The `Data` file.
     pub data: Spanned<String>,
     /// The node `model`.
@@ -24,29 +24,50 @@ pub struct Experiment {
     pub nodes: IndexMap<Spanned<String>, Raw>,
     /// The nodes `losses.<name>`, each with a scalar output.
     pub losses: IndexMap<Spanned<String>, Raw>,
-    /// How losses are added.
+    /// A [`Weights`].
     #[serde(default)]
+    pub weights: Option<Raw>,
+    /// Which output predicts which field.
+    pub predictions: IndexMap<Spanned<String>, Spanned<String>>,
+    /// A [`Train`].
+    pub train: Raw,
+    /// A [`Folds`].
+    #[serde(default)]
+    pub folds: Option<Raw>,
+    /// Each a [`Metric`].
+    #[serde(default)]
+    pub metrics: IndexMap<Spanned<String>, Raw>,
+    /// An [`Output`].
+    #[serde(default)]
+    pub output: Option<Raw>,
+    /// Budgets, as in modules.
+    #[serde(default)]
+    pub contract: Option<Raw>,
+}
+
+/// An `Experiment` whose parts are read.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// What it is.
+    pub doc: Option<String>,
+    /// How losses are added.
     pub weights: Weights,
     /// Which output predicts which field.
     pub predictions: IndexMap<Spanned<String>, Spanned<String>>,
     /// How it is trained.
     pub train: Spanned<Train>,
     /// How rows are split.
-    #[serde(default = "usual_folds")]
-    pub folds: Folds,
+    pub folds: Spanned<Folds>,
     /// What is measured on validation rows.
-    #[serde(default)]
     pub metrics: IndexMap<Spanned<String>, Spanned<Metric>>,
     /// What is written at prediction.
-    #[serde(default)]
-    pub output: Output,
-    /// Budgets, as in modules.
-    #[serde(default)]
-    pub contract: Option<Raw>,
+    pub output: Spanned<Output>,
 }
 
-fn usual_folds() -> Folds {
-    Folds::HoldOut { share: 0.2, by: None }
+impl Default for Folds {
+    fn default() -> Self {
+        Folds::HoldOut { share: 0.2, by: None }
+    }
 }
 
 /// How losses are added.
@@ -210,9 +231,9 @@ impl Optimizer {
     /// The weight decay.
     pub fn weight_decay(&self) -> f64 {
         match self {
-            Optimizer::AdamW { weight_decay, .. } | Optimizer::Adam { weight_decay, .. } | Optimizer::Sgd { weight_decay, .. } => {
-                *weight_decay
-            }
+            Optimizer::AdamW { weight_decay, .. }
+            | Optimizer::Adam { weight_decay, .. }
+            | Optimizer::Sgd { weight_decay, .. } => *weight_decay,
         }
     }
 }
@@ -576,7 +597,9 @@ impl Metric {
             | Metric::BalancedAccuracy(of)
             | Metric::MatthewsCorrcoef(of)
             | Metric::RocAucScore(of) => of.of.as_ref(),
-            Metric::MeanTweedieDeviance { of, .. } | Metric::F1Score { of, .. } | Metric::CalibrationError { of, .. } => of.as_ref(),
+            Metric::MeanTweedieDeviance { of, .. } | Metric::F1Score { of, .. } | Metric::CalibrationError { of, .. } => {
+                of.as_ref()
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use sward_core::source::Spanned;
 use sward_core::syntax::decode::Raw;
 
-use crate::pixels::{DecodeOptions, DrawKey, Normalize, Picture, Pipeline, Planes, Result, Shape, Step, Tiles, Transform as _, Views};
+use crate::pixels::{
+    DecodeOptions, DrawKey, Normalize, Picture, Pipeline, Planes, Result, Shape, Step, Tiles, Transform as _, Views,
+};
 
 /// A `Transform` file as it is written; its steps are read once its params have values.
 #[derive(Clone, Debug, Deserialize)]
@@ -135,7 +137,10 @@ impl TransformGraph {
             }
         }
         let (Some(height), Some(width)) = (shape.height, shape.width) else {
-            return Err((None, format!("the result is {shape}: end with a step that fixes the size, such as Resize or CenterCrop")));
+            return Err((
+                None,
+                format!("the result is {shape}: end with a step that fixes the size, such as Resize or CenterCrop"),
+            ));
         };
         graph.shape = (shape.channels, height, width);
         Ok(graph)

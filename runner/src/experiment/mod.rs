@@ -1,0 +1,49 @@
+//! `Data`, `Transform`, `Experiment` and `Ablation` files: read with places, and proved from column to output before a row is read.
+//!
+//! ```text
+//! file --decode--> Data, ExperimentFile --read_data--> DataFile (fields with types) --join--> Joined (one checked graph)
+//! ```
+//!
+//! `docs/experiments.md` is the definition.
+
+pub mod ablation;
+pub mod data;
+mod join;
+mod read_data;
+mod settings;
+pub mod spec;
+mod transform;
+pub mod tree;
+
+use sward_core::check::Overrides;
+use sward_core::language::GraphFile;
+use sward_core::source::FileId;
+
+pub use join::{GraphField, Joined, join, prediction_output};
+pub use read_data::{
+    DataFile, Field, FieldRole, Session, expand_range, load_kind, read_data, read_data_tree, read_transform, read_transform_tree,
+};
+pub use settings::{best_metric, field_of, predicted_columns, watched_direction};
+pub use transform::{Item, Parts, TransformFile, TransformGraph};
+
+/// Checks a file of any kind, and reports in the session what is wrong.
+pub fn check(session: &mut Session<'_>, file: FileId, graph_file: &GraphFile, overrides: &Overrides) {
+    match graph_file {
+        GraphFile::Module(_) | GraphFile::Interface(_) => {
+            session.check_file(file, graph_file, overrides);
+        }
+        GraphFile::Other { kind, tree } => match kind.value.as_str() {
+            "Data" => {
+                read_data_tree(session, file, tree.clone(), &overrides.sets);
+            }
+            "Transform" => {
+                read_transform_tree(session, file, tree, &indexmap::IndexMap::new());
+            }
+            "Experiment" => {
+                join(session, file, tree, overrides);
+            }
+            // The reader knows no other kind.
+            _ => ablation::check(session, file, tree),
+        },
+    }
+}
