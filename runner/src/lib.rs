@@ -4,6 +4,7 @@ pub mod cli;
 pub mod compile;
 pub mod exit;
 pub mod experiment;
+pub mod feed;
 pub mod initialize;
 pub mod interrupt;
 pub mod metrics;

@@ -1,0 +1,195 @@
+//! Batches: the tensors that a graph's inputs take, for some rows.
+
+use rayon::prelude::*;
+use sward_core::program::DType;
+use sward_kernels::{Data, Tensor};
+
+use super::cache::PictureCache;
+use super::encode::{Encoded, EncodedField, Values};
+use super::error::{FeedError, Result};
+use crate::experiment::spec::Mix;
+use crate::experiment::{DataFile, Field, FieldRole, GraphField, Item, TransformGraph};
+use crate::pixels::batch::{Mixture, draw_cutmix, draw_mixup, mix_targets, mix_values, paste_regions};
+use crate::pixels::{DrawKey, Draws, Picture, decode};
+use crate::random::{Lane, Stream, purpose};
+
+/// Draws of different fields begin this far apart.
+const NODES_OF_A_FIELD: u32 = 1 << 16;
+
+/// The tensors of one batch, by the graph's input names.
+pub type Batch = Vec<(String, Tensor)>;
+
+/// How the samples of a batch are mixed, and by which draws.
+#[derive(Clone, Copy, Debug)]
+pub struct MixSpec {
+    /// How.
+    pub mix: Mix,
+    /// The step, over the whole run.
+    pub step: u64,
+}
+
+/// Encoded rows and everything that makes batches of them.
+pub struct Feed<'d> {
+    data: &'d DataFile,
+    inputs: &'d [GraphField],
+    encoded: &'d Encoded,
+    caches: Vec<Option<PictureCache>>,
+    seed: u64,
+}
+
+impl<'d> Feed<'d> {
+    /// A feed for the inputs of a graph. `cache_bytes` bounds the memory of decoded photographs.
+    pub fn new(data: &'d DataFile, inputs: &'d [GraphField], encoded: &'d Encoded, seed: u64, cache_bytes: usize) -> Feed<'d> {
+        let pictures = data.fields.values().filter(|field| field.transform.is_some()).count().max(1);
+        let cache = |field: &Field| field.transform.as_ref().map(|_| PictureCache::new(encoded.rows, cache_bytes / pictures));
+        Feed { data, inputs, encoded, caches: data.fields.values().map(cache).collect(), seed }
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.encoded.rows
+    }
+
+    /// The tensors of some rows. In `training`, transforms draw from (seed, epoch, row, step); a field that the table does not have (a
+    /// target at prediction time) is zeros, observed nowhere.
+    ///
+    /// # Errors
+    /// A photograph that cannot be read.
+    pub fn batch(&self, rows: &[usize], epoch: u64, training: bool, mix: Option<MixSpec>) -> Result<Batch> {
+        let mut batch: Batch = Vec::with_capacity(self.inputs.len());
+        for input in self.inputs {
+            batch.push((input.input.clone(), self.tensor(input, rows, epoch, training)?));
+        }
+        if let Some(mix) = mix {
+            self.mix(&mut batch, rows.len(), mix)?;
+        }
+        Ok(batch)
+    }
+
+    fn tensor(&self, input: &GraphField, rows: &[usize], epoch: u64, training: bool) -> Result<Tensor> {
+        let field = &self.data.fields[&input.field];
+        let Some(own) = self.encoded.fields.get(&input.field) else { return Ok(absent(field, input.is_mask, rows.len())) };
+        if input.is_mask {
+            return Ok(mask(field, own, rows));
+        }
+        let shape = |own: &[usize]| [&[rows.len()], own].concat();
+        Ok(match &own.values {
+            Values::Floats(width, values) => {
+                let data = rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect();
+                Tensor::f32(&shape(&field.shape), data)
+            }
+            Values::Whole(values) => Tensor::new(&shape(&[]), Data::I64(rows.iter().map(|row| values[*row]).collect())),
+            Values::Pictures(paths, cells) => {
+                let transform = field.transform.as_ref().expect("a picture field has a transform");
+                let index = self.data.fields.get_index_of(&input.field).unwrap_or(0);
+                let cache = self.caches[index].as_ref().expect("a picture field has a cache");
+                let size: usize = field.shape.iter().product();
+                let mut data = vec![0.0f32; rows.len() * size];
+                data.par_chunks_mut(size).zip(rows).try_for_each(|(target, &row)| {
+                    let key = DrawKey {
+                        seed: self.seed,
+                        epoch: epoch as u32,
+                        sample: row as u32,
+                        node: index as u32 * NODES_OF_A_FIELD,
+                    };
+                    let outcome = cache
+                        .picture(row, || {
+                            decode(&paths[row], &transform.decode).and_then(|picture| prefix(transform, picture, key))
+                        })
+                        .and_then(|picture| {
+                            rest(transform).apply_into(picture, key.at_node(key.node + prefix_steps(transform)), training, target)
+                        });
+                    outcome.map_err(|source| FeedError::Picture { place: cells[row].clone(), source: Box::new(source) })
+                })?;
+                Tensor::f32(&shape(&field.shape), data)
+            }
+        })
+    }
+
+    /// Mixes the batch's photographs and targets; for mixup the other features, too.
+    fn mix(&self, batch: &mut Batch, count: usize, spec: MixSpec) -> Result<()> {
+        let lane = Lane { purpose: purpose::BATCH_MIX, outer: spec.step as u32, inner: (spec.step >> 32) as u32 };
+        let mut draws = Draws::new(Stream::new(self.seed, lane));
+        let told = |source| FeedError::Picture { place: "mixing a batch".to_owned(), source: Box::new(source) };
+        let size = self.inputs.iter().find_map(|input| {
+            let shape = &self.data.fields[&input.field].shape;
+            let is_picture = self.data.fields[&input.field].transform.is_some();
+            is_picture.then(|| (shape[shape.len() - 2], shape[shape.len() - 1]))
+        });
+        let (mixture, region): (Mixture, _) = match (spec.mix, size) {
+            (Mix::CutMix { alpha }, Some(size)) => {
+                let (mixture, region) = draw_cutmix(count, size, alpha, &mut draws).map_err(told)?;
+                (mixture, Some((region, size)))
+            }
+            (Mix::Mixup { alpha } | Mix::CutMix { alpha }, _) => (draw_mixup(count, alpha, &mut draws).map_err(told)?, None),
+        };
+        for (position, input) in self.inputs.iter().enumerate() {
+            let field = &self.data.fields[&input.field];
+            if input.is_mask || field.dtype != DType::F32 {
+                continue;
+            }
+            let shape = batch[position].1.shape().to_vec();
+            let values = batch[position].1.as_f32().expect("the field is f32").to_vec();
+            if field.role == FieldRole::Target {
+                let mask_position = self.inputs.iter().position(|other| other.is_mask && other.field == input.field);
+                let own = self.encoded.fields.get(&input.field);
+                let observed: Vec<bool> = match mask_position {
+                    Some(at) => batch[at].1.bytes().iter().map(|byte| *byte != 0).collect(),
+                    None => vec![own.is_some(); values.len()],
+                };
+                let (values, observed) = mix_targets(&values, &observed, count, &mixture).map_err(told)?;
+                batch[position].1 = Tensor::f32(&shape, values);
+                if let Some(at) = mask_position {
+                    let shape = batch[at].1.shape().to_vec();
+                    batch[at].1 = Tensor::new(&shape, Data::Bool(observed.into_iter().map(u8::from).collect()));
+                }
+            } else if let (Some((region, (height, width))), true) = (region, field.transform.is_some()) {
+                let planes = shape[1..].iter().product::<usize>() / (height * width);
+                let pasted = paste_regions(&values, (count, planes, height, width), region, &mixture.partner).map_err(told)?;
+                batch[position].1 = Tensor::f32(&shape, pasted);
+            } else if region.is_none() {
+                batch[position].1 = Tensor::f32(&shape, mix_values(&values, count, &mixture).map_err(told)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many steps stand before the first that draws.
+fn prefix_steps(transform: &TransformGraph) -> u32 {
+    transform.steps.iter().take_while(|item| matches!(item, Item::Always(_))).count() as u32
+}
+
+/// The steps before the first that runs in training alone: their result is what the cache keeps.
+fn prefix(transform: &TransformGraph, picture: Picture, key: DrawKey) -> crate::pixels::Result<Picture> {
+    let steps = prefix_steps(transform) as usize;
+    let own =
+        TransformGraph { steps: transform.steps[..steps].to_vec(), parts: crate::experiment::Parts::Whole, ..transform.clone() };
+    Ok(own.pictures(picture, key, false)?.remove(0))
+}
+
+/// The steps from the first that runs in training alone.
+fn rest(transform: &TransformGraph) -> TransformGraph {
+    TransformGraph { steps: transform.steps[prefix_steps(transform) as usize..].to_vec(), ..transform.clone() }
+}
+
+fn mask(field: &Field, own: &EncodedField, rows: &[usize]) -> Tensor {
+    let shape: Vec<usize> = [&[rows.len()], field.observed.as_deref().unwrap_or_default()].concat();
+    let (width, observed) = own.observed.as_ref().expect("a field with a mask is encoded with one");
+    let bytes = rows.iter().flat_map(|row| &observed[row * width..(row + 1) * width]).map(|flag| u8::from(*flag)).collect();
+    Tensor::new(&shape, Data::Bool(bytes))
+}
+
+fn absent(field: &Field, is_mask: bool, count: usize) -> Tensor {
+    if is_mask {
+        let shape: Vec<usize> = [&[count], field.observed.as_deref().unwrap_or_default()].concat();
+        let elements = shape.iter().product();
+        return Tensor::new(&shape, Data::Bool(vec![0; elements]));
+    }
+    let shape: Vec<usize> = [&[count], field.shape.as_slice()].concat();
+    let elements = shape.iter().product();
+    match field.dtype {
+        DType::I64 => Tensor::new(&shape, Data::I64(vec![0; elements])),
+        _ => Tensor::f32(&shape, vec![0.0; elements]),
+    }
+}
