@@ -122,6 +122,12 @@ impl Roots {
         self.origins.get(&file).map(|(root, folder)| (*root, folder.as_str()))
     }
 
+    /// The folder on the disk that holds a file which was read; `None` where it is on no disk.
+    pub fn folder_on_disk(&self, file: FileId) -> Option<PathBuf> {
+        let (root, folder) = self.origins.get(&file)?;
+        self.roots[root.0].folder.disk_path(folder)
+    }
+
     /// Reads a file that is named on the command line. Such a name is the user's own: it may be absolute and may hold `..`.
     pub fn open(&mut self, sources: &mut Sources, path: &Path) -> Result<FileId, PathError> {
         let shown = path.to_string_lossy().replace('\\', "/");

@@ -18,4 +18,5 @@ pub mod schedule;
 pub mod splits;
 pub mod table;
 pub mod tensors;
+pub mod train;
 pub mod weights;

@@ -211,7 +211,7 @@ fn peak_rss_mib() -> u64 {
 }
 
 /// The profile as a table: by kernel, then the slowest nodes.
-fn profile(times: &[InstructionTime]) -> String {
+pub fn profile(times: &[InstructionTime]) -> String {
     let total: f64 = times.iter().map(|time| time.seconds).sum();
     let mut groups: Vec<(String, f64, f64, f64, usize)> = Vec::new();
     for time in times {

@@ -14,6 +14,7 @@ mod test;
 mod written;
 
 pub use crate::exit::Exit;
+pub use bench::profile as profile_text;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,0 +1,134 @@
+//! What all verbs on experiments share: opening one, its overrides, its engine.
+
+use super::Exit;
+use super::bench::Precision;
+use super::graph::{Format, RootOptions, print, session};
+use crate::experiment::{Joined, join};
+use crate::progress::{LogFormat, Verbosity};
+use clap::{Args, ValueEnum};
+use sward_core::check::{Overrides, Session};
+use sward_core::language::GraphFile;
+
+/// Options that change an experiment.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ExperimentOptions {
+    /// Set any value: `train.epochs=3`, `losses.biomass.power=1.3`, `model.fusion.hidden=64`, `data.fields.photo.params.size=96`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Place another module at a Use node: `model.fusion=fusion/film.ron`
+    #[arg(long = "swap", value_name = "NODE=FILE")]
+    pub swaps: Vec<String>,
+    /// Passes over the training rows (train.epochs)
+    #[arg(long)]
+    pub epochs: Option<u64>,
+    /// Samples a step (train.batch)
+    #[arg(long)]
+    pub batch_size: Option<u64>,
+    /// The learning rate (train.optimizer.lr)
+    #[arg(long)]
+    pub lr: Option<f64>,
+    /// What all random numbers follow from (train.seed)
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// What activations are stored in (train.dtype)
+    #[arg(long, value_enum)]
+    pub dtype: Option<Precision>,
+    #[command(flatten)]
+    pub roots: RootOptions,
+}
+
+impl ExperimentOptions {
+    /// All overrides as `path=value`.
+    pub fn all_sets(&self) -> Vec<String> {
+        let mut sets = self.sets.clone();
+        sets.extend(self.epochs.map(|value| format!("train.epochs={value}")));
+        sets.extend(self.batch_size.map(|value| format!("train.batch={value}")));
+        sets.extend(self.lr.map(|value| format!("train.optimizer.lr={value:?}")));
+        sets.extend(self.seed.map(|value| format!("train.seed={value}")));
+        sets.extend(self.dtype.map(|value| format!("train.dtype={}", if value == Precision::Bf16 { "Bf16" } else { "F32" })));
+        sets
+    }
+}
+
+/// What is shown while something runs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ShowOptions {
+    /// Show warnings and results only
+    #[arg(long)]
+    pub quiet: bool,
+    /// How progress is written on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogChoice,
+}
+
+/// How progress is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum LogChoice {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl ShowOptions {
+    /// As the progress display takes it.
+    pub fn verbosity(&self) -> Verbosity {
+        let format = if self.log_format == LogChoice::Json { LogFormat::Json } else { LogFormat::Text };
+        Verbosity { quiet: self.quiet, format }
+    }
+}
+
+/// An experiment that checks, with the session that it was read in.
+pub struct OpenedExperiment {
+    /// The session.
+    pub session: Session<'static>,
+    /// The experiment.
+    pub joined: Joined,
+    /// What was changed.
+    pub overrides: Overrides,
+}
+
+/// Opens an experiment file; what is wrong is printed.
+///
+/// # Errors
+/// The exit code.
+pub fn open_experiment(file: &str, options: &ExperimentOptions) -> Result<OpenedExperiment, Exit> {
+    let mut session = session(&options.roots)?;
+    let Some(overrides) = session.overrides(&options.all_sets(), &options.swaps, &[]) else {
+        print(&session, Format::Text);
+        return Err(Exit::Usage);
+    };
+    let Some((id, graph_file)) = session.open(file) else {
+        print(&session, Format::Text);
+        return Err(Exit::Usage);
+    };
+    let joined = match &*graph_file {
+        GraphFile::Other { kind, tree } if kind.value == "Experiment" => join(&mut session, id, tree, &overrides),
+        GraphFile::Other { kind, .. } => {
+            eprintln!("error: {file} holds a {}; this verb needs an Experiment", kind.value);
+            return Err(Exit::Usage);
+        }
+        _ => {
+            eprintln!("error: {file} holds a Module or Interface; this verb needs an Experiment");
+            return Err(Exit::Usage);
+        }
+    };
+    print(&session, Format::Text);
+    match joined {
+        Some(joined) => Ok(OpenedExperiment { session, joined, overrides }),
+        None => Err(Exit::Findings),
+    }
+}
+
+/// How much memory decoded photographs may take: a quarter of what the machine has.
+pub fn cache_bytes() -> usize {
+    let memory = crate::rundir::Environment::current("cpu", 1).memory_bytes;
+    if memory == 0 { 1 << 30 } else { (memory / 4) as usize }
+}
+
+/// Prints an error of training, and gives its exit code.
+pub fn report(error: &crate::train::TrainError) -> Exit {
+    eprintln!("error: {error}");
+    error.exit()
+}

@@ -1,0 +1,118 @@
+//! Checkpoints: everything that a run needs to go on with the same bits, and the weights of its best epoch.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use sward_core::program::Role;
+use sward_kernels::{Plan, Tensor};
+
+use super::error::{Result, TrainError};
+use crate::rundir::{Checkpoint, RunDirectory};
+use crate::schedule::{EarlyStopping, Plateau};
+use crate::tensors::{from_view, to_out};
+use crate::weights::{TensorOut, WeightFile};
+
+/// The key of the training loop's state in a checkpoint's metadata.
+const LOOP: &str = "sward.loop";
+
+/// How far the training loop is. All random numbers follow from it and the seed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoopState {
+    /// Steps done.
+    pub step: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// Steps of the epoch that are done.
+    pub done_in_epoch: u64,
+    /// The sum of this epoch's losses so far.
+    pub loss_sum: f64,
+    /// How many losses it is of.
+    pub loss_count: u64,
+    /// Steps left out because their gradients were not finite.
+    pub skipped: u64,
+    /// How often training was rewound.
+    pub rewinds: u64,
+    /// The schedule's reductions.
+    pub plateau: Option<Plateau>,
+    /// Early stopping.
+    pub stopping: Option<EarlyStopping>,
+    /// The best value of the watched metric, and its epoch.
+    pub best: Option<(f64, u64)>,
+    /// Whether training came to its end.
+    pub finished: bool,
+}
+
+/// What of a plan is kept: parameters, buffers, moments, averages. Accumulated gradients are zeros between steps.
+fn kept(plan: &dyn Plan) -> Vec<String> {
+    plan.program()
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
+        .filter(|argument| !argument.name.starts_with("accumulated."))
+        .map(|argument| argument.name.clone())
+        .collect()
+}
+
+/// Writes the checkpoint to resume from.
+///
+/// # Errors
+/// A value that is not finite, or storage that fails; the previous checkpoint survives.
+pub fn save_last(run: &RunDirectory, plan: &dyn Plan, state: &LoopState) -> Result<()> {
+    let mut tensors = Vec::new();
+    for name in kept(plan) {
+        tensors.push((name.clone(), plan.get(&name)?));
+    }
+    save(run, Checkpoint::Last, &tensors, state)
+}
+
+/// Writes a checkpoint of named tensors.
+///
+/// # Errors
+/// As [`save_last`].
+pub fn save(run: &RunDirectory, which: Checkpoint, tensors: &[(String, Tensor)], state: &LoopState) -> Result<()> {
+    let outs: Vec<TensorOut<'_>> = tensors.iter().map(|(name, tensor)| to_out(name, tensor)).collect();
+    let text = serde_json::to_string(state).map_err(|error| TrainError::Usage(error.to_string()))?;
+    let metadata: IndexMap<String, String> = [("format".to_owned(), "sward".to_owned()), (LOOP.to_owned(), text)].into_iter().collect();
+    Ok(run.save(which, &outs, &metadata)?)
+}
+
+/// Puts a checkpoint into a plan.
+///
+/// # Errors
+/// A file that is no checkpoint of this graph.
+pub fn load_last(path: &Path, plan: &mut dyn Plan) -> Result<LoopState> {
+    let file = WeightFile::open(path)?;
+    let fault = |cause: String| TrainError::Checkpoint { path: path.display().to_string(), cause };
+    let text = file.metadata().get(LOOP).ok_or_else(|| fault("the file holds weights and no state of training".to_owned()))?;
+    let state: LoopState = serde_json::from_str(text).map_err(|error| fault(format!("the state of training cannot be read: {error}")))?;
+    for name in kept(plan) {
+        let argument = plan.program().argument(&name).expect("the name is the program's");
+        let wanted = plan.program().type_of(argument.value).clone();
+        let view = file.get(&name).ok_or_else(|| fault(format!("the tensor `{name}` is missing: the graph has changed since")))?;
+        if view.shape != &wanted.shape[..] {
+            return Err(fault(format!("the tensor `{name}` is {:?}, the graph wants {:?}", view.shape, &wanted.shape[..])));
+        }
+        plan.set(&name, &from_view(&view, &wanted)?)?;
+    }
+    Ok(state)
+}
+
+/// The tensors of a file of weights, by name.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn load_weights(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    use sward_core::program::{DType, TensorType};
+    let file = WeightFile::open(path)?;
+    let mut tensors = Vec::new();
+    for view in file.tensors() {
+        let dtype = match view.dtype {
+            crate::weights::Dtype::I64 => DType::I64,
+            crate::weights::Dtype::Bool => DType::Bool,
+            _ => DType::F32,
+        };
+        let wanted = TensorType { dtype, shape: view.shape.iter().copied().collect() };
+        tensors.push((view.name.to_owned(), from_view(&view, &wanted)?));
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,120 @@
+//! Running a graph without training it: predictions and losses of many rows.
+
+use indexmap::IndexMap;
+use sward_core::program::{Role, RunKey};
+use sward_kernels::{Engine, Plan, Tensor};
+
+use super::error::Result;
+use super::programs::evaluation;
+use crate::experiment::{Joined, prediction_output};
+use crate::feed::{Feed, FittedData};
+
+/// Runs an experiment's graph for evaluation. Rows go through in batches; the last, smaller one has a plan of its own, so that no row
+/// counts twice.
+pub struct Evaluator<'a> {
+    engine: &'a dyn Engine,
+    joined: &'a Joined,
+    fitted: &'a FittedData,
+    with_losses: bool,
+    batch: usize,
+    plans: Vec<(usize, Box<dyn Plan>)>,
+    weights: Vec<(String, Tensor)>,
+    seed: u64,
+}
+
+/// What a graph gives for some rows.
+#[derive(Clone, Debug, Default)]
+pub struct RawOutputs {
+    /// Numbers by predicted field, row by row.
+    pub fields: IndexMap<String, Vec<f32>>,
+    /// Losses by name, means over rows; empty where none were asked for.
+    pub losses: IndexMap<String, f64>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator without weights.
+    pub fn new(engine: &'a dyn Engine, joined: &'a Joined, fitted: &'a FittedData, with_losses: bool) -> Evaluator<'a> {
+        let train = &joined.experiment.train.value;
+        let (batch, seed) = (train.batch, train.seed);
+        Evaluator { engine, joined, fitted, with_losses, batch, plans: Vec::new(), weights: Vec::new(), seed }
+    }
+
+    /// Gives the graph its parameters and buffers, by their names in the graph.
+    ///
+    /// # Errors
+    /// A tensor of another type.
+    pub fn set_weights(&mut self, weights: Vec<(String, Tensor)>) -> Result<()> {
+        for (_, plan) in &mut self.plans {
+            assign(plan.as_mut(), &weights)?;
+        }
+        self.weights = weights;
+        Ok(())
+    }
+
+    /// The outputs for some rows of a feed, in their order. With `draw`, transforms draw as in that epoch of training (test-time
+    /// augmentation).
+    ///
+    /// # Errors
+    /// A photograph that cannot be read, or a fault of the engine.
+    pub fn run(&mut self, feed: &Feed<'_>, rows: &[usize], draw: Option<u64>) -> Result<RawOutputs> {
+        let mut outputs = RawOutputs::default();
+        for part in rows.chunks(self.batch) {
+            let batch = feed.batch(part, draw.unwrap_or(0), draw.is_some(), None)?;
+            let key = RunKey { seed: self.seed, step: 0 };
+            let plan = self.plan(part.len())?;
+            for (name, tensor) in &batch {
+                plan.set(name, tensor)?;
+            }
+            plan.run(key)?;
+            let names: Vec<String> = plan.program().outputs.iter().map(|output| output.name.clone()).collect();
+            for name in names {
+                let tensor = plan.output(&name)?;
+                let numbers = tensor.as_f32().unwrap_or_default();
+                match name.strip_prefix("predict.") {
+                    Some(field) => outputs.fields.entry(field.to_owned()).or_default().extend_from_slice(numbers),
+                    None => {
+                        let share = part.len() as f64 / rows.len() as f64;
+                        *outputs.losses.entry(name).or_insert(0.0) += share * f64::from(numbers.first().copied().unwrap_or(f32::NAN));
+                    }
+                }
+            }
+        }
+        // Fields come in the order of the experiment, not of the program.
+        let order = |name: &String| self.joined.experiment.predictions.keys().position(|own| own.value == *name);
+        outputs.fields.sort_by(|a, _, b, _| order(a).cmp(&order(b)));
+        debug_assert!(rows.is_empty() || outputs.fields.keys().all(|name| self.joined.checked.outputs().iter().any(|output| *output.name == *prediction_output(name))));
+        Ok(outputs)
+    }
+
+    fn plan(&mut self, batch: usize) -> Result<&mut Box<dyn Plan>> {
+        if let Some(index) = self.plans.iter().position(|(own, _)| *own == batch) {
+            return Ok(&mut self.plans[index].1);
+        }
+        let program = evaluation(self.joined, self.fitted, batch, self.with_losses)?;
+        let mut plan = self.engine.prepare(&program)?;
+        assign(plan.as_mut(), &self.weights)?;
+        // Beside the whole batch one remainder is kept: rows of another count come seldom.
+        if self.plans.len() > 1 {
+            self.plans.pop();
+        }
+        self.plans.push((batch, plan));
+        Ok(&mut self.plans.last_mut().expect("a plan was pushed").1)
+    }
+}
+
+/// Sets the parameters and buffers that a program has.
+fn assign(plan: &mut dyn Plan, weights: &[(String, Tensor)]) -> Result<()> {
+    let names: Vec<String> = plan
+        .program()
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
+        .map(|argument| argument.name.clone())
+        .collect();
+    for name in names {
+        if let Some((_, tensor)) = weights.iter().find(|(own, _)| *own == name) {
+            plan.set(&name, tensor)?;
+        }
+    }
+    Ok(())
+}

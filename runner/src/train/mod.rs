@@ -1,0 +1,35 @@
+//! Training, evaluation and prediction of a joined experiment.
+//!
+//! ```text
+//! Joined + tables --prepare--> Prepared (rows, splits, fitted) --train--> run directory
+//!                                                              \--Evaluator--> Predictions --measure--> metrics
+//!                                                                                         \--write--> predictions.csv
+//! ```
+//!
+//! A run is a function of its files, seed and build: the same bits on the CPU, for any number of threads and workers, and after any number
+//! of resumes.
+
+mod checkpoint;
+mod error;
+mod evaluate;
+mod measure;
+mod output;
+mod predictions;
+mod prepare;
+mod programs;
+mod record;
+mod run;
+mod schedule;
+mod steps;
+
+pub use checkpoint::{LoopState, load_weights};
+pub use error::TrainError;
+pub use evaluate::{Evaluator, RawOutputs};
+pub use measure::{measure, measure_all};
+pub use output::{prediction_rows, write_output, write_predictions};
+pub use predictions::{FieldPrediction, Predictions, invert};
+pub use prepare::{Prepared, fold_splits, prepare};
+pub use programs::{ParameterCount, SizesOf, optimizer_rule, parameter_groups, train_options};
+pub use record::{RunSettings, reopen};
+pub use run::{Outcome, TrainRequest, train};
+pub use schedule::resolve_schedule;

@@ -1,0 +1,154 @@
+//! Rows, splits and fitted encodings of an experiment's table.
+
+use std::path::Path;
+
+use super::error::{Result, TrainError};
+use crate::experiment::spec::Folds;
+use crate::experiment::{FieldRole, Joined, data::Role};
+use crate::feed::{DataFolder, Encoded, FittedData, Loaded, encode, fit, load_rows};
+use crate::splits::{Groups, Split, SplitError, folds_without_target, given_folds, group_k_fold, hold_out, k_fold, leaks, stratified_k_fold};
+use crate::table::{Table, numbers};
+
+/// An experiment with its rows.
+pub struct Prepared<'j> {
+    /// The experiment.
+    pub joined: &'j Joined,
+    /// The folder of the data.
+    pub folder: DataFolder,
+    /// The rows.
+    pub loaded: Loaded,
+    /// All splits.
+    pub splits: Vec<Split>,
+    /// The split that is trained.
+    pub fold: usize,
+    /// Fitted on the split's training rows.
+    pub fitted: FittedData,
+    /// All rows, encoded.
+    pub encoded: Encoded,
+}
+
+impl Prepared<'_> {
+    /// The split that is trained.
+    pub fn split(&self) -> &Split {
+        &self.splits[self.fold]
+    }
+}
+
+/// Reads the table, splits it, and fits and encodes it for one fold. `folder` is where the data file lies.
+///
+/// # Errors
+/// Data that is not what the files say, folds that leak or cannot be.
+pub fn prepare<'j>(joined: &'j Joined, folder: &Path, fold: usize) -> Result<Prepared<'j>> {
+    let folder = DataFolder::open(folder)?;
+    let loaded = load_rows(&joined.data, &joined.data.spec.table.value, None, &folder, true)?;
+    let seed = joined.experiment.train.value.seed;
+    let splits = fold_splits(joined, &loaded.table, seed)?;
+    if fold >= splits.len() {
+        let count = splits.len();
+        return Err(TrainError::Usage(format!("there is no fold {fold}: the folds are 0 to {}", count - 1)));
+    }
+    let fitted = fit(&joined.data, &loaded.table, &splits[fold].train)?;
+    let encoded = encode(&joined.data, &fitted, &loaded.table, &folder, true)?;
+    Ok(Prepared { joined, folder, loaded, splits, fold, fitted, encoded })
+}
+
+/// The splits that an experiment's folds give, proved free of leaks.
+///
+/// # Errors
+/// Folds that cannot be made of these rows, part a group, or leave a target without a label to learn from.
+pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Split>> {
+    let texts = |name: &str| -> Result<Vec<Option<String>>> {
+        let column = table.column(name).map_err(crate::feed::FeedError::from)?;
+        let present = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        Ok(column.texts().map(present).collect())
+    };
+    let groups = |names: &[&str]| -> Result<Groups> {
+        let columns: Vec<(&str, Vec<Option<String>>)> =
+            names.iter().map(|name| Ok((*name, texts(name)?))).collect::<Result<_>>()?;
+        let borrowed: Vec<(&str, &[Option<String>])> = columns.iter().map(|(name, texts)| (*name, texts.as_slice())).collect();
+        Ok(Groups::new(&borrowed)?)
+    };
+    let rows = table.rows();
+    let names = |list: &crate::experiment::data::OneOrMany| list.0.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
+    let splits = match &joined.experiment.folds.value {
+        Folds::KFold { k } => k_fold(rows, *k, Some(seed))?,
+        Folds::StratifiedKFold { k, by } => stratified_k_fold(&groups(&[&by.value])?, *k, Some(seed))?,
+        Folds::GroupKFold { k, by } => group_k_fold(&groups(&as_refs(&names(by)))?, *k, Some(seed))?,
+        Folds::HoldOut { share, by: None } => vec![hold_out(rows, *share, None, seed)?],
+        Folds::HoldOut { share, by: Some(by) } => vec![hold_out(rows, *share, Some(&groups(&as_refs(&names(by)))?), seed)?],
+        Folds::Given { column } => given_folds(&groups(&[&column.value])?)?,
+        Folds::Single { column, validate } => {
+            let texts = texts(&column.value)?;
+            let is_validation = |row: &usize| texts[*row].as_deref() == Some(validate.as_str());
+            let (validation, train): (Vec<usize>, Vec<usize>) = (0..rows).partition(is_validation);
+            if validation.is_empty() || train.is_empty() {
+                let what = if train.is_empty() { "every row" } else { "no row" };
+                return Err(TrainError::Fold(format!("the folds: {what} has {validate:?} in the column `{}`", column.value)));
+            }
+            vec![Split { train, validation }]
+        }
+        Folds::LastRows { count } => {
+            if *count >= rows {
+                return Err(TrainError::Fold(format!("the folds: the table has {rows} rows, and the last {count} are to validate")));
+            }
+            vec![Split { train: (0..rows - count).collect(), validation: (rows - count..rows).collect() }]
+        }
+    };
+    check_splits(joined, table, &splits, &groups)?;
+    Ok(splits)
+}
+
+fn as_refs(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// No group on both sides, no target without a label in a training split.
+fn check_splits(
+    joined: &Joined,
+    table: &Table,
+    splits: &[Split],
+    groups: &dyn Fn(&[&str]) -> Result<Groups>,
+) -> Result<()> {
+    let kept: Vec<String> = match &joined.experiment.folds.value {
+        Folds::GroupKFold { by, .. } | Folds::HoldOut { by: Some(by), .. } => by.0.iter().map(|name| name.value.clone()).collect(),
+        _ => joined
+            .data
+            .columns
+            .iter()
+            .filter(|(name, (column, _))| column.role() == Role::Group && table.has(name))
+            .map(|(name, _)| name.clone())
+            .collect(),
+    };
+    let names: Vec<&str> = kept.iter().map(String::as_str).collect();
+    let own = if names.is_empty() { None } else { Some(groups(&names)?) };
+    if let Some(leak) = leaks(splits, own.as_ref()).into_iter().next() {
+        return Err(TrainError::Fold(format!("the folds leak: {leak}")));
+    }
+    for field in joined.data.fields.values().filter(|field| field.role == FieldRole::Target) {
+        if !joined.experiment.predictions.keys().any(|name| name.value == field.name) {
+            continue;
+        }
+        let targets: Vec<&str> = field.columns.iter().map(String::as_str).collect();
+        let mut observed = vec![false; table.rows() * targets.len()];
+        for (index, name) in field.columns.iter().enumerate() {
+            let (spec, _) = &joined.data.columns[name];
+            let column = table.column(name).map_err(crate::feed::FeedError::from)?;
+            let rule = spec.missing_rule();
+            if let crate::experiment::data::Column::Number { .. } = spec {
+                let own = numbers(column, &rule).map_err(crate::feed::FeedError::from)?;
+                for row in 0..table.rows() {
+                    observed[row * targets.len() + index] = own.observed[row];
+                }
+            } else {
+                for row in 0..table.rows() {
+                    observed[row * targets.len() + index] = !rule.matches(column.text(row).unwrap_or_default().trim());
+                }
+            }
+        }
+        let faults: Vec<SplitError> = folds_without_target(splits, &targets, &observed)?;
+        if let Some(fault) = faults.first() {
+            return Err(TrainError::Fold(format!("the folds: {fault}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! The programs of an experiment: a training step, and evaluation.
+
+use sward_core::check::Checked;
+use sward_core::dim::Sizes;
+use sward_core::lower::{LowerOptions, lower};
+use sward_core::program::{Builder, DType, Program, Role};
+use sward_ops::passes::{PassOptions, optimize, optimize_forward};
+use sward_ops::primitives::{AddAlgebra, OptimizerRule};
+use sward_ops::training::{Accumulation, Loss, ParameterGroup, TrainOptions, training_program};
+
+use super::error::Result;
+use crate::compile::CompileError;
+use crate::experiment::Joined;
+use crate::experiment::spec::{Optimizer, Precision, Train};
+use crate::feed::FittedData;
+
+/// The sizes that an experiment's graph has at a batch of so many samples.
+pub trait SizesOf {
+    /// The sizes.
+    fn sizes(&self, batch: usize) -> Sizes;
+}
+
+impl SizesOf for FittedData {
+    fn sizes(&self, batch: usize) -> Sizes {
+        let mut sizes = Sizes::new();
+        sizes.insert("batch", batch as i64);
+        for (name, size) in &self.sizes {
+            sizes.insert(name.as_str(), *size as i64);
+        }
+        sizes
+    }
+}
+
+/// The sizes that this graph has a name for: others would be none of its own.
+pub fn sizes_for(checked: &Checked, fitted: &FittedData, batch: usize) -> Sizes {
+    let names = checked.dimensions();
+    let mut sizes = Sizes::new();
+    for (name, size) in fitted.sizes(batch).iter() {
+        if names.iter().any(|own| own == name.as_str()) {
+            sizes.insert(name, size);
+        }
+    }
+    sizes
+}
+
+/// What activations are stored in.
+pub fn activation_dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+/// The optimizer's rule.
+pub fn optimizer_rule(optimizer: &Optimizer) -> OptimizerRule {
+    match *optimizer {
+        Optimizer::AdamW { betas: (beta1, beta2), epsilon, .. } => OptimizerRule::AdamW { beta1, beta2, epsilon },
+        Optimizer::Adam { betas: (beta1, beta2), epsilon, .. } => OptimizerRule::Adam { beta1, beta2, epsilon },
+        Optimizer::Sgd { momentum, nesterov, .. } => OptimizerRule::Sgd { momentum, nesterov, dampening: 0.0 },
+    }
+}
+
+/// The groups of parameters, in order.
+pub fn parameter_groups(train: &Train) -> Vec<ParameterGroup> {
+    let base = train.optimizer.learning_rate();
+    train
+        .groups
+        .iter()
+        .map(|group| ParameterGroup {
+            pattern: group.value.pattern.value.clone(),
+            learning_rate_scale: group.value.lr.map_or(1.0, |rate| rate / base),
+            weight_decay: group.value.weight_decay,
+            frozen: group.value.frozen,
+        })
+        .collect()
+}
+
+/// How a step is taken.
+pub fn train_options(joined: &Joined, accumulation: Accumulation) -> TrainOptions {
+    let train = &joined.experiment.train.value;
+    TrainOptions {
+        weight_decay: train.optimizer.weight_decay(),
+        groups: parameter_groups(train),
+        clip_norm: train.clip_norm,
+        ema: train.ema.is_some(),
+        accumulation,
+        guard: true,
+        ..TrainOptions::new(Loss::Output("loss".to_owned()), optimizer_rule(&train.optimizer))
+    }
+}
+
+/// The forward part of a step, with losses alone as outputs.
+pub fn forward(joined: &Joined, fitted: &FittedData, batch: usize) -> Result<Builder> {
+    let sizes = sizes_for(&joined.checked, fitted, batch);
+    let options = LowerOptions { training: true, ..LowerOptions::default() };
+    let lowered = lower(&joined.checked, &sizes, &options, &AddAlgebra).map_err(CompileError::from)?;
+    let streams = lowered.next_stream();
+    let mut program = lowered.finish();
+    program.outputs.retain(|output| output.name == "loss" || output.name.starts_with("loss."));
+    Ok(Builder::from_program(program, streams))
+}
+
+/// From the forward part to the program of a step.
+pub fn step(joined: &Joined, forward: Builder, accumulation: Accumulation) -> Result<Program> {
+    let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
+    let streams = forward.next_stream();
+    let mut program = forward.finish();
+    optimize_forward(&mut program, &passes).map_err(CompileError::from)?;
+    let options = train_options(joined, accumulation);
+    let program = training_program(Builder::from_program(program, streams), &options).map_err(CompileError::from)?;
+    Ok(optimize(program, &passes).map_err(CompileError::from)?)
+}
+
+/// The program of an evaluation: predictions, and losses where asked for.
+pub fn evaluation(joined: &Joined, fitted: &FittedData, batch: usize, with_losses: bool) -> Result<Program> {
+    let sizes = sizes_for(&joined.checked, fitted, batch);
+    let lowered = lower(&joined.checked, &sizes, &LowerOptions::default(), &AddAlgebra).map_err(CompileError::from)?;
+    let mut program = lowered.finish();
+    program.outputs.retain(|output| output.name.starts_with("predict.") || with_losses);
+    let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
+    Ok(optimize(program, &passes).map_err(CompileError::from)?)
+}
+
+/// Elements of parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// Trained ones.
+    pub trained: usize,
+    /// Frozen ones.
+    pub frozen: usize,
+}
+
+impl ParameterCount {
+    /// Counts the parameters of a training program.
+    pub fn of(program: &Program, groups: &[ParameterGroup]) -> ParameterCount {
+        let mut count = ParameterCount::default();
+        for argument in &program.arguments {
+            let Role::Parameter { trained } = argument.role else { continue };
+            let group = groups.iter().find(|group| sward_ops::training::path_matches(&group.pattern, &argument.name));
+            let elements = program.type_of(argument.value).elements();
+            if trained && !group.is_some_and(|group| group.frozen) {
+                count.trained += elements;
+            } else {
+                count.frozen += elements;
+            }
+        }
+        count
+    }
+}

@@ -1,0 +1,138 @@
+//! What a run directory keeps of an experiment: every file that it was read from, and what was changed on the command line. A run can be
+//! opened again from it alone.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sward_core::check::{Overrides, Session, SetOverride};
+use sward_core::language::{FieldForm, GraphFile};
+use sward_core::syntax::{Kind, Value, print};
+
+use super::error::{Result, TrainError};
+use crate::experiment::{Joined, join};
+use crate::feed::FittedData;
+use crate::rundir::RunDirectory;
+
+/// The folder of a run's graph files.
+pub const FILES: &str = "files";
+
+/// What is not in the files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// The experiment's path below `files`.
+    pub experiment: String,
+    /// `--set`, in order.
+    pub sets: Vec<String>,
+    /// `--swap`, in order.
+    pub swaps: Vec<String>,
+    /// The fold that is trained.
+    pub fold: usize,
+    /// The folder of tables and photographs.
+    pub data: PathBuf,
+}
+
+/// The texts of overrides, as the command line would give them.
+pub fn override_texts(overrides: &Overrides) -> (Vec<String>, Vec<String>) {
+    let sets = overrides.sets.iter().map(|set| format!("{}={}", set.path, value_text(set))).collect();
+    let swaps = overrides.swaps.iter().map(|swap| format!("{}={}", swap.node, swap.file)).collect();
+    (sets, swaps)
+}
+
+fn value_text(set: &SetOverride) -> String {
+    fn value(expression: &sward_core::language::FieldExpression) -> Value {
+        let kind = match &expression.form {
+            FieldForm::Text { text, .. } => Kind::Text(text.to_string()),
+            FieldForm::List(items) => Kind::List(items.iter().map(value).collect()),
+            FieldForm::Other(value) => return value.clone(),
+        };
+        Value { span: expression.span, kind }
+    }
+    print(&value(&set.value)).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where a file of the session lies below `files`: its path within its root.
+fn inside(session: &Session<'_>, file: sward_core::source::FileId) -> Option<String> {
+    let (_, folder) = session.roots().origin(file)?;
+    let path = session.sources.path(file);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    Some(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") })
+}
+
+/// The settings of a run that begins.
+///
+/// # Errors
+/// A data file without a folder on the disk.
+pub fn settings(session: &Session<'_>, joined: &Joined, overrides: &Overrides, fold: usize) -> Result<RunSettings> {
+    let (sets, swaps) = override_texts(overrides);
+    let experiment = inside(session, joined.file).unwrap_or_else(|| session.sources.path(joined.file).to_owned());
+    let data = data_folder(session, joined)?;
+    Ok(RunSettings { experiment, sets, swaps, fold, data })
+}
+
+/// The folder of an experiment's data file.
+///
+/// # Errors
+/// A data file that is built in.
+pub fn data_folder(session: &Session<'_>, joined: &Joined) -> Result<PathBuf> {
+    let file = session.sources.path(joined.data.file).to_owned();
+    let folder = session.roots().folder_on_disk(joined.data.file).ok_or(crate::feed::FeedError::BuiltIn { file })?;
+    Ok(folder)
+}
+
+/// The content of every file that was read: path below `files`, and text.
+pub fn files(session: &Session<'_>) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    for (id, source) in session.sources.iter() {
+        if let Some(path) = inside(session, id)
+            && !files.iter().any(|(own, _)| *own == path)
+        {
+            files.push((path, source.text().to_owned()));
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Writes what opens the run again.
+///
+/// # Errors
+/// Storage that fails.
+pub fn write(run: &RunDirectory, session: &Session<'_>, settings: &RunSettings, fitted: &FittedData) -> Result<()> {
+    for (path, text) in files(session) {
+        run.write_file(Path::new(FILES).join(path), text.as_bytes())?;
+    }
+    // The mark of a root: nothing above the run's files is looked at.
+    run.write_file(Path::new(FILES).join(sward_core::roots::ROOT_MARKER), b"")?;
+    run.write_json("settings.json", settings)?;
+    run.write_json("fitted.json", fitted)?;
+    Ok(())
+}
+
+/// Opens a run again: its experiment, from the files that it keeps.
+///
+/// # Errors
+/// A directory that is no run, or files that no longer check with this version.
+pub fn reopen(session: &mut Session<'_>, run: &Path) -> Result<(Joined, RunSettings, FittedData)> {
+    crate::rundir::Description::read(run)?;
+    let read = |name: &str| {
+        let path = run.join(name);
+        std::fs::read_to_string(&path)
+            .map_err(|error| TrainError::Checkpoint { path: path.display().to_string(), cause: format!("cannot be read: {error}") })
+    };
+    let broken = |name: &str, error: serde_json::Error| TrainError::Checkpoint {
+        path: run.join(name).display().to_string(),
+        cause: format!("is not what this version writes: {error}"),
+    };
+    let settings: RunSettings = serde_json::from_str(&read("settings.json")?).map_err(|error| broken("settings.json", error))?;
+    let fitted: FittedData = serde_json::from_str(&read("fitted.json")?).map_err(|error| broken("fitted.json", error))?;
+    let path = run.join(FILES).join(&settings.experiment);
+    let fault = || TrainError::Checkpoint {
+        path: path.display().to_string(),
+        cause: "the experiment of the run no longer checks with this version".to_owned(),
+    };
+    let (file, graph_file) = session.open(&path.to_string_lossy()).ok_or_else(fault)?;
+    let overrides = session.overrides(&settings.sets, &settings.swaps, &[]).ok_or_else(fault)?;
+    let GraphFile::Other { tree, .. } = &*graph_file else { return Err(fault()) };
+    let joined = join(session, file, tree, &overrides).ok_or_else(fault)?;
+    Ok((joined, settings, fitted))
+}

@@ -1,0 +1,523 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use indexmap::IndexMap;
+use sward_core::check::Session;
+use sward_core::program::RunKey;
+use sward_kernels::{Engine, Tensor};
+
+use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
+use super::error::{Result, TrainError};
+use super::evaluate::Evaluator;
+use super::measure::measure_all;
+use super::output::{prediction_rows, write_predictions};
+use super::predictions::{Predictions, invert};
+use super::prepare::{Prepared, prepare};
+use super::programs::{ParameterCount, parameter_groups};
+use super::record::{RunSettings, files, write};
+use super::schedule::resolve_schedule;
+use super::steps::Stepper;
+use crate::experiment::spec::{Nonfinite, Sampler as WrittenSampler, Schedule as WrittenSchedule, Train};
+use crate::experiment::{Joined, best_metric, watched_direction};
+use crate::feed::{Batch, Feed, FeedError, Labels, MixSpec, labels};
+use crate::interrupt::Interrupt;
+use crate::progress::{Progress, Step, Verbosity};
+use crate::rundir::{
+    Checkpoint, Description, Environment, EventFile, MetricsLog, Record, RunDirectory, State, Storage, checkpoint_path, content_hash,
+};
+use crate::samplers::{Batches, Sampler};
+use crate::schedule::{Direction, EarlyStopping, Plateau, PlateauSettings, Schedule, Verdict};
+
+/// Batches that are made ahead of the step that takes them.
+const AHEAD: usize = 2;
+
+/// What training needs beside the experiment.
+pub struct TrainRequest<'a> {
+    /// The session that the experiment was read with.
+    pub session: &'a Session<'a>,
+    /// The experiment.
+    pub joined: &'a Joined,
+    /// What opens the run again.
+    pub settings: RunSettings,
+    /// What runs programs.
+    pub engine: &'a dyn Engine,
+    /// Threads, for the record.
+    pub threads: usize,
+    /// Where runs lie.
+    pub root: PathBuf,
+    /// A run that is continued.
+    pub resume: Option<PathBuf>,
+    /// What writes go through.
+    pub storage: Arc<dyn Storage>,
+    /// Parameters that begin with other values than the seed's, by name.
+    pub pretrained: Vec<(String, Tensor)>,
+    /// What is shown.
+    pub verbosity: Verbosity,
+    /// Asks for an orderly end.
+    pub interrupt: Interrupt,
+    /// Memory for decoded photographs, in bytes.
+    pub cache_bytes: usize,
+    /// Whether to say where the time goes.
+    pub profile: bool,
+}
+
+/// How a run ended.
+pub struct Outcome {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Whether it was asked to stop before its end.
+    pub interrupted: bool,
+    /// The metrics of the best epoch on the validation rows; empty where the run was interrupted.
+    pub metrics: IndexMap<String, f64>,
+    /// The best epoch, from 0.
+    pub best_epoch: u64,
+}
+
+/// Trains one fold of an experiment, or goes on with a run.
+///
+/// # Errors
+/// Data, graph or machine that do not allow it; numbers that are not finite; storage that fails. The last checkpoint survives.
+pub fn train(request: &TrainRequest<'_>) -> Result<Outcome> {
+    let prepared = prepare(request.joined, &request.settings.data, request.settings.fold)?;
+    let mut trainer = Trainer::new(request, &prepared)?;
+    let outcome = trainer.run();
+    if outcome.is_err() {
+        // The first error tells more than a second one of writing would.
+        let _ = trainer.run.set_state(State::Failed);
+    }
+    outcome
+}
+
+struct Trainer<'a> {
+    request: &'a TrainRequest<'a>,
+    prepared: &'a Prepared<'a>,
+    train: &'a Train,
+    run: RunDirectory,
+    stepper: Stepper,
+    evaluator: Evaluator<'a>,
+    labels: IndexMap<String, Labels>,
+    schedule: Schedule,
+    batch: usize,
+    state: LoopState,
+    log: MetricsLog,
+    events: EventFile,
+    progress: Progress,
+    best: (String, Direction),
+    waited: f64,
+    worked: f64,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(request: &'a TrainRequest<'a>, prepared: &'a Prepared<'a>) -> Result<Trainer<'a>> {
+        let joined = request.joined;
+        let train = &joined.experiment.train.value;
+        let rows = &prepared.split().train;
+        let batch = train.batch.min(rows.len());
+        let batches = batches(prepared, train, batch, 0)?;
+        let steps = batches.steps_per_epoch().div_ceil(train.accumulate);
+        let total = steps * train.epochs;
+        let schedule = resolve_schedule(&train.schedule, steps, total)?;
+        let mut stepper = Stepper::new(request.engine, joined, &prepared.fitted, batch)?;
+        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, true);
+        let mut known = IndexMap::new();
+        for name in joined.experiment.predictions.keys() {
+            let field = &joined.data.fields[&name.value];
+            known.insert(name.value.clone(), labels(&joined.data, &prepared.fitted, field, &prepared.loaded.table)?);
+        }
+        let watched = best_metric(&joined.experiment);
+        let direction = watched_direction(&joined.experiment, &watched).unwrap_or(Direction::Minimize);
+        let (run, state) = match &request.resume {
+            Some(path) => {
+                let run = RunDirectory::resume(request.storage.clone(), path)?;
+                let state = load_last(&run.checkpoint_path(Checkpoint::Last), stepper.plan_mut())?;
+                (run, state)
+            }
+            None => {
+                stepper.initialize(&joined.checked, train.seed, &request.pretrained)?;
+                let run = begin(request, prepared)?;
+                let state = first_state(joined);
+                save_last(&run, stepper.plan(), &state)?;
+                (run, state)
+            }
+        };
+        let log = MetricsLog::open(request.storage.clone(), run.path(), state.step)?;
+        let events = EventFile::open(&request.storage, run.path(), state.step, now())?;
+        let progress = Progress::new(request.verbosity, total, train.epochs, state.step);
+        let mut trainer = Trainer {
+            request,
+            prepared,
+            train,
+            run,
+            stepper,
+            evaluator,
+            labels: known,
+            schedule,
+            batch,
+            state,
+            log,
+            events,
+            progress,
+            best: (watched, direction),
+            waited: 0.0,
+            worked: 0.0,
+        };
+        trainer.introduce(rows.len(), steps);
+        trainer.stepper.set_profiling(request.profile);
+        Ok(trainer)
+    }
+
+    /// Says what is trained, on what.
+    fn introduce(&mut self, rows: usize, steps: u64) {
+        let split = self.prepared.split();
+        let count = ParameterCount::of(self.stepper.program(), &parameter_groups(self.train));
+        let memory = self.stepper.memory();
+        let folds = self.prepared.splits.len();
+        let fold = if folds > 1 { format!(", fold {} of {folds}", self.prepared.fold) } else { String::new() };
+        let mut sentences = vec![
+            format!(
+                "{}: {rows} rows to train, {} to validate{fold}; {} trained parameters, {} frozen",
+                self.request.joined.name,
+                split.validation.len(),
+                count.trained,
+                count.frozen
+            ),
+            format!(
+                "{} epochs of {steps} steps of {} samples; memory {} MiB; {}",
+                self.train.epochs,
+                self.batch as u64 * self.train.accumulate,
+                (memory.arena + memory.held) >> 20,
+                self.run.path().display()
+            ),
+        ];
+        if self.state.step > 0 {
+            sentences.push(format!("goes on after step {}", self.state.step));
+        }
+        if let Some(owner) = self.run.stale_owner() {
+            sentences.push(format!("the process {owner} that trained here before has died"));
+        }
+        sentences.iter().for_each(|sentence| self.progress.message(sentence));
+        for note in &self.prepared.loaded.notes {
+            self.progress.warning(note);
+        }
+    }
+
+    fn run(&mut self) -> Result<Outcome> {
+        while self.state.epoch < self.train.epochs && !self.state.finished {
+            if !self.epoch()? {
+                self.save()?;
+                self.run.set_state(State::Interrupted)?;
+                self.progress.message("interrupted: everything is saved");
+                return Ok(Outcome {
+                    directory: self.run.path().to_owned(),
+                    interrupted: true,
+                    metrics: IndexMap::new(),
+                    best_epoch: self.state.best.map_or(0, |(_, epoch)| epoch),
+                });
+            }
+        }
+        self.finish()
+    }
+
+    /// The rest of the present epoch. `false` where the run was asked to stop.
+    fn epoch(&mut self) -> Result<bool> {
+        let rewinds = self.state.rewinds;
+        let batches = batches(self.prepared, self.train, self.batch, rewinds)?;
+        let epoch = self.state.epoch;
+        let order = batches.epoch(epoch);
+        let rows = &self.prepared.split().train;
+        let per_epoch = batches.steps_per_epoch();
+        let accumulate = self.train.accumulate;
+        let steps = per_epoch.div_ceil(accumulate);
+        let seed = seed_after(self.train.seed, rewinds);
+        let (data, inputs) = (&self.request.joined.data, &self.request.joined.inputs);
+        let feed = Feed::new(data, inputs, &self.prepared.encoded, seed, self.request.cache_bytes);
+        let mix = self.train.mix;
+        let first = self.state.done_in_epoch * accumulate;
+        let chosen = |place: u64| -> Vec<usize> { order[batches.range(place)].iter().map(|index| rows[*index]).collect() };
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<Result<Batch, FeedError>>(AHEAD);
+            let (feed, chosen) = (&feed, &chosen);
+            scope.spawn(move || {
+                for place in first..per_epoch {
+                    let spec = mix.map(|mix| MixSpec { mix, step: epoch * per_epoch + place });
+                    // The receiver is gone once the loop ends early.
+                    if sender.send(feed.batch(&chosen(place), epoch, true, spec)).is_err() {
+                        return;
+                    }
+                }
+            });
+            for place in self.state.done_in_epoch..steps {
+                let micro: Vec<u64> = (place * accumulate..((place + 1) * accumulate).min(per_epoch)).collect();
+                let waiting = Instant::now();
+                let mut made = Vec::with_capacity(micro.len());
+                for _ in &micro {
+                    let batch = receiver.recv().map_err(|_| TrainError::Usage("the thread that reads data has died".to_owned()))?;
+                    made.push(batch?);
+                }
+                self.waited += waiting.elapsed().as_secs_f64();
+                let keys: Vec<RunKey> = micro.iter().map(|place| RunKey { seed, step: epoch * per_epoch + place }).collect();
+                if !self.step(&made, &keys, steps)? {
+                    return Ok(true);
+                }
+                let every = self.train.checkpoint_steps;
+                if every > 0 && self.state.step % every == 0 && self.state.done_in_epoch < steps {
+                    self.save()?;
+                }
+                if self.request.interrupt.requested() && self.state.done_in_epoch < steps {
+                    return Ok(false);
+                }
+            }
+            self.end_epoch(feed)?;
+            Ok(!self.request.interrupt.requested() || self.state.finished || self.state.epoch >= self.train.epochs)
+        })
+    }
+
+    /// One step. `false` where training was rewound, so that the epoch begins again.
+    fn step(&mut self, batches: &[Batch], keys: &[RunKey], steps: u64) -> Result<bool> {
+        let number = self.state.step + 1;
+        let mut rate = self.schedule.rate(self.train.optimizer.learning_rate(), self.state.step);
+        if let Some(plateau) = &self.state.plateau {
+            rate = plateau.rate(rate);
+        }
+        let start = Instant::now();
+        let result = self.stepper.step(number, rate, batches, keys)?;
+        self.worked += start.elapsed().as_secs_f64();
+        if !result.is_finite && !self.bear(batches, keys, result.loss)? {
+            return Ok(false);
+        }
+        if result.is_finite {
+            self.state.loss_sum += result.loss;
+            self.state.loss_count += 1;
+        }
+        self.state.step = number;
+        self.state.done_in_epoch += 1;
+        let samples = (batches.len() * self.batch) as u64;
+        self.progress.step(Step { step: number, epoch: self.state.epoch, loss: result.loss, rate, samples });
+        let every = steps.div_ceil(10).max(1);
+        if self.state.done_in_epoch % every == 0 && self.state.done_in_epoch < steps {
+            let mut values = vec![("train/step_loss".to_owned(), result.loss), ("train/lr".to_owned(), rate)];
+            values.extend(result.gradient_norm.map(|norm| ("train/gradient_norm".to_owned(), norm)));
+            self.record(values.into_iter().collect())?;
+        }
+        Ok(true)
+    }
+
+    /// What happens at numbers that are not finite. `true` where the step is left out; `false` where training was rewound.
+    fn bear(&mut self, batches: &[Batch], keys: &[RunKey], loss: f64) -> Result<bool> {
+        let what = if loss.is_finite() { "a gradient" } else { "the loss" };
+        let step = self.state.step + 1;
+        let stop = |this: &mut Self| {
+            let traced = batches.iter().zip(keys).find_map(|(batch, key)| this.stepper.trace(batch, *key));
+            let place = traced.map_or_else(String::new, |sentence| format!("; the first bad value: {sentence}"));
+            let help = "a smaller learning rate or clip_norm often mends it; `nonfinite: Skip(n)` leaves such steps out";
+            Err(TrainError::NonFinite(format!("{what} of step {step} is not finite{place}\nhelp: {help}")))
+        };
+        match self.train.nonfinite {
+            Nonfinite::Stop => stop(self),
+            Nonfinite::Skip(allowed) if self.state.skipped >= allowed => stop(self),
+            Nonfinite::Rewind(allowed) if self.state.rewinds >= allowed => stop(self),
+            Nonfinite::Skip(_) => {
+                self.state.skipped += 1;
+                self.progress.warning(&format!("{what} of step {step} is not finite: the step is left out"));
+                Ok(true)
+            }
+            Nonfinite::Rewind(_) => {
+                let rewinds = self.state.rewinds + 1;
+                self.state = load_last(&self.run.checkpoint_path(Checkpoint::Last), self.stepper.plan_mut())?;
+                self.state.rewinds = rewinds;
+                self.log = MetricsLog::open(self.request.storage.clone(), self.run.path(), self.state.step)?;
+                let sentence = format!("{what} of step {step} is not finite: goes on from step {} with other random numbers", self.state.step);
+                self.progress.warning(&sentence);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Validates, logs, saves, and decides whether training ends.
+    fn end_epoch(&mut self, feed: &Feed<'_>) -> Result<()> {
+        let rate = self.schedule.rate(self.train.optimizer.learning_rate(), self.state.step.saturating_sub(1));
+        let mut values: IndexMap<String, f64> = IndexMap::new();
+        values.insert("train/loss".to_owned(), self.state.loss_sum / self.state.loss_count.max(1) as f64);
+        values.insert("train/lr".to_owned(), self.state.plateau.as_ref().map_or(rate, |plateau| plateau.rate(rate)));
+        self.evaluator.set_weights(self.stepper.weights()?)?;
+        let (_, measured, reasons) = self.validate(feed)?;
+        for reason in reasons {
+            self.progress.warning(&format!("no value for {reason}"));
+        }
+        values.extend(measured);
+        let epoch = self.state.epoch;
+        let watched = |name: &str| values.get(name).copied().unwrap_or(f64::NAN);
+        let (name, direction) = (self.best.0.clone(), self.best.1);
+        let value = watched(&name);
+        let is_better = match self.state.best {
+            None => !value.is_nan(),
+            Some((best, _)) => direction.improves(value, best, 0.0),
+        };
+        if let (Some(plateau), WrittenSchedule::Plateau { metric, .. }) = (&mut self.state.plateau, &self.train.schedule)
+            && plateau.observe(watched(&metric.value))
+        {
+            self.progress.message("the metric stands still: the learning rate falls");
+        }
+        let mut ends = false;
+        if let (Some(stopping), Some(stop)) = (&mut self.state.stopping, &self.train.stop) {
+            ends = stopping.observe(watched(&stop.metric.value)) == Verdict::Stop;
+        }
+        if ends {
+            self.progress.message(&format!("no improvement for {} epochs: training ends", self.train.stop.as_ref().map_or(0, |stop| stop.patience)));
+        }
+        self.progress.metrics(epoch, values.iter().map(|(name, value)| (name.as_str(), *value)));
+        self.record(values)?;
+        self.state.epoch += 1;
+        self.state.done_in_epoch = 0;
+        (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
+        self.state.finished = ends;
+        if is_better || self.state.best.is_none() {
+            self.state.best = (!value.is_nan()).then_some((value, epoch));
+            save(&self.run, Checkpoint::Best, &self.stepper.weights()?, &self.state)?;
+        }
+        self.save()
+    }
+
+    /// Predictions, losses and metrics of the validation rows.
+    fn validate(&mut self, feed: &Feed<'_>) -> Result<(Predictions, IndexMap<String, f64>, Vec<String>)> {
+        let joined = self.request.joined;
+        let rows = &self.prepared.split().validation;
+        let raw = self.evaluator.run(feed, rows, None)?;
+        let predictions = invert(&joined.data, &self.prepared.fitted, &raw);
+        let mut values: IndexMap<String, f64> = raw.losses.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
+        let (metrics, reasons) = measure_all(joined, &predictions, &self.labels, rows);
+        values.extend(metrics.into_iter().map(|(name, value)| (format!("val/{name}"), value)));
+        Ok((predictions, values, reasons))
+    }
+
+    /// Appends to the logs.
+    fn record(&mut self, values: IndexMap<String, f64>) -> Result<()> {
+        self.events.scalars(self.state.step, now(), values.iter().map(|(name, value)| (name.as_str(), *value)))?;
+        Ok(self.log.append(Record { step: self.state.step, epoch: self.state.epoch, values })?)
+    }
+
+    /// Makes the logs durable, then the checkpoint.
+    fn save(&mut self) -> Result<()> {
+        self.log.sync()?;
+        self.events.sync()?;
+        save_last(&self.run, self.stepper.plan(), &self.state)
+    }
+
+    /// Writes the predictions of the best epoch.
+    fn finish(&mut self) -> Result<Outcome> {
+        let joined = self.request.joined;
+        self.evaluator.set_weights(load_weights(&checkpoint_path(self.run.path(), Checkpoint::Best))?)?;
+        let feed = Feed::new(&joined.data, &joined.inputs, &self.prepared.encoded, self.train.seed, 0);
+        let (predictions, values, _) = self.validate(&feed)?;
+        let rows = &self.prepared.split().validation;
+        let table = prediction_rows(joined, &self.prepared.loaded.table, &predictions, &self.labels, rows);
+        write_predictions(&self.run.path().join("predictions.csv"), &table)?;
+        let best_epoch = self.state.best.map_or(0, |(_, epoch)| epoch);
+        let finite: IndexMap<&String, Option<f64>> = values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
+        self.run.write_json(
+            "results.json",
+            &serde_json::json!({ "version": 1, "best_epoch": best_epoch, "watched": self.best.0, "metrics": finite }),
+        )?;
+        self.run.set_state(State::Finished)?;
+        self.progress.finish();
+        if self.request.profile {
+            self.report_time();
+        }
+        Ok(Outcome { directory: self.run.path().to_owned(), interrupted: false, metrics: values, best_epoch })
+    }
+
+    /// Says which side waits.
+    fn report_time(&mut self) {
+        let total = (self.waited + self.worked).max(1e-9);
+        let side = if self.waited > self.worked { "training waits for data" } else { "data keeps up" };
+        self.progress.message(&format!(
+            "waiting for data {:.1} %, steps {:.1} % of {total:.2} s: {side}",
+            100.0 * self.waited / total,
+            100.0 * self.worked / total
+        ));
+        self.progress.message(&crate::cli::profile_text(&self.stepper.profile()));
+    }
+}
+
+/// Seconds since 1970, for curves.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// The seed after so many rewinds: other random numbers, of the same run.
+fn seed_after(seed: u64, rewinds: u64) -> u64 {
+    seed.wrapping_add(rewinds.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn first_state(joined: &Joined) -> LoopState {
+    let train = &joined.experiment.train.value;
+    let direction = |name: &str| watched_direction(&joined.experiment, name).unwrap_or(Direction::Minimize);
+    let plateau = match &train.schedule {
+        WrittenSchedule::Plateau { metric, factor, patience } => {
+            let settings = PlateauSettings { factor: *factor, patience: *patience, ..PlateauSettings::new(direction(&metric.value)) };
+            Some(Plateau::new(settings))
+        }
+        _ => None,
+    };
+    let stopping = train.stop.as_ref().map(|stop| EarlyStopping::new(direction(&stop.metric.value), stop.patience, stop.min_delta));
+    LoopState { plateau, stopping, ..LoopState::default() }
+}
+
+/// The batches of the training rows.
+fn batches(prepared: &Prepared<'_>, train: &Train, batch: usize, rewinds: u64) -> Result<Batches> {
+    let rows = &prepared.split().train;
+    let table = &prepared.loaded.table;
+    let of = |name: &str| table.column(name).map_err(|error| TrainError::Feed(FeedError::Table(error)));
+    let sampler = match &train.sampler {
+        WrittenSampler::Uniform => Sampler::Uniform,
+        WrittenSampler::Weighted { by } => {
+            let (column, _) = &prepared.joined.data.columns[&by.value];
+            let numbers = crate::table::numbers(of(&by.value)?, &column.missing_rule()).map_err(FeedError::from)?;
+            Sampler::Weighted(rows.iter().map(|row| numbers.values[*row]).collect())
+        }
+        WrittenSampler::ClassBalanced { by } => {
+            let column = of(&by.value)?;
+            let mut classes: IndexMap<&str, usize> = IndexMap::new();
+            let mut numbers = Vec::with_capacity(rows.len());
+            for row in rows {
+                let next = classes.len();
+                numbers.push(*classes.entry(column.text(*row).unwrap_or_default().trim()).or_insert(next));
+            }
+            Sampler::ClassBalanced(numbers)
+        }
+    };
+    Ok(Batches::new(sampler, rows.len(), batch, true, seed_after(train.seed, rewinds))?)
+}
+
+/// Makes the directory of a new run.
+fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Result<RunDirectory> {
+    let files = files(request.session);
+    let settings = serde_json::to_string(&request.settings).unwrap_or_default();
+    let mut contents: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())).collect();
+    contents.push(("settings", settings.as_bytes()));
+    let hash = content_hash(contents);
+    let mut description = Description::new(&request.joined.name, request.joined.experiment.train.value.seed, hash);
+    let pairs = |texts: &[String], flag: &str| -> Vec<(String, String)> {
+        texts.iter().filter_map(|text| text.split_once('=')).map(|(path, value)| (format!("{flag} {path}"), value.to_owned())).collect()
+    };
+    description.overrides.extend(pairs(&request.settings.sets, "--set"));
+    description.overrides.extend(pairs(&request.settings.swaps, "--swap"));
+    for (path, text) in &files {
+        description.inputs.insert(path.clone(), blake3::hash(text.as_bytes()).to_hex().to_string());
+    }
+    let table = Path::new(prepared.loaded.raw.file());
+    if let Ok(bytes) = std::fs::read(table) {
+        description.inputs.insert(table.display().to_string(), blake3::hash(&bytes).to_hex().to_string());
+    }
+    let environment = Environment::current(request.engine.name(), request.threads);
+    let run = RunDirectory::create(request.storage.clone(), &request.root, description, &environment)?;
+    write(&run, request.session, &request.settings, &prepared.fitted)?;
+    let split = prepared.split();
+    let splits = serde_json::json!({ "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation });
+    run.write_json("split.json", &splits)?;
+    Ok(run)
+}
