@@ -4,6 +4,7 @@
 //! the machine's own processor.
 
 pub mod cpu;
+pub mod cuda;
 mod engine;
 mod tensor;
 
