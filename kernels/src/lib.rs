@@ -6,6 +6,7 @@
 pub mod cpu;
 pub mod cuda;
 mod engine;
+mod memory;
 mod tensor;
 
 pub use engine::{Engine, InstructionTime, Memory, Plan, PrepareError, RunError};

@@ -191,14 +191,9 @@ unsafe fn describe(description: sys::cublasLtMatmulDesc_t, product: &Product) ->
     let transposes = [i32::from(product.transpose_a), i32::from(product.transpose_b)];
     set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, (&raw const transposes[0]).cast(), size_of::<i32>())?;
     set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, (&raw const transposes[1]).cast(), size_of::<i32>())?;
-    let epilogue = match (product.bias.is_some(), product.relu) {
-        (false, false) => return Ok(()),
-        (true, false) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
-        (false, true) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU,
-        (true, true) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
-    };
-    set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, (&raw const epilogue).cast(), size_of_val(&epilogue))?;
     if let Some(bias) = product.bias {
+        let epilogue = sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS;
+        set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, (&raw const epilogue).cast(), size_of_val(&epilogue))?;
         let dtype = data_type(product.d.dtype);
         set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, (&raw const bias).cast(), size_of::<u64>())?;
         set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, (&raw const dtype).cast(), size_of_val(&dtype))?;

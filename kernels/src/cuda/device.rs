@@ -167,7 +167,7 @@ pub struct BlasMatrix {
     pub stride: usize,
 }
 
-/// A batch of column-major products `d = op(a) op(b)`, accumulated in f32, then `+ bias` by rows and `max(., 0)`.
+/// A batch of column-major products `d = op(a) op(b)`, accumulated in f32, then `+ bias` by rows.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Product {
     /// The left factor.
@@ -184,8 +184,6 @@ pub struct Product {
     pub batch: usize,
     /// A vector of d's rows and dtype that is added to each column.
     pub bias: Option<Address>,
-    /// Whether negative results become 0.
-    pub relu: bool,
 }
 
 /// A prepared product.
@@ -247,6 +245,9 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// # Errors
     /// When something failed on the device.
     fn synchronize(&self) -> Result<(), DeviceError>;
+
+    /// A kernel that was compiled before.
+    fn known(&self, name: &str) -> Option<Function>;
 
     /// Compiles a source (or finds it compiled) and gives its kernels of these names.
     ///

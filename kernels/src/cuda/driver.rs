@@ -239,6 +239,10 @@ impl Device for Driver {
         unsafe { result::stream::synchronize(self.stream) }.map_err(call("cuStreamSynchronize"))
     }
 
+    fn known(&self, name: &str) -> Option<Function> {
+        self.held().compiled.get(name).copied().map(Function)
+    }
+
     fn compile(&self, source: &str, names: &[&str]) -> Result<Vec<Function>, DeviceError> {
         self.enter()?;
         let missing: Vec<&str> = {

@@ -66,7 +66,7 @@ __device__ __forceinline__ void reduce_columns(const F& f, i64 kept, i64 reduced
 
 // One thread for each kept position.
 template <int KIND, class R, class Y>
-__device__ __forceinline__ void combine_parts(const R* partial, int splits, i64 kept, i64 reduced, Y* y) {
+__device__ __forceinline__ void sward_combine_parts(const R* partial, int splits, i64 kept, i64 reduced, Y* y) {
     i64 at = global_thread();
     if (at >= kept) return;
     R x = partial[at];
