@@ -4,7 +4,9 @@
 //! the machine's own processor.
 
 pub mod cpu;
+pub mod cuda;
 mod engine;
+mod memory;
 mod tensor;
 
 pub use engine::{Engine, InstructionTime, Memory, Plan, PrepareError, RunError};

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod compile;
+pub mod engines;
 pub mod exit;
 pub mod experiment;
 pub mod feed;

@@ -2,7 +2,7 @@
 //!
 //! [`features`] finds the machine's instructions, [`simd`] gives sixteen f32 lanes on each of them, [`kernels`] holds the loops (one family
 //! a file, over addresses with explicit shapes and strides, knowing nothing of programs). `steps` binds each instruction of a program to a
-//! kernel, `memory` plans where values lie, `plan` runs.
+//! kernel, `crate::memory` plans where values lie, `plan` runs.
 //!
 //! Every kernel gives the same bits for any number of threads: work is cut into parts by the problem's shape alone, and every sum has one
 //! fixed order.
@@ -10,14 +10,13 @@
 pub mod amx;
 pub mod features;
 pub mod kernels;
-mod memory;
 mod plan;
 pub mod simd;
 mod steps;
 pub mod threads;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -8,9 +8,9 @@ use rustc_hash::FxHashMap;
 use sward_core::program::{DType, Program, Role, RunKey, TensorType, ValueId};
 
 use super::features::Features;
-use super::memory::{self, MemoryPlan, Place};
 use super::steps::{self, Operand, Run, Step};
 use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
+use crate::memory::{self, MemoryPlan, Place, Rules};
 use crate::tensor::Tensor;
 
 /// Memory aligned for vectors and tiles.
@@ -68,7 +68,8 @@ impl CpuPlan {
     ) -> Result<CpuPlan, PrepareError> {
         sward_core::program::verify(program)?;
         let in_place = |index: usize| steps::in_place(program, &program.instructions[index]);
-        let memory = memory::plan(program, &in_place, share);
+        let rules = Rules { in_place: &in_place, writes_slots: &|_| true, workspace: &|_| 0 };
+        let memory = memory::plan(program, &rules, share);
         let needed = memory.arena + memory.held.iter().sum::<usize>();
         let available = limit.or_else(free_bytes).unwrap_or(usize::MAX);
         if needed > available {

@@ -3,6 +3,7 @@
 use super::Exit;
 use super::graph::{GraphOptions, Opened, open};
 use crate::compile::{ADAMW, CompileOptions, inference, training};
+use crate::engines::{EngineChoice, engine};
 use crate::initialize::initial_values;
 use crate::random::{Lane, Stream, purpose};
 use clap::{Args, ValueEnum};
@@ -10,8 +11,7 @@ use std::time::Instant;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::program::{DType, Program, Role, RunKey};
-use sward_kernels::cpu::CpuEngine;
-use sward_kernels::{Data, Engine, InstructionTime, Plan, Tensor};
+use sward_kernels::{Data, InstructionTime, Plan, Tensor};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -29,7 +29,10 @@ pub struct Arguments {
     /// What activations are stored in
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Precision,
-    /// Threads; 0 takes one for each processor
+    /// What runs the program
+    #[arg(long, value_enum, default_value = "cpu")]
+    engine: EngineChoice,
+    /// Threads of the CPU engine; 0 takes one for each processor
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Measured runs
@@ -116,7 +119,7 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
     }
     .map_err(|error| usage(&error))?;
     let compile_s = start.elapsed().as_secs_f64();
-    let engine = CpuEngine::new(arguments.threads).map_err(|error| fault(&error))?;
+    let engine = engine(arguments.engine, arguments.threads).map_err(|error| fault(&error))?;
     let mut plan = engine.prepare(&program).map_err(|error| fault(&error))?;
     let prepare_s = start.elapsed().as_secs_f64() - compile_s;
     fill(plan.as_mut(), checked, &program).map_err(|error| fault(&error))?;
@@ -139,19 +142,20 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
         (Mode::Infer, Precision::F32) => ("infer", "f32"),
         (Mode::Infer, Precision::Bf16) => ("infer", "bf16"),
     };
+    let threads = thread_count(arguments);
     let gflops = program.flops() / median * 1e-9;
     match arguments.format {
         Output::Json => {
             let line = serde_json::json!({
-                "version": 1, "model": checked.name(), "engine": "cpu", "mode": mode, "dtype": dtype,
-                "threads": engine.threads(), "runs": arguments.runs, "median_s": median, "min_s": seconds[0], "max_s": seconds[seconds.len() - 1],
+                "version": 1, "model": checked.name(), "engine": engine.name(), "mode": mode, "dtype": dtype,
+                "threads": threads, "runs": arguments.runs, "median_s": median, "min_s": seconds[0], "max_s": seconds[seconds.len() - 1],
                 "peak_rss_mib": peak_rss_mib(), "compile_s": compile_s, "prepare_s": prepare_s, "gflops": gflops,
                 "instructions": program.instructions.len(), "arena_mib": memory.arena >> 20, "held_mib": memory.held >> 20,
             });
             println!("{line}");
         }
         Output::Text => {
-            println!("{} {mode} {dtype}, {} threads", checked.name(), engine.threads());
+            println!("{} {mode} {dtype}, {}", checked.name(), place(arguments.engine, threads));
             println!(
                 "  median {:.2} ms, from {:.2} to {:.2}, {} runs",
                 median * 1e3,
@@ -173,6 +177,23 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
         eprint!("{}", profile(&plan.profile()));
     }
     Ok(())
+}
+
+/// The threads that the CPU engine has; none for the others.
+fn thread_count(arguments: &Arguments) -> usize {
+    match (arguments.engine, arguments.threads) {
+        (EngineChoice::Cpu, 0) => std::thread::available_parallelism().map_or(1, usize::from),
+        (EngineChoice::Cpu, threads) => threads,
+        _ => 0,
+    }
+}
+
+/// `cpu, 8 threads`, or the engine's name alone.
+fn place(engine: EngineChoice, threads: usize) -> String {
+    match engine {
+        EngineChoice::Cpu => format!("{threads} threads"),
+        other => format!("engine {}", other.name()),
+    }
 }
 
 fn run_step(plan: &mut dyn Plan, program: &Program, step: u64) -> Result<(), sward_kernels::RunError> {

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, open};
+use crate::engines::{EngineChoice, engine};
 use crate::initialize::initial_values;
 use crate::rundir::Disk;
 use crate::tensors::{from_view, to_out};
@@ -13,8 +14,7 @@ use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
 use sward_core::program::{Program, Role, RunKey};
-use sward_kernels::cpu::CpuEngine;
-use sward_kernels::{Engine, Plan, Tensor};
+use sward_kernels::{Plan, Tensor};
 use sward_ops::primitives::AddAlgebra;
 use sward_ops::training::{GradientOptions, Loss, gradient_program};
 
@@ -46,7 +46,10 @@ pub struct Arguments {
     /// The seed of initial values and random ops
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Threads; 0 takes one for each processor
+    /// What runs the graph
+    #[arg(long, value_enum, default_value = "cpu")]
+    engine: EngineChoice,
+    /// Threads of the CPU engine; 0 takes one for each processor
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Stop at the first node whose result is not finite, and name it
@@ -93,7 +96,7 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
         }
         None => builder.finish(),
     };
-    let engine = CpuEngine::new(arguments.threads).map_err(fault)?;
+    let engine = engine(arguments.engine, arguments.threads).map_err(fault)?;
     let mut plan = engine.prepare(&program).map_err(fault)?;
     plan.trap_nonfinite(arguments.trap_nonfinite);
     match &arguments.weights {

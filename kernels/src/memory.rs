@@ -3,14 +3,14 @@
 //! Values that are views share the memory of what they view. A value that lives only within a run gets a place in one arena, by its lifetime:
 //! two values share bytes only when one is dead before the other is defined. A result may take over the memory of an operand that dies with
 //! the same instruction, where the primitive allows it, and the next contents of a parameter are written over the old ones where nobody
-//! reads those later.
+//! reads those later. Engines say what their kernels allow by [`Rules`].
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use sward_core::program::{Program, Role, ValueId};
 
 /// Where a value's bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In the arena, from this byte on.
     Arena(usize),
     /// In the plan's own buffer of that index (arguments, constants, results that depend on parameters alone).
@@ -19,7 +19,7 @@ pub(super) enum Place {
 
 /// The places of all values.
 #[derive(Debug)]
-pub(super) struct MemoryPlan {
+pub(crate) struct MemoryPlan {
     /// By value.
     pub places: Vec<Place>,
     /// Bytes of each held buffer.
@@ -34,6 +34,18 @@ pub(super) struct MemoryPlan {
     pub is_static: Vec<bool>,
     /// Per value: no run changes it, only setting a parameter does.
     pub is_static_value: Vec<bool>,
+    /// Per instruction: where its workspace begins in the arena.
+    pub workspaces: Vec<usize>,
+}
+
+/// What an engine's kernels allow and need, by the instruction's position.
+pub(crate) struct Rules<'a> {
+    /// The results that may be written over an operand: pairs (operand, result).
+    pub in_place: &'a dyn Fn(usize) -> Vec<(usize, usize)>,
+    /// Whether the result may be written straight into the parameter that it becomes.
+    pub writes_slots: &'a dyn Fn(usize) -> bool,
+    /// Bytes of the arena that the instruction needs beside its operands and results.
+    pub workspace: &'a dyn Fn(usize) -> usize,
 }
 
 const ALIGNMENT: usize = 64;
@@ -50,11 +62,8 @@ struct Room {
     held: Option<usize>,
 }
 
-/// For an instruction's position, the results that may be written over an operand: pairs (operand, result).
-pub(super) type InPlace<'a> = &'a dyn Fn(usize) -> Vec<(usize, usize)>;
-
 /// Plans a program's memory. With `share` off every value has bytes of its own (tests compare the two).
-pub(super) fn plan(program: &Program, in_place: InPlace<'_>, share: bool) -> MemoryPlan {
+pub(crate) fn plan(program: &Program, rules: &Rules<'_>, share: bool) -> MemoryPlan {
     let (is_static, is_static_value) = static_parts(program);
     let mut planner = Planner {
         program,
@@ -65,13 +74,15 @@ pub(super) fn plan(program: &Program, in_place: InPlace<'_>, share: bool) -> Mem
         rooms: Vec::new(),
         room_of: vec![usize::MAX; program.types.len()],
         held: Vec::new(),
+        workspaces: Vec::new(),
     };
     for argument in &program.arguments {
         planner.open(argument.value, None, true);
     }
     let slots = sole_slots(program);
     for (index, instruction) in program.instructions.iter().enumerate() {
-        let pairs = in_place(index);
+        let pairs = (rules.in_place)(index);
+        let writes_slots = (rules.writes_slots)(index);
         for (position, output) in instruction.outputs.iter().enumerate() {
             let operands: Vec<usize> = pairs.iter().filter(|pair| pair.1 == position).map(|pair| pair.0).collect();
             let room = if instruction.op.is_view() {
@@ -79,6 +90,7 @@ pub(super) fn plan(program: &Program, in_place: InPlace<'_>, share: bool) -> Mem
             } else {
                 slots
                     .get(output)
+                    .filter(|_| writes_slots)
                     .and_then(|slot| planner.room_of_slot(index, *slot, &operands))
                     .or_else(|| planner.room_of_operand(index, position, &operands))
             };
@@ -86,6 +98,11 @@ pub(super) fn plan(program: &Program, in_place: InPlace<'_>, share: bool) -> Mem
                 Some(room) => planner.join(*output, index, room),
                 None => planner.open(*output, Some(index), planner.is_static[index]),
             }
+        }
+        let bytes = (rules.workspace)(index);
+        planner.workspaces.push((bytes > 0).then_some(planner.rooms.len()));
+        if bytes > 0 {
+            planner.rooms.push(Room { bytes, first: Some(index), last: Some(index), held: None });
         }
     }
     planner.finish()
@@ -100,6 +117,8 @@ struct Planner<'a> {
     rooms: Vec<Room>,
     room_of: Vec<usize>,
     held: Vec<usize>,
+    /// The room of each instruction's workspace.
+    workspaces: Vec<Option<usize>>,
 }
 
 impl Planner<'_> {
@@ -155,14 +174,15 @@ impl Planner<'_> {
     }
 
     fn finish(self) -> MemoryPlan {
-        let Planner { program, share, is_static, is_static_value, rooms, room_of, held, .. } = self;
+        let Planner { program, share, is_static, is_static_value, rooms, room_of, held, workspaces, .. } = self;
         let (offsets, arena) = place_rooms(&rooms, share);
         let unplanned = rooms.iter().filter(|room| room.held.is_none()).map(|room| padded(room.bytes)).sum();
         let place = |room: &usize| rooms[*room].held.map_or(Place::Arena(offsets[*room]), Place::Held);
         let places: Vec<Place> = room_of.iter().map(place).collect();
         let needs_copy = |update: &&sward_core::program::Update| places[update.slot.index()] != places[update.value.index()];
         let copies = program.updates.iter().filter(needs_copy).map(|update| (update.slot, update.value)).collect();
-        MemoryPlan { places, held, arena, unplanned, copies, is_static, is_static_value }
+        let workspaces = workspaces.iter().map(|room| room.map_or(0, |room| offsets[room])).collect();
+        MemoryPlan { places, held, arena, unplanned, copies, is_static, is_static_value, workspaces }
     }
 }
 

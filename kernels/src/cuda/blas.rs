@@ -1,0 +1,202 @@
+//! Matrix products by cuBLASLt.
+
+use std::ffi::c_void;
+use std::sync::Mutex;
+
+use cudarc::cublaslt::{result, sys};
+use cudarc::driver;
+
+use super::device::{BlasMatrix, BlasType, DeviceError, PreparedProduct, Product};
+
+/// What cuBLASLt may use beside the matrices; NVIDIA advises 32 MiB for Hopper.
+const WORKSPACE_BYTES: usize = 32 << 20;
+
+fn call(call: &'static str) -> impl Fn(result::CublasError) -> DeviceError {
+    move |error| DeviceError::Call { call, reason: error.to_string() }
+}
+
+fn data_type(dtype: BlasType) -> sys::cudaDataType {
+    match dtype {
+        BlasType::F32 => sys::cudaDataType::CUDA_R_32F,
+        BlasType::Bf16 => sys::cudaDataType::CUDA_R_16BF,
+    }
+}
+
+/// A product with its descriptions and the algorithm that was chosen.
+struct Prepared {
+    product: Product,
+    description: sys::cublasLtMatmulDesc_t,
+    layouts: [sys::cublasLtMatrixLayout_t; 3],
+    algorithm: sys::cublasLtMatmulAlgo_t,
+}
+
+/// The library's handle, its workspace and the products that were prepared.
+pub(super) struct Blas {
+    handle: sys::cublasLtHandle_t,
+    stream: driver::sys::CUstream,
+    workspace: driver::sys::CUdeviceptr,
+    prepared: Mutex<Vec<Option<Prepared>>>,
+}
+
+impl Blas {
+    /// Opens the library for a stream of the current context.
+    ///
+    /// # Errors
+    /// When it does not start, or there is no memory for its workspace.
+    pub(super) fn new(stream: driver::sys::CUstream) -> Result<Blas, DeviceError> {
+        let handle = result::create_handle().map_err(call("cublasLtCreate"))?;
+        // SAFETY: the workspace is written before it is read, by the library.
+        let workspace = unsafe { driver::result::malloc_sync(WORKSPACE_BYTES) }
+            .map_err(|error| DeviceError::Call { call: "cuMemAlloc", reason: error.to_string() })?;
+        Ok(Blas { handle, stream, workspace, prepared: Mutex::new(Vec::new()) })
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Vec<Option<Prepared>>> {
+        // Every change is one push or one store: a panic leaves the table whole.
+        self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Chooses the algorithm of a product.
+    pub(super) fn prepare(&self, product: &Product) -> Result<PreparedProduct, DeviceError> {
+        let description = result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType::CUDA_R_32F)
+            .map_err(call("cublasLtMatmulDescCreate"))?;
+        let layouts =
+            [layout(&product.a, product.batch)?, layout(&product.b, product.batch)?, layout(&product.d, product.batch)?];
+        // SAFETY: descriptions and layouts were just made and live until `free`.
+        let algorithm = unsafe {
+            describe(description, product)?;
+            self.choose(description, layouts)?
+        };
+        let mut table = self.table();
+        table.push(Some(Prepared { product: *product, description, layouts, algorithm }));
+        Ok(PreparedProduct(table.len() - 1))
+    }
+
+    /// # Safety
+    /// The handles are alive.
+    unsafe fn choose(
+        &self,
+        description: sys::cublasLtMatmulDesc_t,
+        [a, b, d]: [sys::cublasLtMatrixLayout_t; 3],
+    ) -> Result<sys::cublasLtMatmulAlgo_t, DeviceError> {
+        let preference = result::create_matmul_pref().map_err(call("cublasLtMatmulPreferenceCreate"))?;
+        let bytes = WORKSPACE_BYTES;
+        let attribute = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        // SAFETY: the caller's promise; the number is read before the call returns.
+        unsafe {
+            result::set_matmul_pref_attribute(preference, attribute, (&raw const bytes).cast(), size_of::<usize>())
+                .map_err(call("cublasLtMatmulPreferenceSetAttribute"))?;
+            let chosen = result::get_matmul_algo_heuristic(self.handle, description, a, b, d, d, preference);
+            result::destroy_matmul_pref(preference).map_err(call("cublasLtMatmulPreferenceDestroy"))?;
+            chosen.map(|heuristic| heuristic.algo).map_err(call("cublasLtMatmulAlgoGetHeuristic"))
+        }
+    }
+
+    /// # Safety
+    /// The matrices lie in allocated memory.
+    pub(super) unsafe fn run(&self, product: PreparedProduct) -> Result<(), DeviceError> {
+        let table = self.table();
+        let Some(Prepared { product, description, layouts: [a, b, d], algorithm }) = &table[product.0] else {
+            return Err(DeviceError::Call { call: "cublasLtMatmul", reason: "the product was forgotten".to_string() });
+        };
+        let (one, zero) = (1.0f32, 0.0f32);
+        // SAFETY: the caller's promise; the factors are read before the call returns (pointer mode host).
+        unsafe {
+            result::matmul(
+                self.handle,
+                *description,
+                (&raw const one).cast(),
+                (&raw const zero).cast(),
+                product.a.address as *const c_void,
+                *a,
+                product.b.address as *const c_void,
+                *b,
+                product.d.address as *const c_void,
+                *d,
+                product.d.address as *mut c_void,
+                *d,
+                algorithm,
+                self.workspace as *mut c_void,
+                WORKSPACE_BYTES,
+                self.stream.cast(),
+            )
+        }
+        .map_err(call("cublasLtMatmul"))
+    }
+
+    /// Forgets a product.
+    pub(super) fn free(&self, product: PreparedProduct) {
+        if let Some(Prepared { description, layouts, .. }) = self.table()[product.0].take() {
+            // SAFETY: taken out of the table, so that nobody uses them again. What cannot be freed is left.
+            unsafe {
+                for layout in layouts {
+                    let _ = result::destroy_matrix_layout(layout);
+                }
+                let _ = result::destroy_matmul_desc(description);
+            }
+        }
+    }
+}
+
+impl Drop for Blas {
+    fn drop(&mut self) {
+        for index in 0..self.table().len() {
+            self.free(PreparedProduct(index));
+        }
+        // SAFETY: made by `new`, used by nobody any more.
+        unsafe {
+            let _ = driver::result::free_sync(self.workspace);
+            let _ = result::destroy_handle(self.handle);
+        }
+    }
+}
+
+fn layout(matrix: &BlasMatrix, batch: usize) -> Result<sys::cublasLtMatrixLayout_t, DeviceError> {
+    use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
+    let BlasMatrix { dtype, rows, columns, leading, stride, .. } = *matrix;
+    let layout = result::create_matrix_layout(data_type(dtype), rows as u64, columns as u64, leading as i64)
+        .map_err(call("cublasLtMatrixLayoutCreate"))?;
+    let (count, stride) = (batch as i32, stride as i64);
+    // SAFETY: the layout was just made; the numbers are read before the calls return.
+    unsafe {
+        result::set_matrix_layout_attribute(
+            layout,
+            Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+            (&raw const count).cast(),
+            size_of::<i32>(),
+        )
+        .map_err(call("cublasLtMatrixLayoutSetAttribute"))?;
+        result::set_matrix_layout_attribute(
+            layout,
+            Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+            (&raw const stride).cast(),
+            size_of::<i64>(),
+        )
+        .map_err(call("cublasLtMatrixLayoutSetAttribute"))?;
+    }
+    Ok(layout)
+}
+
+/// Sets transposes and epilogue.
+///
+/// # Safety
+/// The description is alive.
+unsafe fn describe(description: sys::cublasLtMatmulDesc_t, product: &Product) -> Result<(), DeviceError> {
+    use sys::cublasLtMatmulDescAttributes_t as Attribute;
+    // SAFETY (of each use): the caller's promise; values are read before the call returns.
+    let set = |attribute: Attribute, value: *const c_void, bytes: usize| unsafe {
+        result::set_matmul_desc_attribute(description, attribute, value, bytes).map_err(call("cublasLtMatmulDescSetAttribute"))
+    };
+    // CUBLAS_OP_N and CUBLAS_OP_T.
+    let transposes = [i32::from(product.transpose_a), i32::from(product.transpose_b)];
+    set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, (&raw const transposes[0]).cast(), size_of::<i32>())?;
+    set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, (&raw const transposes[1]).cast(), size_of::<i32>())?;
+    if let Some(bias) = product.bias {
+        let epilogue = sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS;
+        set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, (&raw const epilogue).cast(), size_of_val(&epilogue))?;
+        let dtype = data_type(product.d.dtype);
+        set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, (&raw const bias).cast(), size_of::<u64>())?;
+        set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, (&raw const dtype).cast(), size_of_val(&dtype))?;
+    }
+    Ok(())
+}

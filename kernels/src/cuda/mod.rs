@@ -1,0 +1,106 @@
+//! The CUDA engine: the same programs on an NVIDIA GPU. `docs/cuda.md` says how it works.
+
+mod blas;
+pub mod cache;
+mod compiler;
+pub mod device;
+pub mod driver;
+#[cfg(any(test, feature = "host-shim"))]
+pub mod host;
+pub mod libraries;
+pub mod nvrtc;
+mod plan;
+pub mod source;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex};
+
+use device::{Device, DeviceError};
+use sward_core::program::Program;
+
+use crate::engine::{Engine, Plan, PrepareError};
+
+/// Runs programs on a GPU.
+#[derive(Clone, Debug)]
+pub struct CudaEngine {
+    device: Arc<dyn Device>,
+    turn: Arc<Mutex<()>>,
+    shares_memory: bool,
+    memory_limit: Option<usize>,
+}
+
+impl CudaEngine {
+    /// An engine on the first GPU that the driver shows.
+    ///
+    /// # Errors
+    /// When a library is missing (with what was searched for), or there is no GPU that is new enough.
+    pub fn new() -> Result<CudaEngine, PrepareError> {
+        Ok(CudaEngine::on(Arc::new(driver::Driver::open()?)))
+    }
+
+    /// An engine on a device.
+    pub fn on(device: Arc<dyn Device>) -> CudaEngine {
+        CudaEngine { device, turn: Arc::default(), shares_memory: true, memory_limit: None }
+    }
+
+    /// The same with (the default) or without values that share memory when their lifetimes allow.
+    pub fn with_memory_sharing(self, shares_memory: bool) -> CudaEngine {
+        CudaEngine { shares_memory, ..self }
+    }
+
+    /// The same with a bound on a plan's bytes instead of the memory that is free.
+    pub fn with_memory_limit(self, bytes: usize) -> CudaEngine {
+        CudaEngine { memory_limit: Some(bytes), ..self }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &dyn Device {
+        self.device.as_ref()
+    }
+
+    /// Compiles the kernels of many programs at once, so that preparing them finds them compiled.
+    ///
+    /// # Errors
+    /// Where an instruction has no kernel, or the compiler is missing.
+    pub fn compile_ahead<'a>(&self, programs: impl IntoIterator<Item = &'a Program>) -> Result<usize, PrepareError> {
+        let kernels = kernels_of(programs, self.device.description().shared_memory)?;
+        Ok(compiler::compile(self.device.as_ref(), &kernels)?.len())
+    }
+}
+
+/// The kernels of many programs, for a device whose blocks have so much shared memory.
+///
+/// # Errors
+/// Where an instruction has no kernel.
+pub fn kernels_of<'a>(
+    programs: impl IntoIterator<Item = &'a Program>,
+    shared_memory: usize,
+) -> Result<Vec<source::Kernel>, PrepareError> {
+    let limits = steps::Limits { shared_memory };
+    let mut kernels = Vec::new();
+    for program in programs {
+        kernels.extend(plan::kernels_of(program, limits)?);
+    }
+    kernels.sort_by(|a, b| (a.family, &a.name).cmp(&(b.family, &b.name)));
+    kernels.dedup();
+    Ok(kernels)
+}
+
+impl From<DeviceError> for PrepareError {
+    fn from(error: DeviceError) -> PrepareError {
+        PrepareError::Device(error.to_string())
+    }
+}
+
+impl Engine for CudaEngine {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn prepare(&self, program: &Program) -> Result<Box<dyn Plan>, PrepareError> {
+        let plan = plan::CudaPlan::new(program, &self.device, &self.turn, self.shares_memory, self.memory_limit)?;
+        Ok(Box::new(plan))
+    }
+}

@@ -1,0 +1,659 @@
+//! A program prepared for a device.
+//!
+//! One allocation holds the control block, tables, everything that stays between runs, and the arena. The first run launches step after step;
+//! the second records the steps that every run repeats as a graph, which later runs launch as one: what changes from run to run (inputs,
+//! settings, seed and step) lies in device memory, so that a recorded graph stays valid.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+use sward_core::program::{Program, Role, RunKey, ValueId};
+
+use super::compiler;
+use super::device::{Address, Device, DeviceError, Function, Graph, Launch, Mark, PreparedProduct};
+use super::source::Kernel;
+use super::steps::{self, Action, Limits, Operand, Site, Step};
+use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
+use crate::memory::{self, MemoryPlan, Place, Rules};
+use crate::tensor::Tensor;
+
+/// Where each part of a plan's memory begins; sizes are multiples of this many bytes.
+const ALIGNMENT: usize = 256;
+
+/// The control block: seed, step, first bad index, first value that is not finite.
+const CONTROL_BYTES: usize = 32;
+
+/// Of parameters, so much is staged at once.
+const STAGED_BYTES: usize = 32 << 20;
+
+/// What a run does for one instruction.
+#[derive(Debug)]
+enum Call {
+    Launch(Function, Launch),
+    Product(PreparedProduct),
+    Zero { address: Address, bytes: usize },
+}
+
+/// One instruction, compiled.
+#[derive(Debug)]
+struct Ready {
+    kernel: &'static str,
+    calls: Vec<Call>,
+    /// The search for values that are not finite, one for each float result.
+    traps: Vec<Call>,
+}
+
+/// What happened to an argument.
+#[derive(Debug)]
+struct Slot {
+    value: ValueId,
+    role: Role,
+    is_set: bool,
+    /// Pinned memory of an input or setting, from its first `set` on.
+    staging: Option<Staging>,
+}
+
+/// Pinned memory that belongs to a device.
+#[derive(Debug)]
+struct Staging {
+    device: Arc<dyn Device>,
+    pointer: *mut u8,
+}
+
+// SAFETY: the memory belongs to this value alone.
+unsafe impl Send for Staging {}
+
+impl Staging {
+    fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Staging, DeviceError> {
+        Ok(Staging { device: Arc::clone(device), pointer: device.allocate_staging(bytes)? })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        self.device.free_staging(self.pointer);
+    }
+}
+
+/// How the steps of every run are launched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Recording {
+    /// They did not run yet: libraries and kernels load at their first launch, which cannot be recorded.
+    NotYet,
+    /// They ran once.
+    Possible,
+    /// As one graph.
+    Graph(Graph),
+}
+
+/// Where everything lies.
+struct Layout {
+    control: Address,
+    tables: Address,
+    held: Vec<Address>,
+    arena: Address,
+    bytes: usize,
+}
+
+impl Layout {
+    fn new(base: Address, tables: usize, memory: &MemoryPlan) -> Layout {
+        let mut next = base;
+        let mut take = |bytes: usize| {
+            let address = next;
+            next += bytes.next_multiple_of(ALIGNMENT) as u64;
+            address
+        };
+        let control = take(CONTROL_BYTES);
+        let tables = take(tables);
+        let held = memory.held.iter().map(|bytes| take(*bytes)).collect();
+        let arena = take(memory.arena);
+        Layout { control, tables, held, arena, bytes: (next - base) as usize }
+    }
+
+    fn address(&self, place: Place) -> Address {
+        match place {
+            Place::Arena(offset) => self.arena + offset as u64,
+            Place::Held(index) => self.held[index],
+        }
+    }
+}
+
+pub(super) struct CudaPlan {
+    program: Program,
+    device: Arc<dyn Device>,
+    /// One run at a time on a device: launches of two plans do not mix within a recording.
+    turn: Arc<Mutex<()>>,
+    memory: MemoryPlan,
+    layout: Layout,
+    base: Address,
+    steps: Vec<Ready>,
+    /// Copies of results to the parameters that they become.
+    copies: Vec<Call>,
+    slots: FxHashMap<String, Slot>,
+    control: Staging,
+    /// Pinned memory that the device may still be reading.
+    is_uploading: bool,
+    is_warm: bool,
+    recording: Recording,
+    trap: bool,
+    profiling: bool,
+    seconds: Vec<(f64, u64)>,
+}
+
+/// What a program needs, found without a device's memory.
+struct Draft {
+    memory: MemoryPlan,
+    tables: Vec<usize>,
+}
+
+fn operand(program: &Program, value: ValueId, address: Address) -> Operand {
+    Operand { address, tensor_type: program.type_of(value).clone() }
+}
+
+/// Binds every instruction at the addresses that `address` and `site` give.
+fn bind_all(
+    program: &Program,
+    address: &dyn Fn(ValueId) -> Address,
+    site: &dyn Fn(usize) -> Site,
+) -> Result<(Vec<Step>, Vec<Kernel>), PrepareError> {
+    let mut kernels = Vec::new();
+    let mut steps = Vec::with_capacity(program.instructions.len());
+    for (index, instruction) in program.instructions.iter().enumerate() {
+        let at = |values: &[ValueId]| values.iter().map(|value| operand(program, *value, address(*value))).collect::<Vec<_>>();
+        let (inputs, outputs) = (at(&instruction.inputs), at(&instruction.outputs));
+        let step = steps::bind(instruction.op.as_ref(), &inputs, &outputs, site(index), &mut kernels).map_err(|reason| {
+            let origin = &program.origins[instruction.origin.0 as usize];
+            PrepareError::Unsupported {
+                engine: "cuda",
+                path: origin.path.clone(),
+                place: origin.place.clone(),
+                instruction: format!("{}<{}>", instruction.op.name(), instruction.op.attributes()),
+                reason,
+            }
+        })?;
+        steps.push(step);
+    }
+    Ok((steps, kernels))
+}
+
+/// All kernels of a program, for tests that compile them ahead.
+///
+/// # Errors
+/// Where an instruction has none.
+pub(super) fn kernels_of(program: &Program, limits: Limits) -> Result<Vec<Kernel>, PrepareError> {
+    let site = |index| Site { control: 0, workspace: 0, tables: 0, index, limits };
+    let (_, mut kernels) = bind_all(program, &|_| 0, &site)?;
+    kernels.extend(trap_kernels(program).into_iter().map(|(kernel, ..)| kernel));
+    kernels.push(steps::copy_whole(0, 0, 0, 0).0);
+    Ok(kernels)
+}
+
+fn trap_kernels(program: &Program) -> Vec<(Kernel, u32, super::device::Arguments)> {
+    program.types.iter().filter_map(|tensor_type| steps::first_not_finite(0, 0, tensor_type)).collect()
+}
+
+impl Draft {
+    fn new(program: &Program, limits: Limits, share: bool) -> Result<Draft, PrepareError> {
+        // Sizes do not depend on addresses: a first pass at address 0 finds what has no kernel and how much room each step needs.
+        let site = |index| Site { control: 0, workspace: 0, tables: 0, index, limits };
+        let (steps, _) = bind_all(program, &|_| 0, &site)?;
+        let in_place = |index: usize| steps::in_place(program, &program.instructions[index]);
+        let writes_slots = |index: usize| steps::writes_slots(&program.instructions[index]);
+        let workspace = |index: usize| steps[index].workspace;
+        let rules = Rules { in_place: &in_place, writes_slots: &writes_slots, workspace: &workspace };
+        let memory = memory::plan(program, &rules, share);
+        Ok(Draft { memory, tables: steps.iter().map(|step| step.tables).collect() })
+    }
+}
+
+impl CudaPlan {
+    pub(super) fn new(
+        program: &Program,
+        device: &Arc<dyn Device>,
+        turn: &Arc<Mutex<()>>,
+        share: bool,
+        limit: Option<usize>,
+    ) -> Result<CudaPlan, PrepareError> {
+        sward_core::program::verify(program)?;
+        let limits = Limits { shared_memory: device.description().shared_memory };
+        let Draft { memory, tables } = Draft::new(program, limits, share)?;
+        let needed = Layout::new(0, tables.iter().sum(), &memory).bytes;
+        let available = match limit {
+            Some(limit) => limit,
+            None => device.free_memory()?,
+        };
+        if needed > available {
+            return Err(PrepareError::Memory { needed, available });
+        }
+        let base = device.allocate(needed)?;
+        let layout = Layout::new(base, tables.iter().sum(), &memory);
+        let plan = CudaPlan::at(program, device, turn, memory, layout, &tables, base);
+        if plan.is_err() {
+            device.free(base);
+        }
+        plan
+    }
+
+    fn at(
+        program: &Program,
+        device: &Arc<dyn Device>,
+        turn: &Arc<Mutex<()>>,
+        memory: MemoryPlan,
+        layout: Layout,
+        tables: &[usize],
+        base: Address,
+    ) -> Result<CudaPlan, PrepareError> {
+        let limits = Limits { shared_memory: device.description().shared_memory };
+        let table_starts: Vec<u64> = tables
+            .iter()
+            .scan(layout.tables, |next, bytes| {
+                let start = *next;
+                *next += *bytes as u64;
+                Some(start)
+            })
+            .collect();
+        let address = |value: ValueId| layout.address(memory.places[value.index()]);
+        let site = |index: usize| Site {
+            control: layout.control,
+            workspace: layout.arena + memory.workspaces[index] as u64,
+            tables: table_starts[index],
+            index,
+            limits,
+        };
+        let (steps, mut kernels) = bind_all(program, &address, &site)?;
+        kernels.extend(trap_kernels(program).into_iter().map(|(kernel, ..)| kernel));
+        let copies: Vec<_> = memory
+            .copies
+            .iter()
+            .map(|(slot, value)| {
+                steps::copy_whole(layout.control, address(*value), address(*slot), program.type_of(*slot).bytes())
+            })
+            .collect();
+        kernels.extend(copies.iter().map(|(kernel, ..)| kernel.clone()));
+        let functions = compiler::compile(device.as_ref(), &kernels)?;
+        let one = |(kernel, blocks, arguments): (Kernel, u32, super::device::Arguments)| {
+            let launch = Launch { grid: [blocks, 1, 1], block: [256, 1, 1], shared: 0, arguments };
+            Call::Launch(functions[&kernel.name], launch)
+        };
+        let copies = copies.into_iter().filter(|(_, blocks, _)| *blocks > 0).map(one).collect();
+        let mut ready = Vec::with_capacity(steps.len());
+        for (instruction, step) in program.instructions.iter().zip(steps) {
+            let traps = instruction
+                .outputs
+                .iter()
+                .filter_map(|output| steps::first_not_finite(layout.control, address(*output), program.type_of(*output)))
+                .map(one)
+                .collect();
+            ready.push(Ready { kernel: step.kernel, calls: calls(device, &functions, step.actions)?, traps });
+        }
+        let slots = program
+            .arguments
+            .iter()
+            .map(|argument| {
+                let is_set = matches!(argument.role, Role::Parameter { .. } | Role::State);
+                (argument.name.clone(), Slot { value: argument.value, role: argument.role, is_set, staging: None })
+            })
+            .collect();
+        Ok(CudaPlan {
+            program: program.clone(),
+            device: Arc::clone(device),
+            turn: Arc::clone(turn),
+            control: Staging::new(device, CONTROL_BYTES)?,
+            seconds: vec![(0.0, 0); ready.len()],
+            memory,
+            layout,
+            base,
+            steps: ready,
+            copies,
+            slots,
+            is_uploading: false,
+            is_warm: false,
+            recording: Recording::NotYet,
+            trap: false,
+            profiling: false,
+        })
+    }
+
+    fn address(&self, value: ValueId) -> Address {
+        self.layout.address(self.memory.places[value.index()])
+    }
+
+    fn read(&self, value: ValueId) -> Result<Tensor, RunError> {
+        let mut tensor = Tensor::zeros(self.program.type_of(value));
+        if !tensor.bytes().is_empty() {
+            self.device.download(self.address(value), tensor.bytes_mut())?;
+        }
+        Ok(tensor)
+    }
+
+    /// Sets seed and step, and forgets what the last run complained about.
+    fn begin(&mut self, key: RunKey) -> Result<(), DeviceError> {
+        let mut control = [0xff; CONTROL_BYTES];
+        let words = [key.seed as u32, (key.seed >> 32) as u32, key.step as u32, (key.step >> 32) as u32];
+        for (word, bytes) in words.iter().zip(control.chunks_exact_mut(4)) {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+        // SAFETY: the staging memory holds the block, and every run ends by waiting for the device, so that nothing reads it now.
+        unsafe {
+            std::ptr::copy_nonoverlapping(control.as_ptr(), self.control.pointer, CONTROL_BYTES);
+            self.device.upload(self.layout.control, self.control.pointer, CONTROL_BYTES)
+        }
+    }
+
+    /// The first bad index as (instruction, element), and the first element that is not finite.
+    fn complaints(&self) -> Result<(Option<(usize, usize)>, Option<usize>), DeviceError> {
+        let mut status = [0; 16];
+        self.device.download(self.layout.control + 16, &mut status)?;
+        let word = |at: usize| {
+            let bytes: [u8; 8] = status[at..at + 8].try_into().expect("eight bytes");
+            let word = u64::from_ne_bytes(bytes);
+            (word != u64::MAX).then_some(word)
+        };
+        let index = word(0).map(|word| ((word >> 40) as usize, (word & ((1 << 40) - 1)) as usize));
+        Ok((index, word(8).map(|word| word as usize)))
+    }
+
+    fn call(&self, call: &Call) -> Result<(), DeviceError> {
+        match call {
+            // SAFETY: the step was bound to this plan's memory by the primitive's own rule for sizes.
+            Call::Launch(function, launch) => unsafe { self.device.launch(*function, launch) },
+            // SAFETY: as above.
+            Call::Product(product) => unsafe { self.device.run_product(*product) },
+            Call::Zero { address, bytes } => self.device.zero(*address, *bytes),
+        }
+    }
+
+    fn step(&self, index: usize) -> Result<(), DeviceError> {
+        self.steps[index].calls.iter().try_for_each(|call| self.call(call))
+    }
+
+    fn repeated_steps(&self) -> Result<(), DeviceError> {
+        for index in (0..self.steps.len()).filter(|index| !self.memory.is_static[*index]) {
+            self.step(index)?;
+        }
+        self.copies.iter().try_for_each(|copy| self.call(copy))
+    }
+
+    /// Launches everything; as one graph from the second time on.
+    fn launch_all(&mut self) -> Result<(), DeviceError> {
+        if !self.is_warm {
+            for index in (0..self.steps.len()).filter(|index| self.memory.is_static[*index]) {
+                self.step(index)?;
+            }
+        }
+        match self.recording {
+            Recording::NotYet => {
+                self.repeated_steps()?;
+                self.recording = Recording::Possible;
+            }
+            Recording::Possible => {
+                self.device.begin_graph()?;
+                let recorded = self.repeated_steps();
+                // The recording ends also where a step failed, so that the stream is of use again.
+                let graph = self.device.end_graph();
+                recorded?;
+                let graph = graph?;
+                self.recording = Recording::Graph(graph);
+                self.device.launch_graph(graph)?;
+            }
+            Recording::Graph(graph) => self.device.launch_graph(graph)?,
+        }
+        Ok(())
+    }
+
+    /// Launches step by step, with times or with a look at every result.
+    fn watch_all(&mut self) -> Result<(), RunError> {
+        let mut marks: Vec<Option<(Mark, Mark)>> = vec![None; self.steps.len()];
+        for index in 0..self.steps.len() {
+            if self.memory.is_static[index] && self.is_warm {
+                continue;
+            }
+            let from = self.profiling.then(|| self.device.mark()).transpose()?;
+            self.step(index)?;
+            if let Some(from) = from {
+                marks[index] = Some((from, self.device.mark()?));
+            }
+            if self.trap {
+                self.look_at(index)?;
+            }
+        }
+        for copy in &self.copies {
+            self.call(copy)?;
+        }
+        for (index, marks) in marks.into_iter().enumerate() {
+            if let Some((from, to)) = marks {
+                self.seconds[index].0 += self.device.seconds(from, to)?;
+                self.seconds[index].1 += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`RunError::NonFinite`] with the first value of the instruction's results that is not finite.
+    fn look_at(&self, index: usize) -> Result<(), RunError> {
+        let instruction = &self.program.instructions[index];
+        let floats = instruction.outputs.iter().filter(|output| {
+            let tensor_type = self.program.type_of(**output);
+            tensor_type.dtype.is_float() && tensor_type.elements() > 0
+        });
+        for (output, trap) in floats.zip(&self.steps[index].traps) {
+            self.call(trap)?;
+            if let (_, Some(element)) = self.complaints()? {
+                let origin = &self.program.origins[instruction.origin.0 as usize];
+                let value = self.read(*output)?.to_array().data[element] as f32;
+                return Err(RunError::NonFinite {
+                    path: origin.path.clone(),
+                    place: origin.place.clone(),
+                    instruction: instruction.op.name(),
+                    value,
+                    element,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn bad_index(&self, index: usize, element: usize) -> RunError {
+        let Some(instruction) = self.program.instructions.get(index) else {
+            return RunError::Device(format!("the device reports an index of instruction {index}, which does not exist"));
+        };
+        let origin = &self.program.origins[instruction.origin.0 as usize];
+        RunError::Instruction {
+            path: origin.path.clone(),
+            place: origin.place.clone(),
+            instruction: instruction.op.name(),
+            reason: format!("the index at element {element} lies outside its axis"),
+        }
+    }
+
+    /// Waits until pinned memory is free to be written.
+    fn end_uploads(&mut self) -> Result<(), DeviceError> {
+        if std::mem::take(&mut self.is_uploading) {
+            self.device.synchronize()?;
+        }
+        Ok(())
+    }
+
+    /// Copies a parameter through one staging buffer, part after part.
+    fn set_in_parts(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let staging = Staging::new(&self.device, bytes.len().min(STAGED_BYTES))?;
+        for (part, chunk) in bytes.chunks(STAGED_BYTES).enumerate() {
+            // SAFETY: the staging memory holds a part, and the device has read the one before.
+            unsafe {
+                std::ptr::copy_nonoverlapping(chunk.as_ptr(), staging.pointer, chunk.len());
+                self.device.upload(to + (part * STAGED_BYTES) as u64, staging.pointer, chunk.len())?;
+            }
+            self.device.synchronize()?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns what a step does into calls, and uploads its tables.
+fn calls(
+    device: &Arc<dyn Device>,
+    functions: &FxHashMap<String, Function>,
+    actions: Vec<Action>,
+) -> Result<Vec<Call>, DeviceError> {
+    let mut calls = Vec::with_capacity(actions.len());
+    for action in actions {
+        match action {
+            Action::Launch { kernel, launch } => calls.push(Call::Launch(functions[&kernel], launch)),
+            Action::Product(product) => calls.push(Call::Product(device.prepare_product(&product)?)),
+            Action::Zero { address, bytes } => calls.push(Call::Zero { address, bytes }),
+            Action::Upload { address, bytes } => {
+                let staging = Staging::new(device, bytes.len())?;
+                // SAFETY: the staging memory holds the bytes until the device has read them.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), staging.pointer, bytes.len());
+                    device.upload(address, staging.pointer, bytes.len())?;
+                }
+                device.synchronize()?;
+            }
+        }
+    }
+    Ok(calls)
+}
+
+/// The turn to use a device. A panic in another plan's run leaves nothing half-done that this one reads.
+fn take_turn(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<DeviceError> for RunError {
+    fn from(error: DeviceError) -> RunError {
+        RunError::Device(error.to_string())
+    }
+}
+
+impl Drop for CudaPlan {
+    fn drop(&mut self) {
+        // What still runs reads this memory; a device that is lost has nothing left to wait for.
+        let _ = self.device.synchronize();
+        if let Recording::Graph(graph) = self.recording {
+            self.device.free_graph(graph);
+        }
+        for call in self.steps.iter().flat_map(|step| &step.calls) {
+            if let Call::Product(product) = call {
+                self.device.free_product(*product);
+            }
+        }
+        self.device.free(self.base);
+    }
+}
+
+impl Plan for CudaPlan {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn set(&mut self, name: &str, tensor: &Tensor) -> Result<(), RunError> {
+        let slot = self.slots.get(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        let expected = self.program.type_of(slot.value);
+        if tensor.tensor_type() != *expected {
+            let (name, expected, given) = (name.to_string(), expected.to_string(), tensor.tensor_type().to_string());
+            return Err(RunError::Type { name, expected, given });
+        }
+        let (value, role, was_set) = (slot.value, slot.role, slot.is_set);
+        let to = self.address(value);
+        if matches!(role, Role::Parameter { .. } | Role::State) {
+            self.is_warm = false;
+            self.set_in_parts(to, tensor.bytes())?;
+            return Ok(());
+        }
+        // The last contents of this slot's own pinned memory may still be on their way, where it is set twice between runs.
+        if was_set {
+            self.end_uploads()?;
+        }
+        let bytes = tensor.bytes();
+        let slot = self.slots.get_mut(name).expect("just found");
+        if slot.staging.is_none() {
+            slot.staging = Some(Staging::new(&self.device, bytes.len())?);
+        }
+        let pointer = slot.staging.as_ref().expect("just made").pointer;
+        // SAFETY: the slot's memory holds the tensor, and nothing reads it now.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), pointer, bytes.len());
+            if !bytes.is_empty() {
+                self.device.upload(to, pointer, bytes.len())?;
+            }
+        }
+        slot.is_set = true;
+        self.is_uploading = true;
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Tensor, RunError> {
+        let slot = self.slots.get(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        self.read(slot.value)
+    }
+
+    fn run(&mut self, key: RunKey) -> Result<(), RunError> {
+        let missing = self.program.arguments.iter().find(|argument| !self.slots[&argument.name].is_set);
+        if let Some(argument) = missing {
+            return Err(RunError::Missing { name: argument.name.clone() });
+        }
+        let turn = Arc::clone(&self.turn);
+        let _turn = take_turn(&turn);
+        self.begin(key)?;
+        if self.trap || self.profiling {
+            self.watch_all()?;
+        } else {
+            self.launch_all()?;
+        }
+        // Reading the complaints waits for the run, and with it for all uploads.
+        let (bad_index, _) = self.complaints()?;
+        self.is_uploading = false;
+        if let Some((index, element)) = bad_index {
+            return Err(self.bad_index(index, element));
+        }
+        self.is_warm = true;
+        Ok(())
+    }
+
+    fn output(&self, name: &str) -> Result<Tensor, RunError> {
+        let output = self.program.output(name).ok_or_else(|| RunError::Unknown { kind: "output", name: name.to_string() })?;
+        self.read(output.value)
+    }
+
+    fn memory(&self) -> Memory {
+        let held = self.layout.bytes - self.memory.arena;
+        Memory { arena: self.memory.arena, held, unplanned: self.memory.unplanned }
+    }
+
+    fn trap_nonfinite(&mut self, on: bool) {
+        self.trap = on;
+    }
+
+    fn set_profiling(&mut self, on: bool) {
+        if on {
+            self.seconds.fill((0.0, 0));
+        }
+        self.profiling = on;
+    }
+
+    fn profile(&self) -> Vec<InstructionTime> {
+        let time = |(index, instruction): (usize, &sward_core::program::Instruction)| {
+            let values = instruction.inputs.iter().chain(&instruction.outputs);
+            InstructionTime {
+                index,
+                name: instruction.op.name(),
+                path: self.program.origins[instruction.origin.0 as usize].path.clone(),
+                kernel: self.steps[index].kernel,
+                seconds: self.seconds[index].0,
+                runs: self.seconds[index].1,
+                flops: self.program.flops_of(instruction),
+                bytes: if instruction.op.is_view() {
+                    0.0
+                } else {
+                    values.map(|value| self.program.type_of(*value).bytes() as f64).sum()
+                },
+            }
+        };
+        self.program.instructions.iter().enumerate().map(time).collect()
+    }
+}

@@ -1,0 +1,265 @@
+//! `attention` and its gradient: on tensor cores in bf16 up to head widths of 128, else in f32 arithmetic.
+
+use sward_core::program::{DType, Primitive};
+use sward_ops::primitives::{self as op, AttentionMask, AttentionSizes};
+
+use super::matmul::MOST_BLOCKS;
+use super::{Binder, Operand, blocks};
+use crate::cuda::device::{Address, Arguments};
+use crate::cuda::source::{Family, Kernel};
+
+/// Blocks that fill a large GPU twice; with fewer, keys are split.
+const WANTED_BLOCKS: usize = 528;
+
+/// One attention: sizes, mask, how it runs.
+struct Bound<'a> {
+    op: &'a op::Attention,
+    sizes: AttentionSizes,
+    mask: Option<&'a Operand>,
+    way: Way,
+}
+
+/// What computes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// Tensor cores, at widths filled up to these.
+    Cores { width: usize, value_width: usize, wide: bool },
+    /// f32 arithmetic on tiles of so many queries and keys.
+    Plain { tile: usize },
+}
+
+/// Bytes of shared memory of the kernels on tensor cores, the largest of the three.
+fn cores_shared(width: usize, value_width: usize) -> usize {
+    let (wide, value_wide) = (width + 8, value_width + 8);
+    let forward = 64 * wide + 2 * 64 * (wide + value_wide);
+    let backward = (64 + 2 * 32) * (wide + value_wide) + 256;
+    2 * forward.max(backward)
+}
+
+/// The same of the kernels in f32 arithmetic, by tile.
+fn plain_shared(tile: usize, width: usize, value_width: usize) -> usize {
+    4 * (3 * tile * (width + 1) + 3 * tile * (value_width + 1) + 2 * tile * (tile + 1))
+}
+
+impl<'a> Bound<'a> {
+    fn new(
+        op: &'a op::Attention,
+        [q, k, v]: [&Operand; 3],
+        mask: Option<&'a Operand>,
+        dout: Option<&Operand>,
+        binder: &Binder<'_>,
+    ) -> Result<Bound<'a>, String> {
+        let sizes = AttentionSizes::of(q.shape(), k.shape(), v.shape())?;
+        if sizes.batch * sizes.heads > MOST_BLOCKS {
+            return Err(format!("{} heads of all samples; 65,535 at most", sizes.batch * sizes.heads));
+        }
+        let (width, value_width) = (sizes.width.next_multiple_of(16).max(16), sizes.value_width.next_multiple_of(16).max(16));
+        let limit = binder.limits.shared_memory;
+        let is_half = q.dtype() == DType::BF16 && dout.is_none_or(|dout| dout.dtype() == DType::BF16);
+        let way = if is_half && width <= 128 && value_width <= 128 && cores_shared(width, value_width) <= limit {
+            let wide = sizes.width.is_multiple_of(8) && sizes.value_width.is_multiple_of(8);
+            Way::Cores { width, value_width, wide }
+        } else {
+            let fits = |tile: &usize| plain_shared(*tile, sizes.width, sizes.value_width) <= limit;
+            let tile = [32, 16].into_iter().find(fits).ok_or_else(|| {
+                format!("heads of width {} and {} do not fit shared memory of {limit} bytes", sizes.width, sizes.value_width)
+            })?;
+            Way::Plain { tile }
+        };
+        Ok(Bound { op, sizes, mask, way })
+    }
+
+    /// Splits of the keys, and the keys of each.
+    fn splits(&self) -> (usize, usize) {
+        let AttentionSizes { batch, heads, queries, keys, .. } = self.sizes;
+        let tile = if let Way::Plain { tile } = self.way { tile } else { 64 };
+        let blocks = (batch * heads * queries.div_ceil(tile)).max(1);
+        let most = (keys / 64).clamp(1, 64);
+        let splits = (WANTED_BLOCKS / blocks).clamp(1, most);
+        let each = keys.div_ceil(splits).next_multiple_of(tile).max(tile);
+        (keys.div_ceil(each).max(1), each)
+    }
+
+    /// Words of an `AttentionShape`.
+    fn words(&self, splits: usize, split_keys: usize) -> Vec<i32> {
+        let AttentionSizes { batch, queries, keys, heads, width, value_width } = self.sizes;
+        let strides = self.mask.map_or([0; 3], |mask| {
+            let own = mask.four();
+            [0, 1, 2].map(|axis| if own[axis] == 1 { 0 } else { own[axis + 1..].iter().product::<usize>() })
+        });
+        let mut words: Vec<i32> = strides.iter().flat_map(|stride| [*stride as u32 as i32, (*stride >> 32) as i32]).collect();
+        words.extend([batch, heads, queries, keys, width, value_width, usize::from(self.op.causal)].map(|size| size as i32));
+        words.push((self.op.scale as f32).to_bits() as i32);
+        words.extend([split_keys as i32, splits as i32]);
+        words
+    }
+
+    fn mask_name(&self) -> &'static str {
+        match self.op.mask {
+            AttentionMask::None => "MASK_NONE",
+            AttentionMask::Additive => "MASK_ADDITIVE",
+            AttentionMask::Boolean => "MASK_BOOLEAN",
+        }
+    }
+
+    fn mask_type(&self) -> &'static str {
+        self.mask.map_or("float", Operand::c_type)
+    }
+
+    fn mask_address(&self) -> Address {
+        self.mask.map_or(0, |mask| mask.address)
+    }
+
+    /// The template's arguments: how it runs, the mask, and types.
+    fn template(&self, types: &[&str]) -> Vec<String> {
+        let mut template = match self.way {
+            Way::Cores { width, value_width, wide } => vec![width.to_string(), value_width.to_string(), wide.to_string()],
+            Way::Plain { tile } => vec![tile.to_string()],
+        };
+        template.push(self.mask_name().to_string());
+        if let Way::Plain { .. } = self.way {
+            template.extend(types.iter().map(|name| (*name).to_string()));
+        }
+        template.push(self.mask_type().to_string());
+        template
+    }
+
+    /// Threads, rows of a block's tile, shared memory.
+    fn block(&self) -> (u32, usize, usize) {
+        match self.way {
+            Way::Cores { width, value_width, .. } => (128, 64, cores_shared(width, value_width)),
+            Way::Plain { tile } => (256, tile, plain_shared(tile, self.sizes.width, self.sizes.value_width)),
+        }
+    }
+
+    /// The kernel of this way.
+    fn kernel(&self, plain: &str, cores: &str, types: &[&str], parameters: &[&str]) -> Kernel {
+        let (family, function) = match self.way {
+            Way::Cores { .. } => (Family::AttentionCores, cores),
+            Way::Plain { .. } => (Family::Attention, plain),
+        };
+        Kernel::instance(family, function, &self.template(types), parameters, self.block().0)
+    }
+}
+
+/// Binds an attention or its gradient.
+pub(super) fn bind(
+    primitive: &dyn Primitive,
+    inputs: &[Operand],
+    outputs: &[Operand],
+    binder: &mut Binder<'_>,
+) -> Result<bool, String> {
+    if let Some(op) = primitive.downcast::<op::Attention>() {
+        forward(op, inputs, outputs, binder)?;
+    } else if let Some(op) = primitive.downcast::<op::AttentionGradient>() {
+        backward(op, inputs, outputs, binder)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn label(bound: &Bound<'_>, binder: &mut Binder<'_>) {
+    binder.label(if matches!(bound.way, Way::Cores { .. }) { "attention on tensor cores" } else { "attention" });
+}
+
+fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
+    let [q, k, v] = [&inputs[0], &inputs[1], &inputs[2]];
+    let bound = Bound::new(op, [q, k, v], inputs.get(3), None, binder)?;
+    label(&bound, binder);
+    let AttentionSizes { batch, queries, heads, value_width, .. } = bound.sizes;
+    let lines = batch * heads * queries;
+    let (splits, split_keys) = bound.splits();
+    let words = bound.words(splits, split_keys);
+    let parts = if splits > 1 {
+        [splits * lines * value_width, splits * lines, splits * lines].map(|count| binder.workspace(count * 4))
+    } else {
+        [0; 3]
+    };
+    let element = q.c_type();
+    let (from, to, mask) = (format!("const {element}*"), format!("{element}*"), format!("const {}*", bound.mask_type()));
+    let parameters = [&*from, &from, &from, &mask, &to, "float*", "float*", "float*", "float*", "AttentionShape"];
+    let kernel = bound.kernel("attention", "attention_cores", &[element], &parameters);
+    let mut arguments = Arguments::new()
+        .address(q.address)
+        .address(k.address)
+        .address(v.address)
+        .address(bound.mask_address())
+        .address(outputs[0].address)
+        .address(outputs[1].address);
+    for part in parts {
+        arguments = arguments.address(part);
+    }
+    let (threads, tile, shared) = bound.block();
+    let grid = [blocks(queries, tile), (batch * heads) as u32, splits as u32];
+    binder.launch(kernel, grid, [threads, 1, 1], shared, arguments.ints(&words));
+    if splits > 1 {
+        let template = [element.to_string()];
+        let parameters = ["const float*", "const float*", "const float*", &*to, "float*", "AttentionShape", "i64"];
+        let kernel = Kernel::instance(Family::Attention, "attention_combine", &template, &parameters, 256);
+        let mut arguments = Arguments::new();
+        for part in parts {
+            arguments = arguments.address(part);
+        }
+        let arguments = arguments.address(outputs[0].address).address(outputs[1].address).ints(&words).long(lines * value_width);
+        binder.launch_each(kernel, lines * value_width, arguments);
+    }
+    Ok(())
+}
+
+fn backward(op: &op::AttentionGradient, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
+    let [dout, q, k, v, out, logsumexp] = [0, 1, 2, 3, 4, 5].map(|position| &inputs[position]);
+    let bound = Bound::new(&op.attention, [q, k, v], inputs.get(6), Some(dout), binder)?;
+    label(&bound, binder);
+    let AttentionSizes { batch, queries, keys, heads, .. } = bound.sizes;
+    let lines = batch * heads * queries;
+    let words = bound.words(1, keys.max(1));
+    let delta = binder.workspace(lines * 4);
+    let (d, t) = (format!("const {}*", dout.c_type()), format!("const {}*", out.c_type()));
+    let template = [dout.c_type().to_string(), out.c_type().to_string()];
+    let parameters = [&*d, &*t, "float*", "AttentionShape"];
+    let kernel = Kernel::instance(Family::Attention, "attention_delta", &template, &parameters, 128);
+    let arguments = Arguments::new().address(dout.address).address(out.address).address(delta).ints(&words);
+    binder.launch(kernel, [blocks(lines, 4), 1, 1], [128, 1, 1], 0, arguments);
+
+    let (from, to, mask) =
+        (format!("const {}*", q.c_type()), format!("{}*", q.c_type()), format!("const {}*", bound.mask_type()));
+    let types = [q.c_type(), dout.c_type()];
+    let operands = || {
+        Arguments::new()
+            .address(dout.address)
+            .address(q.address)
+            .address(k.address)
+            .address(v.address)
+            .address(logsumexp.address)
+            .address(delta)
+            .address(bound.mask_address())
+    };
+    let (threads, tile, shared) = bound.block();
+    let shared_parameters = [&*d, &*from, &*from, &*from, "const float*", "const float*", &*mask];
+    let parameters = [&shared_parameters[..], &[&*to, &*to, "AttentionShape"]].concat();
+    let kernel = bound.kernel("attention_keys_gradient", "attention_cores_keys_gradient", &types, &parameters);
+    let arguments = operands().address(outputs[1].address).address(outputs[2].address).ints(&words);
+    binder.launch(kernel, [blocks(keys, tile), (batch * heads) as u32, 1], [threads, 1, 1], shared, arguments);
+
+    let parameters = [&shared_parameters[..], &[&*to, "AttentionShape"]].concat();
+    let kernel = bound.kernel("attention_queries_gradient", "attention_cores_queries_gradient", &types, &parameters);
+    let arguments = operands().address(outputs[0].address).ints(&words);
+    binder.launch(kernel, [blocks(queries, tile), (batch * heads) as u32, 1], [threads, 1, 1], shared, arguments);
+
+    if let (true, Some(own)) = (op.mask_gradient, bound.mask) {
+        let [mask_batches, mask_heads, mask_queries, _] = own.four();
+        let template = [q.c_type(), dout.c_type(), own.c_type()].map(str::to_string);
+        let parameters = [&shared_parameters[..], &["float*", "AttentionShape", "int", "int", "int", "i64"]].concat();
+        let kernel = Kernel::instance(Family::Attention, "attention_mask_gradient", &template, &parameters, 128);
+        let arguments = operands()
+            .address(outputs[3].address)
+            .ints(&words)
+            .int(mask_batches)
+            .int(mask_heads)
+            .int(mask_queries)
+            .long(own.elements());
+        binder.launch(kernel, [blocks(own.elements(), 4), 1, 1], [128, 1, 1], 0, arguments);
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The kernels on the host shim against the reference interpreter, and by NVRTC for the architectures that matter.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use sward_core::program::{Array, DType, Program, RunKey, interpret};
+use sward_ops::primitives::problems::{Draw, Extent, Family, families};
+
+use super::*;
+use crate::cpu::tests::assert_near;
+use crate::tensor::Tensor;
+
+/// Shared memory of a block on sm_90.
+const SHARED_MEMORY: usize = 227 << 10;
+
+/// An engine on the host shim; `None`, with a line that says so, where there is no C++ compiler.
+fn host() -> Option<CudaEngine> {
+    static ENGINE: OnceLock<Option<CudaEngine>> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let folder = std::env::temp_dir().join("sward-host-kernels");
+        host::HostDevice::new(folder, SHARED_MEMORY).ok().map(|device| CudaEngine::on(Arc::new(device)))
+    });
+    if engine.is_none() {
+        eprintln!("skipped: no C++ compiler");
+    }
+    engine.clone()
+}
+
+/// The problems of a family: f32 and bf16, small and large.
+fn problems(family: &Family) -> Vec<(Program, Vec<Tensor>)> {
+    let mut problems = Vec::new();
+    for dtype in [DType::F32, DType::BF16] {
+        for seed in 0..12 {
+            let extent = if seed % 2 == 0 { Extent::Small } else { Extent::Large };
+            let problem = family.problem(Draw::new(seed, dtype, extent));
+            problems.push((problem.program(), problem.inputs.iter().map(Tensor::from_array).collect()));
+        }
+    }
+    problems
+}
+
+/// Runs a program three times (step by step, recorded, from the recording) and compares each with the reference.
+fn check(engine: &CudaEngine, program: &Program, arguments: &[Tensor], tolerance: f64) {
+    let arrays: BTreeMap<String, Array> =
+        program.arguments.iter().zip(arguments).map(|(argument, tensor)| (argument.name.clone(), tensor.to_array())).collect();
+    let mut plan = engine.prepare(program).unwrap_or_else(|error| panic!("{error}\n{program}"));
+    for (argument, tensor) in program.arguments.iter().zip(arguments) {
+        plan.set(&argument.name, tensor).expect("it fits");
+    }
+    for step in [3, 4, 1 << 33] {
+        let key = RunKey { seed: 7 << 30, step };
+        plan.run(key).unwrap_or_else(|error| panic!("{error}\n{program}"));
+        let (want, _) = interpret(program, &arrays, key).expect("arguments fit");
+        for output in &program.outputs {
+            let got = plan.output(&output.name).expect("it is there").to_array();
+            assert_near(&want[&output.name], &got, tolerance, &format!("output {} of\n{program}", output.name));
+        }
+    }
+}
+
+#[test]
+fn every_family_agrees_with_the_reference_on_the_host_shim() {
+    let Some(engine) = host() else { return };
+    let only = std::env::var("SWARD_FAMILY").ok();
+    let mut failed = Vec::new();
+    for family in families() {
+        if only.as_ref().is_some_and(|only| *only != family.name) {
+            continue;
+        }
+        let problems = problems(&family);
+        let agrees = || {
+            engine.compile_ahead(problems.iter().map(|(program, _)| program)).unwrap_or_else(|error| panic!("{error}"));
+            for (program, arguments) in &problems {
+                check(&engine, program, arguments, 2e-4);
+            }
+        };
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(agrees)).is_err() {
+            failed.push(family.name);
+        }
+    }
+    assert!(failed.is_empty(), "families that disagree: {failed:?}");
+}
+
+#[test]
+fn every_kernel_compiles_for_the_architectures_that_matter() {
+    if !libraries::Library::Nvrtc.is_present() {
+        eprintln!("skipped: NVRTC not found");
+        return;
+    }
+    let programs: Vec<Program> =
+        families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
+    let kernels = kernels_of(&programs, SHARED_MEMORY).expect("kernels for every problem");
+    for family in source::Family::ALL {
+        let own: Vec<&source::Kernel> = kernels.iter().filter(|kernel| kernel.family == family).collect();
+        assert!(!own.is_empty(), "no problem asks for a kernel of {family:?}");
+        for architecture in ["sm_80", "sm_90", "sm_90a"] {
+            let code = nvrtc::compile(&source::assemble(family, &own), architecture)
+                .unwrap_or_else(|error| panic!("{family:?}: {error}"));
+            assert!(code.starts_with(b"\x7fELF"), "{family:?} for {architecture} is no cubin");
+        }
+    }
+}
