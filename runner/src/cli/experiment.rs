@@ -33,6 +33,7 @@ pub struct ExperimentOptions {
     /// What activations are stored in (train.dtype)
     #[arg(long, value_enum)]
     pub dtype: Option<Precision>,
+    /// Where graph files are looked for
     #[command(flatten)]
     pub roots: RootOptions,
 }

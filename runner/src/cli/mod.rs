@@ -4,13 +4,17 @@ mod bench;
 mod check;
 
 pub mod diff;
+pub mod experiment;
 mod graph;
 pub mod plot;
+mod predict;
 pub mod render;
 mod run;
 pub mod schema;
 mod show;
+mod show_data;
 mod test;
+mod train;
 mod written;
 
 pub use crate::exit::Exit;
@@ -51,6 +55,14 @@ enum Verb {
     Schema(schema::Arguments),
     /// Run a graph on tensors from a file
     Run(run::Arguments),
+    /// Train an experiment
+    Train(train::Arguments),
+    /// Measure a run on its validation rows, or on another labelled table
+    Eval(predict::EvalArguments),
+    /// Write what a run predicts
+    Predict(predict::PredictArguments),
+    /// Draw a contact sheet of what the model will see
+    ShowData(show_data::Arguments),
     /// Run modules at small sizes with seeded weights: shapes, finite outputs, gradients
     Test(test::Arguments),
 }
@@ -68,6 +80,10 @@ pub fn main() -> ExitCode {
             Verb::Render(arguments) => render::run(&arguments),
             Verb::Schema(arguments) => schema::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
+            Verb::Train(arguments) => train::run(&arguments),
+            Verb::Eval(arguments) => predict::eval(&arguments),
+            Verb::Predict(arguments) => predict::predict(&arguments),
+            Verb::ShowData(arguments) => show_data::run(&arguments),
             Verb::Test(arguments) => test::run(&arguments),
         },
         Err(error) => {

@@ -119,7 +119,14 @@ fn folder(run: &OpenRun, source: &Source) -> Result<DataFolder, TrainError> {
 }
 
 /// Predictions of all rows of a table by one run.
-fn predict_rows(run: &OpenRun, engine: &dyn Engine, loaded: &Loaded, folder: &DataFolder, rows: &[usize], tta: u64) -> Result<Predictions, TrainError> {
+fn predict_rows(
+    run: &OpenRun,
+    engine: &dyn Engine,
+    loaded: &Loaded,
+    folder: &DataFolder,
+    rows: &[usize],
+    tta: u64,
+) -> Result<Predictions, TrainError> {
     let encoded = encode(&run.joined.data, &run.fitted, &loaded.table, folder, false)?;
     let seed = run.joined.experiment.train.value.seed;
     let feed = Feed::new(&run.joined.data, &run.joined.inputs, &encoded, seed, cache_bytes());
@@ -155,7 +162,8 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
         let folder = folder(&run, source).map_err(told)?;
         let spec = &run.joined.data.spec;
         let csv = spec.test.as_ref().unwrap_or(&spec.table);
-        let loaded = load_rows(&run.joined.data, &csv.value, source.table.as_deref(), &folder, false).map_err(|error| told(error.into()))?;
+        let loaded = load_rows(&run.joined.data, &csv.value, source.table.as_deref(), &folder, false)
+            .map_err(|error| told(error.into()))?;
         if !source.show.quiet {
             loaded.notes.iter().for_each(|note| eprintln!("warning: {note}"));
         }
@@ -222,7 +230,10 @@ fn try_eval(arguments: &EvalArguments) -> Result<String, Exit> {
     let mut known = IndexMap::new();
     for name in run.joined.experiment.predictions.keys() {
         let field = &run.joined.data.fields[&name.value];
-        known.insert(name.value.clone(), labels(&run.joined.data, &run.fitted, field, &loaded.table).map_err(|error| told(error.into()))?);
+        known.insert(
+            name.value.clone(),
+            labels(&run.joined.data, &run.fitted, field, &loaded.table).map_err(|error| told(error.into()))?,
+        );
     }
     let (values, reasons) = measure_all(&run.joined, &predictions, &known, &rows);
     reasons.iter().for_each(|reason| eprintln!("warning: no value for {reason}"));

@@ -84,7 +84,8 @@ fn show(arguments: &Arguments, joined: &Joined, prepared: &Prepared<'_>) -> Resu
     }
     let cells = (0..rows.len()).map(|index| cell(joined, prepared, &batch, &rows, index)).collect::<Result<Vec<_>, _>>()?;
     let columns = (1..=cells.len()).find(|columns| columns * columns >= cells.len()).unwrap_or(1);
-    let fault = |source| TrainError::Feed(crate::feed::FeedError::Picture { place: "the sheet".to_owned(), source: Box::new(source) });
+    let fault =
+        |source| TrainError::Feed(crate::feed::FeedError::Picture { place: "the sheet".to_owned(), source: Box::new(source) });
     let sheet = contact_sheet(&cells, columns).map_err(fault)?;
     write_png(&sheet, &arguments.output)?;
     Ok(text + &format!("{} samples: {}\n", rows.len(), arguments.output.display()))
@@ -96,7 +97,8 @@ fn spread(data: &Data) -> String {
     if values.is_empty() {
         return String::new();
     }
-    let (low, high) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let (low, high) =
+        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
     let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64;
     format!(", {low:.3} to {high:.3}, mean {mean:.3}")
 }

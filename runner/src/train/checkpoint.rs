@@ -72,7 +72,8 @@ pub fn save_last(run: &RunDirectory, plan: &dyn Plan, state: &LoopState) -> Resu
 pub fn save(run: &RunDirectory, which: Checkpoint, tensors: &[(String, Tensor)], state: &LoopState) -> Result<()> {
     let outs: Vec<TensorOut<'_>> = tensors.iter().map(|(name, tensor)| to_out(name, tensor)).collect();
     let text = serde_json::to_string(state).map_err(|error| TrainError::Usage(error.to_string()))?;
-    let metadata: IndexMap<String, String> = [("format".to_owned(), "sward".to_owned()), (LOOP.to_owned(), text)].into_iter().collect();
+    let metadata: IndexMap<String, String> =
+        [("format".to_owned(), "sward".to_owned()), (LOOP.to_owned(), text)].into_iter().collect();
     Ok(run.save(which, &outs, &metadata)?)
 }
 
@@ -84,11 +85,13 @@ pub fn load_last(path: &Path, plan: &mut dyn Plan) -> Result<LoopState> {
     let file = WeightFile::open(path)?;
     let fault = |cause: String| TrainError::Checkpoint { path: path.display().to_string(), cause };
     let text = file.metadata().get(LOOP).ok_or_else(|| fault("the file holds weights and no state of training".to_owned()))?;
-    let state: LoopState = serde_json::from_str(text).map_err(|error| fault(format!("the state of training cannot be read: {error}")))?;
+    let state: LoopState =
+        serde_json::from_str(text).map_err(|error| fault(format!("the state of training cannot be read: {error}")))?;
     for name in kept(plan) {
         let argument = plan.program().argument(&name).expect("the name is the program's");
         let wanted = plan.program().type_of(argument.value).clone();
-        let view = file.get(&name).ok_or_else(|| fault(format!("the tensor `{name}` is missing: the graph has changed since")))?;
+        let view =
+            file.get(&name).ok_or_else(|| fault(format!("the tensor `{name}` is missing: the graph has changed since")))?;
         if view.shape != &wanted.shape[..] {
             return Err(fault(format!("the tensor `{name}` is {:?}, the graph wants {:?}", view.shape, &wanted.shape[..])));
         }

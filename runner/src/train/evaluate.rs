@@ -74,7 +74,8 @@ impl<'a> Evaluator<'a> {
                     Some(field) => outputs.fields.entry(field.to_owned()).or_default().extend_from_slice(numbers),
                     None => {
                         let share = part.len() as f64 / rows.len() as f64;
-                        *outputs.losses.entry(name).or_insert(0.0) += share * f64::from(numbers.first().copied().unwrap_or(f32::NAN));
+                        *outputs.losses.entry(name).or_insert(0.0) +=
+                            share * f64::from(numbers.first().copied().unwrap_or(f32::NAN));
                     }
                 }
             }
@@ -82,7 +83,15 @@ impl<'a> Evaluator<'a> {
         // Fields come in the order of the experiment, not of the program.
         let order = |name: &String| self.joined.experiment.predictions.keys().position(|own| own.value == *name);
         outputs.fields.sort_by(|a, _, b, _| order(a).cmp(&order(b)));
-        debug_assert!(rows.is_empty() || outputs.fields.keys().all(|name| self.joined.checked.outputs().iter().any(|output| *output.name == *prediction_output(name))));
+        debug_assert!(
+            rows.is_empty()
+                || outputs.fields.keys().all(|name| self
+                    .joined
+                    .checked
+                    .outputs()
+                    .iter()
+                    .any(|output| *output.name == *prediction_output(name)))
+        );
         Ok(outputs)
     }
 

@@ -79,11 +79,13 @@ pub fn measure(
         }
         Metric::SpearmanRankCorrelation(_) => {
             let pairs = pairs(prediction, label, rows, columns);
-            let column = |values: &[f32], target: usize| values.iter().skip(target).step_by(pairs.targets).copied().collect::<Vec<_>>();
+            let column =
+                |values: &[f32], target: usize| values.iter().skip(target).step_by(pairs.targets).copied().collect::<Vec<_>>();
             let mut sum = 0.0;
             for target in 0..pairs.targets {
                 let observed: Vec<bool> = pairs.observed.iter().skip(target).step_by(pairs.targets).copied().collect();
-                sum += spearman_rank_correlation(&column(&pairs.predicted, target), &column(&pairs.label, target), Some(&observed))?;
+                sum +=
+                    spearman_rank_correlation(&column(&pairs.predicted, target), &column(&pairs.label, target), Some(&observed))?;
             }
             Ok(sum / pairs.targets as f64)
         }
@@ -144,7 +146,12 @@ fn pairs(prediction: &FieldPrediction, labels: &Labels, rows: &[usize], weighed:
     pairs
 }
 
-fn confusion(prediction: &FieldPrediction, labels: &Labels, rows: &[usize], columns: &[(&str, f64)]) -> Result<Confusion, MetricError> {
+fn confusion(
+    prediction: &FieldPrediction,
+    labels: &Labels,
+    rows: &[usize],
+    columns: &[(&str, f64)],
+) -> Result<Confusion, MetricError> {
     match labels {
         Labels::Classes(known, classes) => {
             let mut confusion = Confusion::new(classes.len());
@@ -186,7 +193,12 @@ fn area(prediction: &FieldPrediction, labels: &Labels, rows: &[usize], columns: 
 }
 
 /// Confidences of what was said, whether it came true, and whether that is known.
-fn confidences(prediction: &FieldPrediction, labels: &Labels, rows: &[usize], columns: &[(&str, f64)]) -> (Vec<f32>, Vec<bool>, Vec<bool>) {
+fn confidences(
+    prediction: &FieldPrediction,
+    labels: &Labels,
+    rows: &[usize],
+    columns: &[(&str, f64)],
+) -> (Vec<f32>, Vec<bool>, Vec<bool>) {
     match (labels, prediction) {
         (Labels::Classes(known, classes), FieldPrediction::Classes(probabilities, _)) => {
             let predicted = prediction.classes().expect("labels are predicted by classes");

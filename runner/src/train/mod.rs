@@ -30,6 +30,6 @@ pub use output::{prediction_rows, write_output, write_predictions};
 pub use predictions::{FieldPrediction, Predictions, invert};
 pub use prepare::{Prepared, fold_splits, prepare};
 pub use programs::{ParameterCount, SizesOf, optimizer_rule, parameter_groups, train_options};
-pub use record::{RunSettings, reopen};
+pub use record::{RunSettings, data_folder, reopen, settings};
 pub use run::{Outcome, TrainRequest, train};
 pub use schedule::resolve_schedule;

@@ -55,7 +55,8 @@ fn id_column<'t>(joined: &Joined, table: &'t Table) -> Option<&'t crate::table::
         Output::Wide { id: None, .. } => None,
     };
     let names = |column: &Column| matches!(column, Column::Id { .. } | Column::Image { .. });
-    let found = joined.data.columns.iter().find(|(name, (column, _))| names(column) && table.has(name)).map(|(name, _)| name.as_str());
+    let found =
+        joined.data.columns.iter().find(|(name, (column, _))| names(column) && table.has(name)).map(|(name, _)| name.as_str());
     said.or(found).and_then(|name| table.column(name).ok())
 }
 
@@ -90,7 +91,8 @@ pub fn write_output(joined: &Joined, loaded: &Loaded, predictions: &Predictions,
             for row in 0..raw.rows() {
                 let text = |column: &crate::table::Column| column.text(row).unwrap_or_default().to_owned();
                 let sample = samples.get(text(keys).as_str()).copied();
-                let sample = sample.ok_or_else(|| told(keys.fault(row, "the sample was left out, and the output asks for it")))?;
+                let sample =
+                    sample.ok_or_else(|| told(keys.fault(row, "the sample was left out, and the output asks for it")))?;
                 let values = numbers.get(text(names).as_str()).ok_or_else(|| {
                     let known: Vec<&str> = numbers.keys().copied().collect();
                     told(names.fault(row, format!("{:?} is not predicted; predicted are {}", text(names), known.join(", "))))
@@ -176,7 +178,8 @@ fn label_columns<'a>(predictions: &Predictions, labels: &'a IndexMap<String, Lab
                 for (name, numbers) in own {
                     let taken = columns.iter().any(|(known, _)| known == name);
                     let name = if taken { format!("{field}.{name}") } else { name.clone() };
-                    let text = move |row: usize| if numbers.observed[row] { format!("{}", numbers.values[row]) } else { String::new() };
+                    let text =
+                        move |row: usize| if numbers.observed[row] { format!("{}", numbers.values[row]) } else { String::new() };
                     columns.push((name, Box::new(text)));
                 }
             }

@@ -84,7 +84,9 @@ impl FieldPrediction {
             | (FieldPrediction::Present(own), FieldPrediction::Present(other)) => {
                 own.iter_mut().for_each(|(name, values)| sum(values, &other[name]));
             }
-            (FieldPrediction::Classes(own, classes), FieldPrediction::Classes(other, others)) if classes == others => sum(own, other),
+            (FieldPrediction::Classes(own, classes), FieldPrediction::Classes(other, others)) if classes == others => {
+                sum(own, other)
+            }
             _ => panic!("predictions of different fields are added"),
         }
     }

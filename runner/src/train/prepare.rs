@@ -6,7 +6,9 @@ use super::error::{Result, TrainError};
 use crate::experiment::spec::Folds;
 use crate::experiment::{FieldRole, Joined, data::Role};
 use crate::feed::{DataFolder, Encoded, FittedData, Loaded, encode, fit, load_rows};
-use crate::splits::{Groups, Split, SplitError, folds_without_target, given_folds, group_k_fold, hold_out, k_fold, leaks, stratified_k_fold};
+use crate::splits::{
+    Groups, Split, SplitError, folds_without_target, given_folds, group_k_fold, hold_out, k_fold, leaks, stratified_k_fold,
+};
 use crate::table::{Table, numbers};
 
 /// An experiment with its rows.
@@ -89,7 +91,9 @@ pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Spli
         }
         Folds::LastRows { count } => {
             if *count >= rows {
-                return Err(TrainError::Fold(format!("the folds: the table has {rows} rows, and the last {count} are to validate")));
+                return Err(TrainError::Fold(format!(
+                    "the folds: the table has {rows} rows, and the last {count} are to validate"
+                )));
             }
             vec![Split { train: (0..rows - count).collect(), validation: (rows - count..rows).collect() }]
         }
@@ -103,14 +107,11 @@ fn as_refs(names: &[String]) -> Vec<&str> {
 }
 
 /// No group on both sides, no target without a label in a training split.
-fn check_splits(
-    joined: &Joined,
-    table: &Table,
-    splits: &[Split],
-    groups: &dyn Fn(&[&str]) -> Result<Groups>,
-) -> Result<()> {
+fn check_splits(joined: &Joined, table: &Table, splits: &[Split], groups: &dyn Fn(&[&str]) -> Result<Groups>) -> Result<()> {
     let kept: Vec<String> = match &joined.experiment.folds.value {
-        Folds::GroupKFold { by, .. } | Folds::HoldOut { by: Some(by), .. } => by.0.iter().map(|name| name.value.clone()).collect(),
+        Folds::GroupKFold { by, .. } | Folds::HoldOut { by: Some(by), .. } => {
+            by.0.iter().map(|name| name.value.clone()).collect()
+        }
         _ => joined
             .data
             .columns

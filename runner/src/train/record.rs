@@ -116,8 +116,10 @@ pub fn reopen(session: &mut Session<'_>, run: &Path) -> Result<(Joined, RunSetti
     crate::rundir::Description::read(run)?;
     let read = |name: &str| {
         let path = run.join(name);
-        std::fs::read_to_string(&path)
-            .map_err(|error| TrainError::Checkpoint { path: path.display().to_string(), cause: format!("cannot be read: {error}") })
+        std::fs::read_to_string(&path).map_err(|error| TrainError::Checkpoint {
+            path: path.display().to_string(),
+            cause: format!("cannot be read: {error}"),
+        })
     };
     let broken = |name: &str, error: serde_json::Error| TrainError::Checkpoint {
         path: run.join(name).display().to_string(),

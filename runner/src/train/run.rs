@@ -27,7 +27,8 @@ use crate::feed::{Batch, Feed, FeedError, Labels, MixSpec, labels};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Step, Verbosity};
 use crate::rundir::{
-    Checkpoint, Description, Environment, EventFile, MetricsLog, Record, RunDirectory, State, Storage, checkpoint_path, content_hash,
+    Checkpoint, Description, Environment, EventFile, MetricsLog, Record, RunDirectory, State, Storage, checkpoint_path,
+    content_hash,
 };
 use crate::samplers::{Batches, Sampler};
 use crate::schedule::{Direction, EarlyStopping, Plateau, PlateauSettings, Schedule, Verdict};
@@ -255,7 +256,8 @@ impl<'a> Trainer<'a> {
                 let waiting = Instant::now();
                 let mut made = Vec::with_capacity(micro.len());
                 for _ in &micro {
-                    let batch = receiver.recv().map_err(|_| TrainError::Usage("the thread that reads data has died".to_owned()))?;
+                    let batch =
+                        receiver.recv().map_err(|_| TrainError::Usage("the thread that reads data has died".to_owned()))?;
                     made.push(batch?);
                 }
                 self.waited += waiting.elapsed().as_secs_f64();
@@ -330,7 +332,10 @@ impl<'a> Trainer<'a> {
                 self.state = load_last(&self.run.checkpoint_path(Checkpoint::Last), self.stepper.plan_mut())?;
                 self.state.rewinds = rewinds;
                 self.log = MetricsLog::open(self.request.storage.clone(), self.run.path(), self.state.step)?;
-                let sentence = format!("{what} of step {step} is not finite: goes on from step {} with other random numbers", self.state.step);
+                let sentence = format!(
+                    "{what} of step {step} is not finite: goes on from step {} with other random numbers",
+                    self.state.step
+                );
                 self.progress.warning(&sentence);
                 Ok(false)
             }
@@ -367,7 +372,10 @@ impl<'a> Trainer<'a> {
             ends = stopping.observe(watched(&stop.metric.value)) == Verdict::Stop;
         }
         if ends {
-            self.progress.message(&format!("no improvement for {} epochs: training ends", self.train.stop.as_ref().map_or(0, |stop| stop.patience)));
+            self.progress.message(&format!(
+                "no improvement for {} epochs: training ends",
+                self.train.stop.as_ref().map_or(0, |stop| stop.patience)
+            ));
         }
         self.progress.metrics(epoch, values.iter().map(|(name, value)| (name.as_str(), *value)));
         self.record(values)?;
@@ -417,7 +425,8 @@ impl<'a> Trainer<'a> {
         let table = prediction_rows(joined, &self.prepared.loaded.table, &predictions, &self.labels, rows);
         write_predictions(&self.run.path().join("predictions.csv"), &table)?;
         let best_epoch = self.state.best.map_or(0, |(_, epoch)| epoch);
-        let finite: IndexMap<&String, Option<f64>> = values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
+        let finite: IndexMap<&String, Option<f64>> =
+            values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
         self.run.write_json(
             "results.json",
             &serde_json::json!({ "version": 1, "best_epoch": best_epoch, "watched": self.best.0, "metrics": finite }),
@@ -458,12 +467,14 @@ fn first_state(joined: &Joined) -> LoopState {
     let direction = |name: &str| watched_direction(&joined.experiment, name).unwrap_or(Direction::Minimize);
     let plateau = match &train.schedule {
         WrittenSchedule::Plateau { metric, factor, patience } => {
-            let settings = PlateauSettings { factor: *factor, patience: *patience, ..PlateauSettings::new(direction(&metric.value)) };
+            let settings =
+                PlateauSettings { factor: *factor, patience: *patience, ..PlateauSettings::new(direction(&metric.value)) };
             Some(Plateau::new(settings))
         }
         _ => None,
     };
-    let stopping = train.stop.as_ref().map(|stop| EarlyStopping::new(direction(&stop.metric.value), stop.patience, stop.min_delta));
+    let stopping =
+        train.stop.as_ref().map(|stop| EarlyStopping::new(direction(&stop.metric.value), stop.patience, stop.min_delta));
     LoopState { plateau, stopping, ..LoopState::default() }
 }
 
@@ -502,7 +513,11 @@ fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Result<RunDirec
     let hash = content_hash(contents);
     let mut description = Description::new(&request.joined.name, request.joined.experiment.train.value.seed, hash);
     let pairs = |texts: &[String], flag: &str| -> Vec<(String, String)> {
-        texts.iter().filter_map(|text| text.split_once('=')).map(|(path, value)| (format!("{flag} {path}"), value.to_owned())).collect()
+        texts
+            .iter()
+            .filter_map(|text| text.split_once('='))
+            .map(|(path, value)| (format!("{flag} {path}"), value.to_owned()))
+            .collect()
     };
     description.overrides.extend(pairs(&request.settings.sets, "--set"));
     description.overrides.extend(pairs(&request.settings.swaps, "--swap"));

@@ -111,7 +111,9 @@ impl Stepper {
                 self.finish.set(&average, tensor)?;
             }
         }
-        for argument in program.arguments.iter().filter(|argument| argument.name.starts_with("optimizer.") && argument.role == Role::State) {
+        for argument in
+            program.arguments.iter().filter(|argument| argument.name.starts_with("optimizer.") && argument.role == Role::State)
+        {
             let zeros = Tensor::zeros(program.type_of(argument.value));
             self.finish.set(&argument.name, &zeros)?;
         }
