@@ -5,6 +5,7 @@ pub mod compile;
 pub mod exit;
 pub mod experiment;
 pub mod feed;
+pub mod init;
 pub mod initialize;
 pub mod interrupt;
 pub mod metrics;

@@ -5,6 +5,7 @@ mod check;
 
 pub mod diff;
 mod graph;
+mod init;
 pub mod plot;
 pub mod render;
 mod run;
@@ -48,6 +49,8 @@ enum Verb {
     Render(render::Arguments),
     /// Print the catalogue of ops, or one op of it
     Schema(schema::Arguments),
+    /// Make a new project from a template
+    Init(init::Arguments),
     /// Run a graph on tensors from a file
     Run(run::Arguments),
     /// Run modules at small sizes with seeded weights: shapes, finite outputs, gradients
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
             Verb::Diff(arguments) => diff::run(&arguments),
             Verb::Render(arguments) => render::run(&arguments),
             Verb::Schema(arguments) => schema::run(&arguments),
+            Verb::Init(arguments) => init::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
             Verb::Test(arguments) => test::run(&arguments),
         },
