@@ -50,12 +50,8 @@ pub fn run(arguments: &Arguments) -> Exit {
             return Exit::Fault;
         }
     };
-    let request = Request {
-        template: arguments.template,
-        samples: arguments.samples,
-        seed: arguments.seed,
-        threads: arguments.threads,
-    };
+    let request =
+        Request { template: arguments.template, samples: arguments.samples, seed: arguments.seed, threads: arguments.threads };
     let total = match arguments.template.drawing(arguments.samples, arguments.seed) {
         Ok(drawing) => drawing.map_or(0, |drawing| drawing.pictures()),
         Err(error) => return report(&error),
@@ -67,7 +63,10 @@ pub fn run(arguments: &Arguments) -> Exit {
     match created {
         Ok(folder) => {
             let experiment = folder.join("experiment.ron");
-            write_out(&mut std::io::stdout(), &format!("made {}; next:\n  sward train {}\n", folder.display(), experiment.display()));
+            write_out(
+                &mut std::io::stdout(),
+                &format!("made {}; next:\n  sward train {}\n", folder.display(), experiment.display()),
+            );
             Exit::Fine
         }
         Err(error) => report(&error),

@@ -9,6 +9,9 @@ pub mod pasture;
 pub mod template;
 pub mod textures;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 

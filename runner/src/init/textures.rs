@@ -189,19 +189,27 @@ impl Drawing for Textures {
     fn tables(&self) -> Result<Vec<NewFile>, DrawError> {
         let plans: Vec<(String, Plan)> = (0..self.samples).map(|index| (picture_path(index), self.plan(index))).collect();
         let header = ["image_path", "grass", "gravel", "brick", "grass_zoom", "quadrant"];
-        let shares = to_csv("textures.csv", &header, plans.iter().map(|(path, plan)| {
-            let [grass, gravel, brick] = plan.shares();
-            // Where there is no grass, nobody can say how large it is.
-            let zoom = if grass > 0.0 { Cell::Number(f64::from(plan.zoom_hundredths) / 100.0) } else { Cell::Missing };
-            let quadrant = Cell::Text(QUADRANTS[plan.quadrant]);
-            [Cell::Text(path), Cell::Number(grass), Cell::Number(gravel), Cell::Number(brick), zoom, quadrant]
-        }))?;
-        let tiles = to_csv("tiles.csv", &["image_path", "row", "column", "texture"], plans.iter().flat_map(|(path, plan)| {
-            plan.tiles.iter().enumerate().map(move |(place, &class)| {
-                let (row, column) = ((place / GRID) as f64, (place % GRID) as f64);
-                [Cell::Text(path), Cell::Number(row), Cell::Number(column), Cell::Text(CLASSES[class])]
-            })
-        }))?;
+        let shares = to_csv(
+            "textures.csv",
+            &header,
+            plans.iter().map(|(path, plan)| {
+                let [grass, gravel, brick] = plan.shares();
+                // Where there is no grass, nobody can say how large it is.
+                let zoom = if grass > 0.0 { Cell::Number(f64::from(plan.zoom_hundredths) / 100.0) } else { Cell::Missing };
+                let quadrant = Cell::Text(QUADRANTS[plan.quadrant]);
+                [Cell::Text(path), Cell::Number(grass), Cell::Number(gravel), Cell::Number(brick), zoom, quadrant]
+            }),
+        )?;
+        let tiles = to_csv(
+            "tiles.csv",
+            &["image_path", "row", "column", "texture"],
+            plans.iter().flat_map(|(path, plan)| {
+                plan.tiles.iter().enumerate().map(move |(place, &class)| {
+                    let (row, column) = ((place / GRID) as f64, (place % GRID) as f64);
+                    [Cell::Text(path), Cell::Number(row), Cell::Number(column), Cell::Text(CLASSES[class])]
+                })
+            }),
+        )?;
         let file = |name: &str, bytes| NewFile { path: format!("data/{name}"), bytes };
         Ok(vec![file("textures.csv", shares), file("tiles.csv", tiles)])
     }
@@ -214,12 +222,8 @@ impl Drawing for Textures {
         let picture = self.compose(index, &self.plan(index));
         let path = format!("data/{}", picture_path(index));
         let mut bytes = Vec::new();
-        let written = PngEncoder::new(&mut bytes).write_image(
-            picture.as_raw(),
-            picture.width(),
-            picture.height(),
-            ExtendedColorType::L8,
-        );
+        let written =
+            PngEncoder::new(&mut bytes).write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::L8);
         written.map_err(|source| DrawError::Picture { path: path.clone(), source })?;
         Ok(NewFile { path, bytes })
     }

@@ -79,7 +79,7 @@ impl Leaf {
             let colour = scaled(self.colour, tilt * half * vein * edge * centre);
             let bend = spot.along - (0.66 - 0.30 * spot.across.abs());
             let pale = self.chevron * (1.0 - (bend / 0.10) * (bend / 0.10)).max(0.0);
-            let bright = [self.colour[0] * 1.2 + 0.16, self.colour[1] * 1.15 + 0.18, self.colour[2] * 1.2 + 0.12];
+            let bright = [self.colour[0] * 1.2 + 0.13, self.colour[1] * 1.15 + 0.14, self.colour[2] * 1.2 + 0.07];
             canvas.blend(place, mix(colour, scaled(bright, tilt), pale), cover);
         }
     }

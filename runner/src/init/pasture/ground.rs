@@ -11,7 +11,7 @@ pub fn soil(canvas: &mut Canvas, colour: Colour, light: &Light, stream: &mut Str
     let relief = |x: f32, y: f32| {
         // Ridges of noise make rounded clumps with narrow furrows between them.
         let clump = 1.0 - (2.0 * clumps.fractal(x / 26.0, y / 26.0, 4) - 1.0).abs();
-        clump * 0.75 + 0.25 * crumbs.at(x / 2.3, y / 2.3)
+        clump * 0.72 + 0.16 * crumbs.at(x / 2.1, y / 2.1) + 0.12 * crumbs.at(x / 5.3 + 91.0, y / 5.3)
     };
     let mut above: Vec<f32> = (0..=canvas.width).map(|x| relief(x as f32, -1.0)).collect();
     for y in 0..canvas.height {
@@ -19,7 +19,7 @@ pub fn soil(canvas: &mut Canvas, colour: Colour, light: &Light, stream: &mut Str
         for x in 0..canvas.width {
             let height = here[x + 1];
             let slope = (height - here[x]) * light.from[0] + (height - above[x]) * light.from[1];
-            let lit = (1.0 - light.contrast * 2.4 * slope).clamp(0.25, 1.9);
+            let lit = (1.0 - light.contrast * 6.5 * slope).clamp(0.3, 1.8);
             let depth = 0.35 + 0.75 * height * height;
             let wet = moisture.fractal(x as f32 / 90.0, y as f32 / 90.0, 3);
             let tint = mix(colour, scaled(colour, 0.62), wet);

@@ -15,6 +15,9 @@ mod stroke;
 mod survey;
 mod tables;
 
+#[cfg(test)]
+mod tests;
+
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 

@@ -50,7 +50,7 @@ pub fn photograph(quadrat: &Quadrat, visit: &Visit, stream: Stream) -> Vec<u8> {
     let cover = truth.green as f32 * area_per_gram::GREEN
         + truth.dead as f32 * area_per_gram::DEAD
         + truth.clover as f32 * area_per_gram::CLOVER;
-    scene.depth = 0.72 * cover / (1.2 + cover);
+    scene.depth = 0.85 * cover / (1.0 + cover);
     let count = 14 + scene.stream.below(26) as usize;
     scene.tussocks = (0..count).map(|_| scene.place()).collect();
     scene.dead(truth.dead as f32 * area_per_gram::DEAD);
@@ -202,7 +202,7 @@ impl Scene<'_> {
 
     fn clover(&mut self, share: f32) {
         let patches = Noise::new(self.stream.next_u32());
-        let (dark, light) = (linear([48, 92, 40]), linear([104, 148, 72]));
+        let (dark, light) = (linear([56, 92, 34]), linear([116, 150, 66]));
         let size = self.draw(6.5, 9.5);
         let chevron = self.draw(0.15, 0.9);
         let patchy = self.draw(0.0, 0.6);

@@ -45,9 +45,7 @@ impl Stroke {
     fn point(&self, along: f32) -> [f32; 2] {
         let [start, control, end] = self.curve;
         let rest = 1.0 - along;
-        std::array::from_fn(|axis| {
-            rest * rest * start[axis] + 2.0 * rest * along * control[axis] + along * along * end[axis]
-        })
+        std::array::from_fn(|axis| rest * rest * start[axis] + 2.0 * rest * along * control[axis] + along * along * end[axis])
     }
 
     /// The area that it covers, in square pixels.
@@ -193,7 +191,9 @@ impl Pen {
 
 impl Window {
     fn join(self, other: Self) -> Self {
-        let pick = |one: [usize; 2], two: [usize; 2], choose: fn(usize, usize) -> usize| [choose(one[0], two[0]), choose(one[1], two[1])];
+        let pick = |one: [usize; 2], two: [usize; 2], choose: fn(usize, usize) -> usize| {
+            [choose(one[0], two[0]), choose(one[1], two[1])]
+        };
         Self { low: pick(self.low, other.low, usize::min), high: pick(self.high, other.high, usize::max) }
     }
 }

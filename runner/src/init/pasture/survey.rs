@@ -127,7 +127,8 @@ impl Survey {
     /// Draws a survey of `samples` quadrats.
     pub fn new(samples: usize, seed: u64) -> Self {
         let count = samples.div_ceil(QUADRATS_PER_VISIT).max(FEWEST_VISITS);
-        let stream = |part, inner: usize| Stream::new(seed, Lane { purpose: purpose::EXAMPLES, outer: part, inner: inner as u32 });
+        let stream =
+            |part, inner: usize| Stream::new(seed, Lane { purpose: purpose::EXAMPLES, outer: part, inner: inner as u32 });
         let visits = visits(count, &mut stream(part::VISITS, 0));
         let numbers = numbers(samples, &mut stream(part::NAMES, 0));
         let draw = |index: usize| {
