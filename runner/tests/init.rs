@@ -99,9 +99,10 @@ fn killed_at_any_moment_it_leaves_no_project_and_the_next_one_is_whole() {
 #[test]
 fn an_interrupt_exits_with_130_and_leaves_nothing() {
     let above = tempfile::tempdir().unwrap();
-    let child = sward(above.path(), &["new", "--template", "pasture", "--samples", "2000"]).spawn().unwrap();
+    let mut child = sward(above.path(), &["new", "--template", "pasture", "--samples", "2000"]).spawn().unwrap();
     let hidden = above.path().join(".new.sward-init.unfinished");
     while !hidden.join("data/train").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
         std::thread::sleep(Duration::from_millis(5));
     }
     let process = rustix::process::Pid::from_child(&child);
