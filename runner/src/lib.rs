@@ -6,6 +6,7 @@ pub mod engines;
 pub mod exit;
 pub mod experiment;
 pub mod feed;
+pub mod init;
 pub mod initialize;
 pub mod interrupt;
 pub mod metrics;

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 /// How messages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -107,6 +107,35 @@ impl Progress {
         }
     }
 
+    /// Takes in that `done` of the total are made, where there is no loss to show; `unit` names them, in plural.
+    pub fn count(&mut self, done: u64, unit: &str) {
+        self.meter.observe(self.start.elapsed().as_secs_f64(), done, done.saturating_sub(self.meter.last_step));
+        let (speed, left, total) = (self.meter.samples_per_second(), self.meter.seconds_left(self.total), self.total);
+        let text = rest_text(speed, unit, left);
+        match &mut self.sink {
+            Sink::Quiet => {}
+            Sink::Bar(bar) => {
+                bar.set_position(done);
+                bar.set_message(text);
+            }
+            Sink::Lines(writer, format) => {
+                let is_due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
+                if !is_due && done < total {
+                    return;
+                }
+                self.last_line = Some(Instant::now());
+                let line = match format {
+                    LogFormat::Text => format!("{done}/{total}{text}"),
+                    LogFormat::Json => json!({
+                        "event": "count", "done": done, "total": total, "unit": unit, "per_second": speed, "seconds_left": left,
+                    })
+                    .to_string(),
+                };
+                put_line(writer, &line);
+            }
+        }
+    }
+
     /// Shows metrics of an epoch, or any other named numbers.
     pub fn metrics<'m>(&mut self, epoch: u64, values: impl IntoIterator<Item = (&'m str, f64)>) {
         let values: Vec<(&str, f64)> = values.into_iter().collect();
@@ -179,9 +208,15 @@ fn finite(value: f64) -> Option<f64> {
 }
 
 fn text(step: &Step, epochs: u64, speed: Option<f64>, left: Option<f64>) -> String {
-    let mut text = format!("epoch {}/{epochs}  loss {:.4}  lr {:.2e}", step.epoch + 1, step.loss, step.rate);
+    let text = format!("epoch {}/{epochs}  loss {:.4}  lr {:.2e}", step.epoch + 1, step.loss, step.rate);
+    text + &rest_text(speed, "samples", left)
+}
+
+/// Speed and time left, as far as they are known, each with two spaces before it.
+fn rest_text(speed: Option<f64>, unit: &str, left: Option<f64>) -> String {
+    let mut text = String::new();
     if let Some(speed) = speed {
-        text += &format!("  {speed:.*} samples/s", usize::from(speed < 10.0));
+        text += &format!("  {speed:.*} {unit}/s", usize::from(speed < 10.0));
     }
     if let Some(left) = left {
         text += &format!("  {} left", duration(left));
@@ -283,6 +318,17 @@ mod tests {
         assert!(lines[1].starts_with("step 20/20  epoch 2/2"));
         assert_eq!(lines[2], "epoch 2/2  val/r2_score 0.5000");
         assert_eq!(lines[3], "saved");
+    }
+
+    #[test]
+    fn counts_make_a_first_and_a_last_line() {
+        let text = lines(LogFormat::Text, |progress| (1..=20).for_each(|done| progress.count(done, "pictures")));
+        assert_eq!(text.len(), 2, "{text:?}");
+        assert!(text[0].starts_with("1/20  ") && text[0].contains(" pictures/s  "), "{}", text[0]);
+        assert!(text[1].starts_with("20/20  ") && text[1].ends_with("0 s left"), "{}", text[1]);
+        let json = lines(LogFormat::Json, |progress| progress.count(20, "pictures"));
+        let value: serde_json::Value = serde_json::from_str(&json[0]).unwrap();
+        assert_eq!((&value["event"], &value["done"], &value["total"]), (&json!("count"), &json!(20), &json!(20)));
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub mod purpose {
     pub const BATCH_MIX: u32 = 6;
     /// Random ops inside a program (dropout, drop path).
     pub const PROGRAM: u32 = 7;
+    /// The data of example projects.
+    pub const EXAMPLES: u32 = 20;
 }
 
 /// A sequence of random numbers for one [`Lane`] under one seed.

@@ -6,6 +6,7 @@ mod check;
 pub mod diff;
 pub mod experiment;
 mod graph;
+mod init;
 pub mod plot;
 mod predict;
 pub mod render;
@@ -53,6 +54,8 @@ enum Verb {
     Render(render::Arguments),
     /// Print the catalogue of ops, or one op of it
     Schema(schema::Arguments),
+    /// Make a new project from a template
+    Init(init::Arguments),
     /// Run a graph on tensors from a file
     Run(run::Arguments),
     /// Train an experiment
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
             Verb::Diff(arguments) => diff::run(&arguments),
             Verb::Render(arguments) => render::run(&arguments),
             Verb::Schema(arguments) => schema::run(&arguments),
+            Verb::Init(arguments) => init::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
             Verb::Train(arguments) => train::run(&arguments),
             Verb::Eval(arguments) => predict::eval(&arguments),
