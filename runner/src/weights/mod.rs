@@ -11,16 +11,33 @@
 //! # Ok::<(), sward::weights::WeightError>(())
 //! ```
 
+mod adapt;
+pub mod artifact;
 mod error;
+mod export;
+mod family;
 mod format;
+mod load;
+pub mod lora;
+pub mod mapping;
 mod matching;
+mod plan;
 mod read;
+mod recipe;
+mod report;
 mod sharded;
 mod write;
 
+pub use adapt::Adapt;
 pub use error::{WeightError, WeightFault};
+pub use export::{ExportError, export};
+pub use family::Family;
 pub use format::{Dtype, TensorInfo};
+pub use load::{LoadError, LoadRequest, Loaded, load, match_file, match_set, wanted};
 pub use matching::{Expected, Match, Matching, match_weights};
+pub use plan::{Candidates, Load, LoadPlan, Wanted, WrongShape};
 pub use read::{TensorView, WeightFile};
+pub use recipe::{Recipe, Source, Take};
+pub use report::Report;
 pub use sharded::WeightSet;
 pub use write::{TensorOut, to_bytes, write};

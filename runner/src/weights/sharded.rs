@@ -103,6 +103,18 @@ impl WeightSet {
         self.files[*self.file_of.get(name)?].get(name)
     }
 
+    /// A text about the whole model, from the first file that has it.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.files.iter().find_map(|file| file.metadata().get(key)).map(String::as_str)
+    }
+
+    /// Gives the pages of a tensor back to the system; they are read again where they are needed again.
+    pub fn release(&self, name: &str) {
+        if let Some(number) = self.file_of.get(name) {
+            self.files[*number].release(name);
+        }
+    }
+
     /// A tensor that must be there with this dtype and shape.
     ///
     /// # Errors
