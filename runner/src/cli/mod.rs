@@ -11,6 +11,7 @@ mod run;
 pub mod schema;
 mod show;
 mod test;
+mod weights;
 mod written;
 
 pub use crate::exit::Exit;
@@ -52,6 +53,8 @@ enum Verb {
     Run(run::Arguments),
     /// Run modules at small sizes with seeded weights: shapes, finite outputs, gradients
     Test(test::Arguments),
+    /// Compare checkpoints with graphs, and convert them
+    Weights(weights::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
             Verb::Schema(arguments) => schema::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
             Verb::Test(arguments) => test::run(&arguments),
+            Verb::Weights(arguments) => weights::run(&arguments),
         },
         Err(error) => {
             let is_help = !error.use_stderr();

@@ -2,12 +2,13 @@
 
 use super::artifact::BackboneError;
 use super::family::nearest_family;
+use super::lora::LoraError;
 use super::mapping::{MappingError, Mappings};
 use super::plan::{Candidates, Load, LoadPlan, Wanted};
 use super::report::Report;
 use super::{WeightError, WeightSet};
 use std::path::Path;
-use sward_core::check::Checked;
+use sward_core::check::{Checked, Parameter};
 use sward_core::dim::{DimError, Sizes};
 use sward_core::program::{DType, TensorType};
 use sward_kernels::{Data, Tensor};
@@ -21,6 +22,8 @@ pub struct LoadRequest<'a> {
     pub mapping: Option<&'a str>,
     /// The path of the node whose parameters the file fills: `model.backbone`. Empty for the whole graph.
     pub within: &'a str,
+    /// Paths below that one whose parameters other files fill.
+    pub without: &'a [String],
     /// Patterns (`*` stands for any characters) of parameters, by their full names, that keep their start where the file does not
     /// have them.
     pub keep: &'a [String],
@@ -29,7 +32,7 @@ pub struct LoadRequest<'a> {
 impl<'a> LoadRequest<'a> {
     /// A file for the whole graph, by the mapping that fits best, strictly.
     pub fn whole(file: &'a Path) -> LoadRequest<'a> {
-        LoadRequest { file, mapping: None, within: "", keep: &[] }
+        LoadRequest { file, mapping: None, within: "", without: &[], keep: &[] }
     }
 }
 
@@ -45,6 +48,17 @@ pub enum LoadError {
     /// A head that was trained on another backbone.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
+    /// Adapters that do not fit.
+    #[error(transparent)]
+    Lora(#[from] LoraError),
+    /// Parameters that none of several files fills.
+    #[error("no file fills the parameter `{first}`{}", others(*.more))]
+    Unfilled {
+        /// The first of them.
+        first: String,
+        /// How many more there are.
+        more: usize,
+    },
     /// No parameter has a name below this path.
     #[error("no parameter of the graph is below `{path}`{}", super::error::nearest_text(nearest))]
     NoSuchPath {
@@ -82,6 +96,10 @@ pub enum LoadError {
     Differs(Box<Report>),
 }
 
+fn others(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and {more} more") }
+}
+
 /// A file that fits a part of a graph, ready to be read tensor by tensor.
 #[derive(Debug)]
 pub struct Loaded {
@@ -115,7 +133,15 @@ pub fn match_set(
         Some(name) => Mappings::only(name)?,
         None => Mappings::library()?,
     };
-    let wanted = wanted(checked, sizes, request.within)?;
+    let mut wanted = if weights.metadata(super::lora::SCALES).is_some() {
+        adapters_wanted(checked, sizes, request.within, &weights)?
+    } else {
+        wanted(checked, sizes, request.within)?
+    };
+    wanted.retain(|wanted| {
+        let full = join(request.within, &wanted.name);
+        !request.without.iter().any(|path| is_below(&full, path))
+    });
     let below: Vec<String> = request.keep.iter().filter_map(|pattern| below(pattern, request.within)).collect();
     let candidates = Candidates::of(&weights, &mappings);
     let Some(plan) = candidates.best(&wanted, &below) else {
@@ -202,6 +228,11 @@ impl Loaded {
     }
 }
 
+/// Whether a name is below a path.
+pub(super) fn is_below(name: &str, path: &str) -> bool {
+    path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// A name below a path.
 pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
@@ -226,25 +257,10 @@ fn below(pattern: &str, path: &str) -> Option<String> {
 pub fn wanted(checked: &Checked, sizes: &Sizes, within: &str) -> Result<Vec<Wanted>, LoadError> {
     let mut found = Vec::new();
     for (full, parameter) in checked.parameters() {
-        let name = match within {
-            "" => Some(full.as_str()),
-            path => full.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')),
-        };
-        let Some(name) = name else { continue };
-        if checked.adapters().iter().any(|adapter| adapter.a == *full || adapter.b == *full) {
+        if !is_below(full, within) || is_adapter(checked, full) {
             continue;
         }
-        let mut shape = Vec::with_capacity(parameter.spec.shape.len());
-        for dim in &parameter.spec.shape {
-            let open: Vec<String> =
-                dim.names().iter().map(|name| name.as_str().to_owned()).filter(|name| sizes.get(name).is_none()).collect();
-            if !open.is_empty() {
-                return Err(LoadError::OpenSize { parameter: full.clone(), names: open });
-            }
-            let size = dim.evaluate(sizes).map_err(|error| LoadError::Size { parameter: full.clone(), error })?;
-            shape.push(size.max(0) as usize);
-        }
-        found.push(Wanted { name: name.to_owned(), shape, dtype: parameter.spec.dtype });
+        found.push(wanted_of(full, parameter, sizes, within)?);
     }
     if found.is_empty() {
         let mut paths: Vec<&str> = Vec::new();
@@ -255,4 +271,45 @@ pub fn wanted(checked: &Checked, sizes: &Sizes, within: &str) -> Result<Vec<Want
         return Err(LoadError::NoSuchPath { path: within.to_owned(), nearest });
     }
     Ok(found)
+}
+
+/// Whether a parameter belongs to a low-rank adapter.
+fn is_adapter(checked: &Checked, name: &str) -> bool {
+    checked.adapters().iter().any(|adapter| adapter.a == name || adapter.b == name)
+}
+
+/// The parameters of the adapters below a path, whose scales must be those of the file.
+fn adapters_wanted(checked: &Checked, sizes: &Sizes, within: &str, weights: &WeightSet) -> Result<Vec<Wanted>, LoadError> {
+    let scales = super::lora::scales(weights)?;
+    let mut found = Vec::new();
+    for adapter in checked.adapters().iter().filter(|adapter| is_below(&adapter.weight, within)) {
+        if let Some(stored) = scales.get(below_name(&adapter.weight, within))
+            && *stored != adapter.scale
+        {
+            let (weight, graph, file) = (adapter.weight.clone(), adapter.scale, *stored);
+            return Err(LoraError::Scale { weight, graph, file }.into());
+        }
+        for name in [&adapter.a, &adapter.b] {
+            found.push(wanted_of(name, &checked.parameters()[name.as_str()], sizes, within)?);
+        }
+    }
+    if found.is_empty() { Err(LoraError::NoAdapters.into()) } else { Ok(found) }
+}
+
+fn below_name<'n>(name: &'n str, within: &str) -> &'n str {
+    if within.is_empty() { name } else { &name[within.len() + 1..] }
+}
+
+fn wanted_of(full: &str, parameter: &Parameter, sizes: &Sizes, within: &str) -> Result<Wanted, LoadError> {
+        let mut shape = Vec::with_capacity(parameter.spec.shape.len());
+        for dim in &parameter.spec.shape {
+            let open: Vec<String> =
+                dim.names().iter().map(|name| name.as_str().to_owned()).filter(|name| sizes.get(name).is_none()).collect();
+            if !open.is_empty() {
+                return Err(LoadError::OpenSize { parameter: full.to_owned(), names: open });
+            }
+            let size = dim.evaluate(sizes).map_err(|error| LoadError::Size { parameter: full.to_owned(), error })?;
+            shape.push(size.max(0) as usize);
+        }
+    Ok(Wanted { name: below_name(full, within).to_owned(), shape, dtype: parameter.spec.dtype })
 }

@@ -44,6 +44,16 @@ pub enum LoraError {
         /// The tensor.
         tensor: String,
     },
+    /// The graph declares another scale than the adapters were trained with.
+    #[error("the adapter of `{weight}` was trained with alpha / rank = {file}, the graph declares {graph}")]
+    Scale {
+        /// The weight.
+        weight: String,
+        /// Of the graph.
+        graph: f64,
+        /// Of the file.
+        file: f64,
+    },
     /// Shapes that do not go together.
     #[error("the adapter of `{weight}` has the shapes {a:?} and {b:?}, which do not go with {base:?}")]
     Shapes {
@@ -93,7 +103,7 @@ pub fn save(
 }
 
 /// The adapters of a file: the weight's name and the scale, checked to be complete.
-fn scales(lora: &WeightSet) -> Result<IndexMap<String, f64>, LoraError> {
+pub(super) fn scales(lora: &WeightSet) -> Result<IndexMap<String, f64>, LoraError> {
     let file = lora.files().first().map_or_else(String::new, |file| file.path().display().to_string());
     let text = lora.metadata(SCALES).ok_or_else(|| LoraError::NotAdapters(file.clone()))?;
     let scales: IndexMap<String, f64> =
@@ -122,7 +132,7 @@ pub fn merge(base: &WeightSet, lora: &WeightSet, storage: &dyn Storage, path: &P
     let mut merged: IndexMap<String, Vec<u8>> = IndexMap::new();
     for (weight, scale) in scales(lora)? {
         let view = base.get(&weight).ok_or_else(|| {
-            let nearest = super::matching::nearest(&weight, base.names());
+            let nearest = super::nearest::nearest(&weight, base.names());
             WeightError::of(path_of(base))(WeightFault::Missing { tensor: weight.clone(), nearest })
         })?;
         let owner = weight.trim_end_matches("weight");

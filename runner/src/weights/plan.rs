@@ -2,7 +2,7 @@
 
 use super::adapt::Adapt;
 use super::mapping::{MadeSet, Mapping, Mappings};
-use super::matching::nearest;
+use super::nearest::nearest;
 use super::recipe::Recipe;
 use super::{Dtype, WeightSet};
 use sward_core::program::DType;

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use memmap2::Mmap;
 
 use super::format::{HEADER_LIMIT, Header};
-use super::matching::nearest;
+use super::nearest::nearest;
 use super::{Dtype, TensorInfo, WeightError, WeightFault};
 
 /// How many bytes are hashed before their pages are given back.

@@ -89,8 +89,8 @@ impl Report {
         line("loaded", plan.loads.len(), &[format!("{} numbers", grouped(self.elements))]);
         line("  renamed", count(&Load::is_renamed), &[]);
         line("  remade", count(&|load| !load.recipe.is_plain() && load.recipe.adapt.is_none()), &[]);
-        let adapted: Vec<String> = plan.loads.iter().filter_map(|load| adapted(load, true)).collect();
-        line("  resampled", adapted.len(), &adapted);
+        let resampled: Vec<String> = plan.loads.iter().filter_map(|load| adapted(load, true)).collect();
+        line("  resampled", resampled.len(), &resampled);
         let channels: Vec<String> = plan.loads.iter().filter_map(|load| adapted(load, false)).collect();
         line("  adapted", channels.len(), &channels);
         line("kept", plan.kept.len(), &plan.kept);

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use indexmap::IndexMap;
 
 use super::format::UniqueMap;
-use super::matching::nearest;
+use super::nearest::nearest;
 use super::{Dtype, TensorView, WeightError, WeightFault, WeightFile};
 
 /// The largest index that is read.

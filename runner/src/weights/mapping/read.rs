@@ -3,7 +3,7 @@
 use super::pattern::{Bindings, Pattern};
 use super::{Adaptation, Combine, Mapping, Part, Rule, SourcePattern};
 use sward_core::diagnostic::{Diagnostic, Diagnostics, codes};
-use sward_core::language::{FieldReader, map_entries};
+use sward_core::language::FieldReader;
 use sward_core::source::{FileId, Sources, Span};
 use sward_core::suggest::nearest;
 use sward_core::syntax::{self, Kind, Value};
