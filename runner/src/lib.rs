@@ -16,4 +16,5 @@ pub mod schedule;
 pub mod splits;
 pub mod table;
 pub mod tensors;
+pub mod text;
 pub mod weights;

@@ -73,6 +73,8 @@ pub struct LoadPlan {
     pub left_over: Vec<(String, Option<String>)>,
     /// Groups of tensors that are incomplete, names that would be made twice.
     pub problems: Vec<String>,
+    /// Whether the mapping is only tried for files that have what it requires.
+    is_specific: bool,
     by_rules: usize,
 }
 
@@ -82,10 +84,10 @@ impl LoadPlan {
         self.missing.is_empty() && self.wrong_shape.is_empty() && self.left_over.is_empty() && self.problems.is_empty()
     }
 
-    /// How well it fits: parameters loaded, then few tensors left over, then rules that say what tensors are.
-    fn score(&self) -> (usize, isize, isize, usize) {
+    /// How well it fits: parameters loaded, then little that is wrong, then how much the mapping knows of such files.
+    fn score(&self) -> (usize, isize, isize, bool, usize) {
         let wrong = (self.missing.len() + self.wrong_shape.len() + self.problems.len()) as isize;
-        (self.loads.len(), -wrong, -(self.left_over.len() as isize), self.by_rules)
+        (self.loads.len(), -wrong, -(self.left_over.len() as isize), self.is_specific, self.by_rules)
     }
 }
 
@@ -136,6 +138,7 @@ impl<'m> Candidates<'m> {
             ignored: Vec::new(),
             left_over: Vec::new(),
             problems: made.problems.clone(),
+            is_specific: !mapping.requires.is_empty(),
             by_rules: made.by_rules,
         };
         let mut used = std::collections::HashSet::new();
