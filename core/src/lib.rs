@@ -5,6 +5,7 @@ pub mod diagnostic;
 pub mod dim;
 pub mod domain;
 pub mod expr;
+pub mod glob;
 pub mod language;
 pub mod lower;
 pub mod op;

@@ -12,9 +12,10 @@
 //! | `ema.<parameter>` | `f32`, as the parameter | the averaged weights, at the start the parameter |
 //! | `accumulated.<parameter>` | `f32`, as the parameter | the sum of gradients, zeros at the start |
 
-mod glob;
+mod layer_decay;
 
-pub use glob::matches as path_matches;
+pub use layer_decay::{LayerDecay, LayerDecayError};
+pub use sward_core::glob::matches as path_matches;
 
 use crate::primitives::{AddAlgebra, EmitExt, OptimizerRule, OptimizerUpdate, SquaredNorm};
 use rustc_hash::FxHashMap;
@@ -49,6 +50,8 @@ pub struct ParameterGroup {
     pub pattern: String,
     /// The factor of the learning rate.
     pub learning_rate_scale: f64,
+    /// Makes the learning rate shrink from block to block, beside that factor.
+    pub layer_decay: Option<LayerDecay>,
     /// The weight decay, in place of the options'.
     pub weight_decay: Option<f64>,
     /// Whether the parameters stay as they are; frozen ones cost no backward pass.
@@ -58,7 +61,13 @@ pub struct ParameterGroup {
 impl ParameterGroup {
     /// A group that is trained as everything else.
     pub fn new(pattern: &str) -> ParameterGroup {
-        ParameterGroup { pattern: pattern.to_string(), learning_rate_scale: 1.0, weight_decay: None, frozen: false }
+        ParameterGroup {
+            pattern: pattern.to_string(),
+            learning_rate_scale: 1.0,
+            layer_decay: None,
+            weight_decay: None,
+            frozen: false,
+        }
     }
 }
 
@@ -122,7 +131,7 @@ impl TrainOptions {
 }
 
 /// Why a graph has no training program.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum TrainingError {
     /// There is no output of that name.
     #[error("there is no output `{name}` to take gradients of; the outputs are {}", .known.join(", "))]
@@ -160,6 +169,9 @@ pub enum TrainingError {
         /// Its pattern.
         pattern: String,
     },
+    /// A decay from block to block that does not apply.
+    #[error(transparent)]
+    LayerDecay(#[from] LayerDecayError),
     /// A primitive without gradient, or operands that do not fit.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -350,14 +362,15 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn take(&mut self, trained: &[Argument]) -> Result<(), BuildError> {
+    fn take(&mut self, trained: &[Argument]) -> Result<(), TrainingError> {
         let settings = self.settings()?;
         let decay = self.options.ema.then(|| self.builder.argument("ema.decay", Role::Setting, TensorType::f32(&[])));
+        let layers = layer_scales(self.builder.program(), self.options)?;
         let mut scaled: FxHashMap<u64, ValueId> = FxHashMap::default();
         for (argument, gradient) in trained.iter().zip(self.values.clone()) {
             self.builder.restore_origin(argument.origin);
             let group = self.options.group(&argument.name);
-            let scale = group.map_or(1.0, |group| group.learning_rate_scale);
+            let scale = group.map_or(1.0, |group| group.learning_rate_scale) * layers.get(&argument.name).unwrap_or(&1.0);
             let own_settings = match scaled.get(&scale.to_bits()) {
                 Some(known) => *known,
                 None => self.scale_learning_rate(settings, scale)?,
@@ -442,6 +455,24 @@ impl Step<'_> {
         let data = (0..count).map(|index| f64::from(u8::from(index == position))).collect();
         self.builder.constant(DType::Bool, &[count], data)
     }
+}
+
+/// The factors that groups with a layer decay give their parameters, by name.
+fn layer_scales(program: &Program, options: &TrainOptions) -> Result<FxHashMap<String, f64>, TrainingError> {
+    let parameters = program.arguments.iter().filter(|argument| matches!(argument.role, Role::Parameter { .. }));
+    let names: Vec<&str> = parameters.map(|argument| argument.name.as_str()).collect();
+    let mut found = FxHashMap::default();
+    for group in &options.groups {
+        let Some(decay) = &group.layer_decay else { continue };
+        let scales = decay.scales(&names)?;
+        for (name, scale) in names.iter().zip(scales) {
+            // Of several groups that match a parameter, the first counts.
+            if options.group(name).is_some_and(|own| std::ptr::eq(own, group)) {
+                found.insert((*name).to_string(), scale);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The last parts of the names of a rule's moments, in the primitive's order.

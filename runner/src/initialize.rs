@@ -10,9 +10,19 @@ use sward_kernels::{Data, Tensor};
 
 /// Values for every parameter and buffer of a program lowered from `checked`, by name, in the program's order.
 pub fn initial_values(checked: &Checked, program: &Program, seed: u64) -> Vec<(String, Tensor)> {
+    initial_values_but(checked, program, seed, &|_| false)
+}
+
+/// As [`initial_values`], but for those that get their values elsewhere: drawing the numbers of a large backbone takes seconds.
+pub fn initial_values_but(
+    checked: &Checked,
+    program: &Program,
+    seed: u64,
+    is_given: &dyn Fn(&str) -> bool,
+) -> Vec<(String, Tensor)> {
     let mut values = Vec::new();
     for argument in &program.arguments {
-        if !matches!(argument.role, Role::Parameter { .. } | Role::State) {
+        if !matches!(argument.role, Role::Parameter { .. } | Role::State) || is_given(&argument.name) {
             continue;
         }
         let Some(parameter) = checked.parameters().get(&argument.name) else { continue };

@@ -20,5 +20,6 @@ pub mod schedule;
 pub mod splits;
 pub mod table;
 pub mod tensors;
+pub mod text;
 pub mod train;
 pub mod weights;

@@ -134,6 +134,23 @@ impl Parameter {
     }
 }
 
+/// A low-rank adapter that a rewrite added at a `Linear`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Adapter {
+    /// The path of the Linear.
+    pub node: Arc<str>,
+    /// The name of its weight `[units, in]`, which is frozen.
+    pub weight: String,
+    /// The name of the parameter `[rank, in]`.
+    pub a: String,
+    /// The name of the parameter `[units, rank]`.
+    pub b: String,
+    /// The width between them.
+    pub rank: i64,
+    /// The factor `alpha / rank` of what they add.
+    pub scale: f64,
+}
+
 /// A param of a placed module, with the value it has there.
 #[derive(Clone, Debug)]
 pub struct ResolvedParam {
@@ -181,6 +198,7 @@ pub struct Checked {
     pub(super) parameters: IndexMap<String, Parameter>,
     pub(super) params: Vec<ResolvedParam>,
     pub(super) obligations: Vec<(Obligation, Span)>,
+    pub(super) adapters: Vec<Adapter>,
     pub(super) places: rustc_hash::FxHashMap<Span, String>,
 }
 
@@ -213,6 +231,11 @@ impl Checked {
     /// The parameters by full name, in the order of their nodes.
     pub fn parameters(&self) -> &IndexMap<String, Parameter> {
         &self.parameters
+    }
+
+    /// The low-rank adapters that rewrites added, in the order of their nodes; each weight once.
+    pub fn adapters(&self) -> &[Adapter] {
+        &self.adapters
     }
 
     /// The params of the file and of every module placed in it, in the order of placing.

@@ -5,7 +5,7 @@
 //! dimensions to the shapes that arrive and goes into it. A node that an error was reported for gives unknown tensors, and what reads
 //! them is passed over: every error is reported once, at its origin, and independent ones all.
 
-use super::checked::{Edge, Graph, GraphInput, Node, Parameter, ResolvedParam, Source};
+use super::checked::{Adapter, Edge, Graph, GraphInput, Node, Parameter, ResolvedParam, Source};
 use super::instance::{Feed, Instance, Outcome, ReferenceText, Tensor, for_each_reference, join};
 use super::overrides::Overrides;
 use super::session::Session;
@@ -34,6 +34,8 @@ pub struct Elaborator<'s, 'c> {
     pub(super) inputs: Vec<GraphInput>,
     pub(super) parameters: IndexMap<String, Parameter>,
     pub(super) params: Vec<ResolvedParam>,
+    /// Adapters that rewrites added.
+    pub(super) adapters: Vec<Adapter>,
     /// Whether the node that owns the parameter has been met, for parameters that others share.
     pub(super) owned: Vec<bool>,
     pub(super) obligations: Vec<(Obligation, Span)>,
@@ -56,6 +58,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             inputs: Vec::new(),
             parameters: IndexMap::new(),
             params: Vec::new(),
+            adapters: Vec::new(),
             owned: Vec::new(),
             obligations: Vec::new(),
             known: Vec::new(),

@@ -14,14 +14,15 @@ mod overrides;
 mod params;
 mod place;
 mod repeat;
+mod rewrite;
 mod root;
 mod session;
 mod untrained;
 mod unused;
 mod values;
 
-pub use checked::{Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, ResolvedParam, Source};
+pub use checked::{Adapter, Checked, Edge, Graph, GraphInput, GraphOutput, Node, NodeKind, Parameter, ResolvedParam, Source};
 pub use elaborate::{MAX_NODES, MAX_USE_DEPTH};
-pub use overrides::{DimOverride, Overrides, SetOverride, SwapOverride};
+pub use overrides::{DimOverride, LoraRewrite, Overrides, Rewrite, SetOverride, SwapOverride};
 pub use session::Session;
 pub use values::{Names, expression_error, param as param_value};

@@ -15,7 +15,16 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 impl Elaborator<'_, '_> {
-    pub(super) fn op(&mut self, instance: &mut Instance<'_>, body: &OpBody, name: &str, weights: &str, feed: Feed) -> Outcome {
+    /// Elaborates one op. `trained` says whether its parameters are trained, in place of the op and the instance.
+    pub(super) fn plain_op(
+        &mut self,
+        instance: &mut Instance<'_>,
+        body: &OpBody,
+        name: &str,
+        weights: &str,
+        feed: Feed,
+        trained: Option<bool>,
+    ) -> Outcome {
         let schema = body.op.schema();
         let path = join(&instance.path, name);
         let mut obligations = Vec::new();
@@ -83,7 +92,7 @@ impl Elaborator<'_, '_> {
         for spec in parameters {
             let key = spec.name;
             let full = join(&join(&instance.weights, owner), key);
-            let trained = instance.trained && body.trained;
+            let trained = trained.unwrap_or(instance.trained && body.trained);
             let is_shared = instance.shared || body.shares.is_some();
             let Some(index) = self.parameter(instance, full.to_string(), spec, trained, is_shared, &path, body.span) else {
                 return unknown();

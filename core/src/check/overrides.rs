@@ -43,6 +43,31 @@ pub struct DimOverride {
     pub used: Cell<bool>,
 }
 
+/// A change of a graph's structure, as an experiment declares it.
+#[derive(Clone, Debug)]
+pub enum Rewrite {
+    /// Low-rank adapters at `Linear` nodes.
+    Lora(LoraRewrite),
+}
+
+/// Low-rank adapters at the `Linear` nodes that a pattern names: they are frozen, and `alpha / rank * B(A(dropout(x)))` is added.
+#[derive(Clone, Debug)]
+pub struct LoraRewrite {
+    /// The path of a node, or of its parameters without the last part (`model.backbone.*.attn.qkv`); a `*` stands for any
+    /// characters.
+    pub pattern: String,
+    /// The width between `A` and `B`, at least 1.
+    pub rank: i64,
+    /// `alpha / rank` is the factor of what is added.
+    pub alpha: f64,
+    /// The share of the input that is dropped before `A` in training, from 0 to below 1.
+    pub dropout: f64,
+    /// The place where it is declared.
+    pub span: Span,
+    /// Whether something matched.
+    pub used: Cell<bool>,
+}
+
 /// All changes to a graph that are not in its files. Every one must match something.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -52,6 +77,8 @@ pub struct Overrides {
     pub swaps: Vec<SwapOverride>,
     /// `--dim`.
     pub dims: Vec<DimOverride>,
+    /// Rewrites; where several match a node, the last one counts.
+    pub rewrites: Vec<Rewrite>,
 }
 
 impl Overrides {
@@ -66,6 +93,18 @@ impl Overrides {
             if is_match {
                 set.used.set(true);
                 found = Some(set);
+            }
+        }
+        found
+    }
+
+    /// The last adapter for a node of this path whose parameters begin with that one.
+    pub fn lora_at(&self, path: &str, parameters: &str) -> Option<&LoraRewrite> {
+        let mut found = None;
+        for Rewrite::Lora(rewrite) in &self.rewrites {
+            if crate::glob::matches(&rewrite.pattern, path) || crate::glob::matches(&rewrite.pattern, parameters) {
+                rewrite.used.set(true);
+                found = Some(rewrite);
             }
         }
         found

@@ -6,6 +6,7 @@ use super::elaborate::Elaborator;
 use super::instance::{Instance, Outcome, Tensor};
 use super::interfaces::check_interfaces;
 use super::overrides::Overrides;
+use super::rewrite::report_unused_rewrites;
 use super::session::Session;
 use super::untrained::report_untrained;
 use super::unused::{report_unused, report_unused_overrides};
@@ -32,8 +33,9 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     if is_sound {
         report_unused(&mut elaborator, module);
     }
-    let Elaborator { graph, inputs, parameters, params, obligations, .. } = elaborator;
+    let Elaborator { graph, inputs, parameters, params, adapters, obligations, .. } = elaborator;
     report_unused_overrides(session, overrides, &root);
+    report_unused_rewrites(session, overrides, &graph);
     if is_sound {
         check_interfaces(session, file, module, overrides);
     }
@@ -49,6 +51,7 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
         parameters,
         params,
         obligations,
+        adapters,
         places,
     };
     if is_sound {

@@ -19,7 +19,7 @@ use crate::suggest::nearest;
 use crate::syntax::{Kind, Value};
 use std::sync::Arc;
 
-const KINDS: &[&str] = &["Module", "Interface", "Data", "Transform", "Experiment", "Ablation"];
+const KINDS: &[&str] = &["Module", "Interface", "Data", "Transform", "Experiment", "Ablation", "Weights"];
 
 /// Reads one file's tree. `None` where it is no graph file at all; the reason is pushed.
 pub fn read_graph_file(file: FileId, tree: &Value, catalogue: &Catalogue, diagnostics: &mut Diagnostics) -> Option<GraphFile> {
@@ -46,7 +46,9 @@ pub fn read_graph_file(file: FileId, tree: &Value, catalogue: &Catalogue, diagno
     match name.value.as_str() {
         "Module" => Some(GraphFile::Module(reader.module(file, tree, name.span))),
         "Interface" => Some(GraphFile::Interface(reader.interface(tree, name.span))),
-        "Data" | "Transform" | "Experiment" | "Ablation" => Some(GraphFile::Other { kind: name.clone(), tree: tree.clone() }),
+        "Data" | "Transform" | "Experiment" | "Ablation" | "Weights" => {
+            Some(GraphFile::Other { kind: name.clone(), tree: tree.clone() })
+        }
         other => {
             reader.push(
                 Diagnostic::new(codes::FILE_KIND, format!("there is no kind of file called `{other}`"), name.span)

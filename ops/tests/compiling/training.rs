@@ -6,7 +6,8 @@ use sward_core::program::{Array, Program, Role, verify};
 use sward_ops::passes::{PassOptions, optimize};
 use sward_ops::primitives::OptimizerRule;
 use sward_ops::training::{
-    Accumulation, GradientOptions, Loss, ParameterGroup, TrainOptions, TrainingError, gradient_program, training_program,
+    Accumulation, GradientOptions, LayerDecay, Loss, ParameterGroup, TrainOptions, TrainingError, gradient_program,
+    training_program,
 };
 
 /// Two layers and a loss; `u` sums parts, so that its gradient has every path.
@@ -238,6 +239,25 @@ fn groups_scale_and_freeze() {
             .collect();
         assert_close(name, &updates[name].data, &wanted, 1e-8);
     }
+}
+
+#[test]
+fn a_layer_decay_shrinks_the_learning_rate_of_earlier_blocks() {
+    let sgd = OptimizerRule::Sgd { momentum: 0.0, nesterov: false, dampening: 0.0 };
+    let decay = |pattern: &str| Some(LayerDecay { pattern: pattern.into(), decay: 0.5 });
+    let groups = vec![ParameterGroup { learning_rate_scale: 0.5, layer_decay: decay("hidden.{}"), ..ParameterGroup::new("*") }];
+    let program = trained(&TrainOptions { groups, ..TrainOptions::new(loss(), sgd) });
+    let mut given = start(&program, 6);
+    set(&mut given, "optimizer.settings", &sgd.settings_at(1, 0.5, 1.0));
+    let (_, updates) = run(&program, &given);
+    let gradients = gradients_by_hand(&given, &parameter_names(&program));
+    for (name, rate) in [("hidden.one.weight", 0.125), ("hidden.one.bias", 0.125), ("two.weight", 0.25)] {
+        let wanted: Vec<f64> = given[name].data.iter().zip(&gradients[name]).map(|(value, slope)| value - rate * slope).collect();
+        assert_close(name, &updates[name].data, &wanted, 1e-8);
+    }
+    let none = ParameterGroup { layer_decay: decay("layers.{}"), ..ParameterGroup::new("*") };
+    let options = TrainOptions { groups: vec![none], ..TrainOptions::new(loss(), sgd) };
+    assert!(training_program(model(), &options).is_err_and(|error| error.to_string().contains("names no parameter")));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, open};
+use super::weights::load_failure;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
 use crate::initialize::initial_values;
 use crate::random::{Lane, Stream, purpose};
+use crate::weights::{Part, WeightError, load_several};
 use clap::{Args, ValueEnum};
 use std::time::Instant;
 use sward_core::check::Checked;
@@ -47,6 +49,10 @@ pub struct Arguments {
     /// Also say where the time goes, by kernel and by node
     #[arg(long)]
     profile: bool,
+    /// A checkpoint for the parameters, in place of seeded values, or for those of one node (`model.backbone=vit.safetensors`);
+    /// repeatable
+    #[arg(long, value_name = "[PATH=]FILE")]
+    weights: Vec<Part>,
     #[command(flatten)]
     options: GraphOptions,
 }
@@ -123,6 +129,25 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
     let mut plan = engine.prepare(&program).map_err(|error| fault(&error))?;
     let prepare_s = start.elapsed().as_secs_f64() - compile_s;
     fill(plan.as_mut(), checked, &program).map_err(|error| fault(&error))?;
+    if !arguments.weights.is_empty() {
+        let start = Instant::now();
+        for loaded in load_several(checked, sizes, &arguments.weights, None, &[]).map_err(load_failure)? {
+            let mut failed = None;
+            loaded
+                .for_each(|name, tensor| {
+                    // A program may leave out what no output needs.
+                    if program.argument(name).is_some() && failed.is_none() {
+                        failed = plan.set(name, &tensor).err();
+                    }
+                    Ok::<(), WeightError>(())
+                })
+                .map_err(|error| usage(&error))?;
+            if let Some(error) = failed {
+                return Err(fault(&error));
+            }
+            eprintln!("{} in {:.2} s", loaded.report.summary(), start.elapsed().as_secs_f64());
+        }
+    }
     for step in 0..arguments.warmup {
         run_step(plan.as_mut(), &program, step).map_err(|error| fault(&error))?;
     }

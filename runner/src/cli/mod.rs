@@ -16,6 +16,7 @@ mod show;
 mod show_data;
 mod test;
 mod train;
+mod weights;
 mod written;
 
 pub use crate::exit::Exit;
@@ -68,6 +69,8 @@ enum Verb {
     ShowData(show_data::Arguments),
     /// Run modules at small sizes with seeded weights: shapes, finite outputs, gradients
     Test(test::Arguments),
+    /// Compare checkpoints with graphs, and convert them
+    Weights(weights::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
             Verb::Predict(arguments) => predict::predict(&arguments),
             Verb::ShowData(arguments) => show_data::run(&arguments),
             Verb::Test(arguments) => test::run(&arguments),
+            Verb::Weights(arguments) => weights::run(&arguments),
         },
         Err(error) => {
             let is_help = !error.use_stderr();

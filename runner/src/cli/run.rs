@@ -2,19 +2,21 @@
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, open};
+use super::weights::load_failure;
 use crate::engines::{EngineChoice, engine};
-use crate::initialize::initial_values;
+use crate::initialize::initial_values_but;
 use crate::rundir::Disk;
 use crate::tensors::{from_view, to_out};
-use crate::weights::{Expected, WeightSet, match_weights, write};
+use crate::weights::{Loaded, Part, WeightError, WeightSet, load_several, write};
 use clap::Args;
 use indexmap::IndexMap;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
 use sward_core::program::{Program, Role, RunKey};
-use sward_kernels::{Plan, Tensor};
+use sward_kernels::{Plan, RunError, Tensor};
 use sward_ops::primitives::AddAlgebra;
 use sward_ops::training::{GradientOptions, Loss, gradient_program};
 
@@ -34,9 +36,16 @@ pub struct Arguments {
     /// Where results are written
     #[arg(long, value_name = "FILE")]
     outputs: PathBuf,
-    /// Tensors for its parameters; every one must be there, and none left over
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    /// A checkpoint for its parameters, or for those of one node (`model.backbone=vit.safetensors`); repeatable. Every parameter must
+    /// be there, and no tensor left over
+    #[arg(long, value_name = "[PATH=]FILE")]
+    weights: Vec<Part>,
+    /// How the checkpoints' names become the graph's: a name of `sward weights mappings` or a file; the one that fits best if not said
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    mapping: Option<String>,
+    /// Parameters that keep their start where no checkpoint has them; `*` stands for any characters
+    #[arg(long, value_name = "PATTERN", requires = "weights")]
+    keep: Vec<String>,
     /// Also give the gradients of the sum of this output, as `grad.<parameter>` and `grad_in.<input>`
     #[arg(long, value_name = "OUTPUT")]
     gradients_of: Option<String>,
@@ -99,14 +108,7 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
     let engine = engine(arguments.engine, arguments.threads).map_err(fault)?;
     let mut plan = engine.prepare(&program).map_err(fault)?;
     plan.trap_nonfinite(arguments.trap_nonfinite);
-    match &arguments.weights {
-        Some(path) => load_weights(plan.as_mut(), &program, &WeightSet::open(path).map_err(usage)?)?,
-        None => {
-            for (name, tensor) in initial_values(checked, &program, arguments.seed) {
-                plan.set(&name, &tensor).map_err(fault)?;
-            }
-        }
-    }
+    fill(plan.as_mut(), arguments, checked, sizes, &program)?;
     let mut expected = Vec::new();
     for argument in program.arguments.iter().filter(|argument| argument.role == Role::Input) {
         let wanted = program.type_of(argument.value);
@@ -166,25 +168,39 @@ fn sizes_from_inputs(checked: &Checked, given: &WeightSet, sizes: &mut Sizes) ->
     Ok(())
 }
 
-/// Loads every parameter and buffer of a program from a file, strictly.
-fn load_weights(plan: &mut dyn Plan, program: &Program, weights: &WeightSet) -> Result<(), Failure> {
-    let wanted: Vec<_> =
-        program.arguments.iter().filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State)).collect();
-    let expected: Vec<Expected> = wanted
-        .iter()
-        .map(|argument| Expected { name: argument.name.clone(), shape: program.type_of(argument.value).shape.to_vec() })
-        .collect();
-    let matching = match_weights(&expected, weights, &IndexMap::new());
-    if !matching.is_exact() {
-        let lines = matching.differences();
-        let shown: Vec<&str> = lines.iter().take(20).map(String::as_str).collect();
-        let more = if lines.len() > 20 { format!("\n  and {} more", lines.len() - 20) } else { String::new() };
-        return Err(usage(format!("the weights do not fit the graph:\n  {}{more}", shown.join("\n  "))));
+/// Gives every parameter and buffer its value: from the checkpoints, else its start.
+fn fill(plan: &mut dyn Plan, arguments: &Arguments, checked: &Checked, sizes: &Sizes, program: &Program) -> Result<(), Failure> {
+    let mapping = arguments.mapping.as_deref();
+    let loaded = match arguments.weights.as_slice() {
+        [] => Vec::new(),
+        parts => load_several(checked, sizes, parts, mapping, &arguments.keep).map_err(load_failure)?,
+    };
+    let names: HashSet<String> = loaded.iter().flat_map(Loaded::names).collect();
+    for (name, tensor) in initial_values_but(checked, program, arguments.seed, &|name| names.contains(name)) {
+        plan.set(&name, &tensor).map_err(fault)?;
     }
-    for (argument, found) in wanted.iter().zip(&matching.matched) {
-        let view = weights.get(&found.tensor).expect("a matched tensor is there");
-        let tensor = from_view(&view, program.type_of(argument.value)).map_err(usage)?;
-        plan.set(&argument.name, &tensor).map_err(fault)?;
+    for loaded in loaded {
+        eprintln!("{}", loaded.report.summary());
+        loaded.for_each(|name, tensor| set(plan, name, &tensor)).map_err(|error| match error {
+            FillError::File(error) => usage(error),
+            FillError::Plan(error) => fault(error),
+        })?;
     }
     Ok(())
+}
+
+/// Why a value did not get from a file to the engine.
+enum FillError {
+    File(WeightError),
+    Plan(RunError),
+}
+
+impl From<WeightError> for FillError {
+    fn from(error: WeightError) -> Self {
+        FillError::File(error)
+    }
+}
+
+fn set(plan: &mut dyn Plan, name: &str, tensor: &Tensor) -> Result<(), FillError> {
+    plan.set(name, tensor).map_err(FillError::Plan)
 }

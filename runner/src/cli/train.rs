@@ -6,7 +6,7 @@ use super::graph::{Format, print, session, write_out};
 use crate::engines::{EngineChoice, engine};
 use crate::interrupt::Interrupt;
 use crate::rundir::Disk;
-use crate::train::{Outcome, RunSettings, TrainRequest, reopen, settings, train};
+use crate::train::{Outcome, Pretrained, RunSettings, TrainRequest, pretrained_files, reopen, settings, train};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Exit {
                 Err(exit) => return exit,
             };
             match reopen(&mut session, path) {
-                Ok((joined, settings, _)) => train_one(arguments, &session, &joined, settings),
+                Ok((joined, settings, _)) => train_one(arguments, &session, &joined, settings, Vec::new()),
                 Err(error) => {
                     print(&session, Format::Text);
                     report(&error)
@@ -71,14 +71,23 @@ pub fn run(arguments: &Arguments) -> Exit {
                 Err(exit) => return exit,
             };
             match settings(&session, &joined, &overrides, arguments.fold) {
-                Ok(settings) => train_one(arguments, &session, &joined, settings),
+                Ok(settings) => match pretrained_files(&session, &joined) {
+                    Ok(files) => train_one(arguments, &session, &joined, settings, files),
+                    Err(error) => report(&error),
+                },
                 Err(error) => report(&error),
             }
         }
     }
 }
 
-fn train_one(arguments: &Arguments, session: &Session<'_>, joined: &crate::experiment::Joined, settings: RunSettings) -> Exit {
+fn train_one(
+    arguments: &Arguments,
+    session: &Session<'_>,
+    joined: &crate::experiment::Joined,
+    settings: RunSettings,
+    pretrained: Vec<Pretrained>,
+) -> Exit {
     let engine = match engine(arguments.engine, arguments.threads) {
         Ok(engine) => engine,
         Err(error) => {
@@ -102,7 +111,7 @@ fn train_one(arguments: &Arguments, session: &Session<'_>, joined: &crate::exper
         root: arguments.output.clone(),
         resume: arguments.resume.clone(),
         storage: Arc::new(Disk),
-        pretrained: Vec::new(),
+        pretrained,
         verbosity: arguments.show.verbosity(),
         interrupt,
         cache_bytes: cache_bytes(),

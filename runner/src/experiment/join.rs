@@ -4,7 +4,8 @@
 //! the places of the experiment's own text. What a module cannot say (roles of columns, folds, metrics) is checked beside it.
 
 use indexmap::IndexMap;
-use sward_core::check::{Checked, NodeKind, Overrides, Source};
+use std::cell::Cell;
+use sward_core::check::{Checked, LoraRewrite, NodeKind, Overrides, Rewrite, Source};
 use sward_core::diagnostic::{Diagnostic, codes};
 use sward_core::program::DType;
 use sward_core::source::{FileId, Span, Spanned};
@@ -15,7 +16,7 @@ use sward_core::syntax::decode::{NoNames, Raw, decode};
 use super::data::FieldSpec;
 use super::read_data::{DataFile, Field, FieldRole, Session, apply, read_data, told};
 use super::settings::check_settings;
-use super::spec::{Experiment, ExperimentFile, Folds, Metric, Output, Train, Weights};
+use super::spec::{Adapt, Experiment, ExperimentFile, Folds, Metric, Output, Train, Weights};
 use super::tree::{call, for_each_text, list, map, map_texts, mentions, name, part, text};
 
 /// An experiment whose chain from column to output is proved.
@@ -71,7 +72,9 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
     }
     let inputs = used_inputs(&spec, &experiment, &data);
     let module = module(&spec, &experiment, &data, &inputs, tree.span);
-    let checked = session.check_tree(file, &module, &parted.graph)?;
+    let mut graph_overrides = parted.graph;
+    graph_overrides.rewrites.extend(experiment.train.value.adapt.iter().map(rewrite));
+    let checked = session.check_tree(file, &module, &graph_overrides)?;
     check_reach(session, &experiment, &data, &checked, &inputs);
     check_groups(session, &experiment, &checked);
     if session.diagnostics.errors() > errors_before {
@@ -79,6 +82,19 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
     }
     let losses = spec.losses.keys().map(|name| name.value.clone()).collect();
     Some(Joined { name: checked.name().to_owned(), file, experiment, data, checked, inputs, losses })
+}
+
+/// A declared adaptation, as the checker takes it.
+fn rewrite(adapt: &Spanned<Adapt>) -> Rewrite {
+    let Adapt::Lora { pattern, rank, alpha, dropout } = &adapt.value;
+    Rewrite::Lora(LoraRewrite {
+        pattern: pattern.value.clone(),
+        rank: *rank,
+        alpha: *alpha,
+        dropout: *dropout,
+        span: pattern.span,
+        used: Cell::new(false),
+    })
 }
 
 /// Reads the parts that are no nodes, each with its own errors.

@@ -105,11 +105,14 @@ fn check_train(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
         let own = &group.value;
         let fits = own.lr.is_none_or(|rate| rate.is_finite() && rate >= 0.0)
             && own.weight_decay.is_none_or(|decay| decay.is_finite() && decay >= 0.0)
-            && own.layer_decay.is_none_or(|decay| decay > 0.0 && decay <= 1.0);
+            && own
+                .layer_decay
+                .as_ref()
+                .is_none_or(|decay| decay.factor > 0.0 && decay.factor <= 1.0 && decay.pattern().contains("{}"));
         require(
             fits,
             format!("a setting of the group `{}` is out of range", own.pattern.value),
-            "lr and weight_decay are zero or more, layer_decay lies above 0 and up to 1",
+            "lr and weight_decay are zero or more, the factor of layer_decay lies above 0 and up to 1, and its blocks hold {}",
         );
     }
     if let Some(norm) = train.clip_norm {

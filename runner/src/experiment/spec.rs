@@ -260,9 +260,26 @@ pub struct Group {
     /// The mapping of that file's names.
     #[serde(default)]
     pub mapping: Option<Spanned<String>>,
-    /// The factor of the learning rate from one block to the one before it.
+    /// A learning rate that shrinks towards the input.
     #[serde(default)]
-    pub layer_decay: Option<f64>,
+    pub layer_decay: Option<LayerDecay>,
+}
+
+/// A learning rate that shrinks from block to block towards the input.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename = "LayerDecay", deny_unknown_fields)]
+pub struct LayerDecay {
+    /// The path of the blocks, with `{}` in place of their numbers.
+    pub blocks: Raw,
+    /// The factor from one block to the one before it.
+    pub factor: f64,
+}
+
+impl LayerDecay {
+    /// The path as it is written: its `{}` is filled by nothing here.
+    pub fn pattern(&self) -> String {
+        self.blocks.0.as_text().unwrap_or_default().to_owned()
+    }
 }
 
 /// A declared change of the graph.

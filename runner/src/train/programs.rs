@@ -6,7 +6,7 @@ use sward_core::lower::{LowerOptions, lower};
 use sward_core::program::{Builder, DType, Program, Role};
 use sward_ops::passes::{PassOptions, optimize, optimize_forward};
 use sward_ops::primitives::{AddAlgebra, OptimizerRule};
-use sward_ops::training::{Accumulation, Loss, ParameterGroup, TrainOptions, training_program};
+use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainOptions, training_program};
 
 use super::error::Result;
 use crate::compile::CompileError;
@@ -71,6 +71,11 @@ pub fn parameter_groups(train: &Train) -> Vec<ParameterGroup> {
             learning_rate_scale: group.value.lr.map_or(1.0, |rate| rate / base),
             weight_decay: group.value.weight_decay,
             frozen: group.value.frozen,
+            layer_decay: group
+                .value
+                .layer_decay
+                .as_ref()
+                .map(|decay| LayerDecay { pattern: decay.pattern(), decay: decay.factor }),
         })
         .collect()
 }

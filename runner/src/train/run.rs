@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use indexmap::IndexMap;
 use sward_core::check::Session;
 use sward_core::program::RunKey;
-use sward_kernels::{Engine, Tensor};
+use sward_kernels::Engine;
 
 use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
 use super::error::{Result, TrainError};
@@ -17,6 +17,7 @@ use super::measure::measure_all;
 use super::output::{prediction_rows, write_predictions};
 use super::predictions::{Predictions, invert};
 use super::prepare::{Prepared, prepare};
+use super::pretrained::{Pretrained, load_pretrained};
 use super::programs::{ParameterCount, parameter_groups};
 use super::record::{RunSettings, files, write};
 use super::schedule::resolve_schedule;
@@ -54,8 +55,8 @@ pub struct TrainRequest<'a> {
     pub resume: Option<PathBuf>,
     /// What writes go through.
     pub storage: Arc<dyn Storage>,
-    /// Parameters that begin with other values than the seed's, by name.
-    pub pretrained: Vec<(String, Tensor)>,
+    /// Files whose values parameters begin with.
+    pub pretrained: Vec<Pretrained>,
     /// What is shown.
     pub verbosity: Verbosity,
     /// Asks for an orderly end.
@@ -138,7 +139,13 @@ impl<'a> Trainer<'a> {
                 (run, state)
             }
             None => {
-                stepper.initialize(&joined.checked, train.seed, &request.pretrained)?;
+                let mut tell = |sentence: &str| {
+                    if !request.verbosity.quiet {
+                        eprintln!("{sentence}");
+                    }
+                };
+                let loaded = load_pretrained(joined, &prepared.fitted, &request.pretrained, &mut tell)?;
+                stepper.initialize(&joined.checked, train.seed, &loaded)?;
                 let run = begin(request, prepared)?;
                 let state = first_state(joined);
                 save_last(&run, stepper.plan(), &state)?;

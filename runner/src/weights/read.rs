@@ -10,8 +10,11 @@ use indexmap::IndexMap;
 use memmap2::Mmap;
 
 use super::format::{HEADER_LIMIT, Header};
-use super::matching::nearest;
+use super::nearest::nearest;
 use super::{Dtype, TensorInfo, WeightError, WeightFault};
+
+/// How many bytes are hashed before their pages are given back.
+const RELEASED: usize = 16 << 20;
 
 /// An open safetensors file whose header has been checked against its length.
 #[derive(Debug)]
@@ -132,6 +135,30 @@ impl WeightFile {
         let view = self.get(name).ok_or_else(missing)?;
         view.expect(dtype, shape)?;
         Ok(view)
+    }
+
+    /// The BLAKE3 hash of the whole file, in hexadecimal.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (chunk, bytes) in self.map.chunks(RELEASED).enumerate() {
+            hasher.update(bytes);
+            self.release_range(chunk * RELEASED, bytes.len());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Gives the pages of a tensor back to the system; they are read again where they are needed again.
+    pub fn release(&self, name: &str) {
+        if let Some(info) = self.header.tensors.get(name) {
+            self.release_range(self.data_start + info.start as usize, (info.end - info.start) as usize);
+        }
+    }
+
+    fn release_range(&self, start: usize, length: usize) {
+        // SAFETY: the map is of a file and is never written, so pages that are given back hold the same bytes when they are read again.
+        let given_back = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length) };
+        // A system that keeps the pages costs memory and nothing else.
+        let _ = given_back;
     }
 
     fn view<'a>(&'a self, name: &'a str, info: &'a TensorInfo) -> TensorView<'a> {

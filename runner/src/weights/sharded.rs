@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use indexmap::IndexMap;
 
 use super::format::UniqueMap;
-use super::matching::nearest;
+use super::nearest::nearest;
 use super::{Dtype, TensorView, WeightError, WeightFault, WeightFile};
 
 /// The largest index that is read.
@@ -101,6 +101,18 @@ impl WeightSet {
     /// A tensor by name.
     pub fn get(&self, name: &str) -> Option<TensorView<'_>> {
         self.files[*self.file_of.get(name)?].get(name)
+    }
+
+    /// A text about the whole model, from the first file that has it.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.files.iter().find_map(|file| file.metadata().get(key)).map(String::as_str)
+    }
+
+    /// Gives the pages of a tensor back to the system; they are read again where they are needed again.
+    pub fn release(&self, name: &str) {
+        if let Some(number) = self.file_of.get(name) {
+            self.files[*number].release(name);
+        }
     }
 
     /// A tensor that must be there with this dtype and shape.

@@ -8,4 +8,5 @@ mod report;
 mod schedule;
 mod splits;
 mod storage;
+mod text;
 mod weights;

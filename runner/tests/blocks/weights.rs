@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use proptest::prelude::*;
 use serde_json::json;
 use sward::rundir::Disk;
-use sward::weights::{Dtype, Expected, TensorOut, WeightError, WeightFile, WeightSet, match_weights, to_bytes, write};
+use sward::weights::{Dtype, TensorOut, WeightError, WeightFile, WeightSet, to_bytes, write};
 
 use crate::fixture::{load, numbers};
 
@@ -191,29 +191,6 @@ fn a_sharded_model_reads_as_one_and_contradictions_are_named() {
     }
     says(index(json!({ "half": "model-3.safetensors" })), "No such file");
     says(index(json!([1])), "is no index of shards");
-}
-
-#[test]
-fn parameters_and_tensors_are_matched_or_named() {
-    let expected = |name: &str, shape: &[usize]| Expected { name: name.into(), shape: shape.into() };
-    let weights = WeightSet::open(&fixture("model.safetensors.index.json")).unwrap();
-    let parameters = [expected("model.stem.0.weight", &[3, 2, 2]), expected("head.bias", &[4]), expected("model.half2", &[5])];
-    let renames: IndexMap<String, String> =
-        [("stem", "model.stem"), ("hal", "x"), ("half", "model.half")].map(|(from, to)| (from.to_owned(), to.to_owned())).into();
-    let matching = match_weights(&parameters, &weights, &renames);
-    assert_eq!(matching.matched[0].tensor, "stem.0.weight");
-    assert_eq!(
-        matching.differences(),
-        [
-            "parameter `model.half2` is missing in the file",
-            "parameter `head.bias` has shape [4], the tensor in the file has [3]",
-            "tensor `half` of the file is left over",
-            "the rename of `hal` matches no tensor",
-        ]
-    );
-    let all = |prefix: &str| IndexMap::from([(String::new(), prefix.to_owned())]);
-    let inside = [expected("net.stem.0.weight", &[3, 2, 2]), expected("net.head.bias", &[3]), expected("net.half", &[5])];
-    assert!(match_weights(&inside, &weights, &all("net")).is_exact());
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 mod checking;
 mod fixture;
 mod keys;
+mod list;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -73,4 +73,10 @@ codes! {
         wrong: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": 4 },\n    outputs: { \"y\": \"y\" },\n)"
         right: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
     }
+    115 REWRITE_TARGET "an adapter that cannot be added" {
+        "Low-rank adapters go to Linear nodes: a pattern that matches another op would leave it as it is, silently. Rank is at least 1, dropout from 0 to below 1."
+        wrong: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
+        right: "Module(\n    inputs: { \"x\": F32([\"batch\", 8]) },\n    nodes: { \"y\": Linear(from: \"x\", units: 4) },\n    outputs: { \"y\": \"y\" },\n)"
+        untested: "needs an experiment that declares an adapter"
+    }
 }

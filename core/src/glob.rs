@@ -3,9 +3,9 @@
 /// Whether a path fits a pattern in which `*` stands for any characters, dots included, and `?` for one.
 ///
 /// ```
-/// use sward_ops::training::path_matches;
-/// assert!(path_matches("backbone.*.bias", "backbone.stages.0.bias"));
-/// assert!(!path_matches("backbone.*.bias", "head.bias"));
+/// use sward_core::glob::matches;
+/// assert!(matches("backbone.*.bias", "backbone.stages.0.bias"));
+/// assert!(!matches("backbone.*.bias", "head.bias"));
 /// ```
 pub fn matches(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<char>, Vec<char>) = (pattern.chars().collect(), path.chars().collect());
