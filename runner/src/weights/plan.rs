@@ -37,7 +37,7 @@ impl Load {
     }
 }
 
-/// A parameter whose tensor has another shape, and no adaptation helps.
+/// A parameter whose tensor has another shape or dtype, and no adaptation helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongShape {
     /// The parameter.
@@ -46,6 +46,8 @@ pub struct WrongShape {
     pub wanted: Vec<usize>,
     /// What the file gives.
     pub found: Vec<usize>,
+    /// The dtypes of both, where these are what differs.
+    pub dtypes: Option<(DType, Dtype)>,
     /// The tensor of the file, the first of several.
     pub tensor: String,
 }
@@ -165,6 +167,7 @@ impl<'m> Candidates<'m> {
                     parameter: wanted.name.clone(),
                     wanted: wanted.shape.clone(),
                     found: found.shape.clone(),
+                    dtypes: (is_same || recipe.adapt.is_some()).then_some((wanted.dtype, found.dtype)),
                     tensor: found.recipe.sources[0].tensor.clone(),
                 });
             }

@@ -106,7 +106,10 @@ impl Report {
             .iter()
             .map(|wrong| {
                 let called = if wrong.tensor == wrong.parameter { String::new() } else { format!(" (`{}`)", wrong.tensor) };
-                format!("{} is {:?}, the file has {:?}{called}", wrong.parameter, wrong.wanted, wrong.found)
+                match wrong.dtypes {
+                    Some((wanted, found)) => format!("{} is {wanted}, the file has {found}{called}", wrong.parameter),
+                    None => format!("{} is {:?}, the file has {:?}{called}", wrong.parameter, wrong.wanted, wrong.found),
+                }
             })
             .collect();
         line("other shape", shapes.len(), &shapes);
