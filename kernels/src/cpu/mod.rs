@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use sward_core::program::Program;
 
-use crate::engine::{Engine, Plan, PrepareError};
+use crate::engine::{Engine, Memory, Plan, PrepareError};
 use features::Features;
 
 /// Runs programs on the processor.
@@ -66,6 +66,14 @@ impl CpuEngine {
     /// The same with a bound on a plan's bytes instead of the memory that is free.
     pub fn with_memory_limit(self, bytes: usize) -> CpuEngine {
         CpuEngine { memory_limit: Some(bytes), ..self }
+    }
+
+    /// The bytes that a plan of the program would hold, without making one: no memory is taken.
+    ///
+    /// # Errors
+    /// A program that is not well-formed.
+    pub fn memory_of(&self, program: &Program) -> Result<Memory, PrepareError> {
+        plan::memory_of(program, self.shares_memory)
     }
 
     /// Number of threads.

@@ -66,10 +66,7 @@ impl CpuPlan {
         share: bool,
         limit: Option<usize>,
     ) -> Result<CpuPlan, PrepareError> {
-        sward_core::program::verify(program)?;
-        let in_place = |index: usize| steps::in_place(program, &program.instructions[index]);
-        let rules = Rules { in_place: &in_place, writes_slots: &|_| true, workspace: &|_| 0 };
-        let memory = memory::plan(program, &rules, share);
+        let memory = planned(program, share)?;
         let needed = memory.arena + memory.held.iter().sum::<usize>();
         let available = limit.or_else(free_bytes).unwrap_or(usize::MAX);
         if needed > available {
@@ -183,6 +180,20 @@ impl CpuPlan {
         }
         Ok(())
     }
+}
+
+/// Where all values lie.
+fn planned(program: &Program, share: bool) -> Result<MemoryPlan, PrepareError> {
+    sward_core::program::verify(program)?;
+    let in_place = |index: usize| steps::in_place(program, &program.instructions[index]);
+    let rules = Rules { in_place: &in_place, writes_slots: &|_| true, workspace: &|_| 0 };
+    Ok(memory::plan(program, &rules, share))
+}
+
+/// The bytes that a plan would hold.
+pub(super) fn memory_of(program: &Program, share: bool) -> Result<Memory, PrepareError> {
+    let memory = planned(program, share)?;
+    Ok(Memory { arena: memory.arena, held: memory.held.iter().sum(), unplanned: memory.unplanned })
 }
 
 fn first_nonfinite(tensor_type: &TensorType, bytes: &[u8]) -> Option<(usize, f32)> {

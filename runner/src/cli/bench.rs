@@ -1,19 +1,21 @@
 //! `sward bench`: how long a step takes, and where the time goes.
 
 use super::Exit;
+use super::fill::{Values, fill, resident_mib};
 use super::graph::{GraphOptions, Opened, open};
-use super::weights::load_failure;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
-use crate::initialize::initial_values;
 use crate::random::{Lane, Stream, purpose};
-use crate::weights::{Part, WeightError, load_several};
+use crate::weights::Part;
 use clap::{Args, ValueEnum};
 use std::time::Instant;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::program::{DType, Program, Role, RunKey};
 use sward_kernels::{Data, InstructionTime, Plan, Tensor};
+
+/// The seed of starts and inputs.
+const SEED: u64 = 42;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -128,26 +130,9 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
     let engine = engine(arguments.engine, arguments.threads).map_err(|error| fault(&error))?;
     let mut plan = engine.prepare(&program).map_err(|error| fault(&error))?;
     let prepare_s = start.elapsed().as_secs_f64() - compile_s;
-    fill(plan.as_mut(), checked, &program).map_err(|error| fault(&error))?;
-    if !arguments.weights.is_empty() {
-        let start = Instant::now();
-        for loaded in load_several(checked, sizes, &arguments.weights, None, &[]).map_err(load_failure)? {
-            let mut failed = None;
-            loaded
-                .for_each(|name, tensor| {
-                    // A program may leave out what no output needs.
-                    if program.argument(name).is_some() && failed.is_none() {
-                        failed = plan.set(name, &tensor).err();
-                    }
-                    Ok::<(), WeightError>(())
-                })
-                .map_err(|error| usage(&error))?;
-            if let Some(error) = failed {
-                return Err(fault(&error));
-            }
-            eprintln!("{} in {:.2} s", loaded.report.summary(), start.elapsed().as_secs_f64());
-        }
-    }
+    let values = Values { parts: &arguments.weights, mapping: None, keep: &[], seed: SEED };
+    fill(plan.as_mut(), checked, sizes, &program, &values)?;
+    fill_inputs(plan.as_mut(), &program).map_err(|error| fault(&error))?;
     for step in 0..arguments.warmup {
         run_step(plan.as_mut(), &program, step).map_err(|error| fault(&error))?;
     }
@@ -174,7 +159,7 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
             let line = serde_json::json!({
                 "version": 1, "model": checked.name(), "engine": engine.name(), "mode": mode, "dtype": dtype,
                 "threads": threads, "runs": arguments.runs, "median_s": median, "min_s": seconds[0], "max_s": seconds[seconds.len() - 1],
-                "peak_rss_mib": peak_rss_mib(), "compile_s": compile_s, "prepare_s": prepare_s, "gflops": gflops,
+                "peak_rss_mib": resident_mib("VmHWM:"), "compile_s": compile_s, "prepare_s": prepare_s, "gflops": gflops,
                 "instructions": program.instructions.len(), "arena_mib": memory.arena >> 20, "held_mib": memory.held >> 20,
             });
             println!("{line}");
@@ -194,7 +179,7 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
                 memory.arena >> 20,
                 memory.unplanned >> 20,
                 memory.held >> 20,
-                peak_rss_mib()
+                resident_mib("VmHWM:")
             );
         }
     }
@@ -226,17 +211,14 @@ fn run_step(plan: &mut dyn Plan, program: &Program, step: u64) -> Result<(), swa
         let settings: Vec<f32> = ADAMW.settings_at(step + 1, 1e-4, 1.0).into_iter().map(|number| number as f32).collect();
         plan.set("optimizer.settings", &Tensor::f32(&[settings.len()], settings))?;
     }
-    plan.run(RunKey { seed: 42, step })
+    plan.run(RunKey { seed: SEED, step })
 }
 
-/// Seeded parameters and inputs: normal numbers, and whole numbers that index every table.
-fn fill(plan: &mut dyn Plan, checked: &Checked, program: &Program) -> Result<(), sward_kernels::RunError> {
-    for (name, tensor) in initial_values(checked, program, 42) {
-        plan.set(&name, &tensor)?;
-    }
+/// Seeded inputs: normal numbers, and whole numbers that index every table.
+fn fill_inputs(plan: &mut dyn Plan, program: &Program) -> Result<(), sward_kernels::RunError> {
     for (position, argument) in program.arguments.iter().enumerate().filter(|(_, argument)| argument.role == Role::Input) {
         let tensor_type = program.type_of(argument.value);
-        let mut stream = Stream::new(42, Lane { purpose: purpose::PROGRAM, outer: 2, inner: position as u32 });
+        let mut stream = Stream::new(SEED, Lane { purpose: purpose::PROGRAM, outer: 2, inner: position as u32 });
         let count = tensor_type.elements();
         let tensor = match tensor_type.dtype {
             DType::I64 => Tensor::new(&tensor_type.shape, Data::I64((0..count).map(|_| stream.below(2) as i64).collect())),
@@ -246,14 +228,6 @@ fn fill(plan: &mut dyn Plan, checked: &Checked, program: &Program) -> Result<(),
         plan.set(&argument.name, &tensor)?;
     }
     Ok(())
-}
-
-/// The largest resident memory of this process so far, in MiB; 0 where the system does not say.
-fn peak_rss_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|number| number.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
 }
 
 /// The profile as a table: by kernel, then the slowest nodes.

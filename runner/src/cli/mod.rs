@@ -5,6 +5,7 @@ mod check;
 
 pub mod diff;
 pub mod experiment;
+mod fill;
 mod graph;
 mod init;
 pub mod plot;

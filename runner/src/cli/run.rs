@@ -1,22 +1,20 @@
 //! `sward run`: tensors in, tensors out, so that any other program can be compared with ours.
 
 use super::Exit;
+use super::fill::{Values, fill};
 use super::graph::{GraphOptions, Opened, open};
-use super::weights::load_failure;
 use crate::engines::{EngineChoice, engine};
-use crate::initialize::initial_values_but;
 use crate::rundir::Disk;
 use crate::tensors::{from_view, to_out};
-use crate::weights::{Loaded, Part, WeightError, WeightSet, load_several, write};
+use crate::weights::{Part, WeightSet, write};
 use clap::Args;
 use indexmap::IndexMap;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
-use sward_core::program::{Program, Role, RunKey};
-use sward_kernels::{Plan, RunError, Tensor};
+use sward_core::program::{Role, RunKey};
+use sward_kernels::Tensor;
 use sward_ops::primitives::AddAlgebra;
 use sward_ops::training::{GradientOptions, Loss, gradient_program};
 
@@ -108,7 +106,9 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
     let engine = engine(arguments.engine, arguments.threads).map_err(fault)?;
     let mut plan = engine.prepare(&program).map_err(fault)?;
     plan.trap_nonfinite(arguments.trap_nonfinite);
-    fill(plan.as_mut(), arguments, checked, sizes, &program)?;
+    let values =
+        Values { parts: &arguments.weights, mapping: arguments.mapping.as_deref(), keep: &arguments.keep, seed: arguments.seed };
+    fill(plan.as_mut(), checked, sizes, &program, &values)?;
     let mut expected = Vec::new();
     for argument in program.arguments.iter().filter(|argument| argument.role == Role::Input) {
         let wanted = program.type_of(argument.value);
@@ -166,41 +166,4 @@ fn sizes_from_inputs(checked: &Checked, given: &WeightSet, sizes: &mut Sizes) ->
         }
     }
     Ok(())
-}
-
-/// Gives every parameter and buffer its value: from the checkpoints, else its start.
-fn fill(plan: &mut dyn Plan, arguments: &Arguments, checked: &Checked, sizes: &Sizes, program: &Program) -> Result<(), Failure> {
-    let mapping = arguments.mapping.as_deref();
-    let loaded = match arguments.weights.as_slice() {
-        [] => Vec::new(),
-        parts => load_several(checked, sizes, parts, mapping, &arguments.keep).map_err(load_failure)?,
-    };
-    let names: HashSet<String> = loaded.iter().flat_map(Loaded::names).collect();
-    for (name, tensor) in initial_values_but(checked, program, arguments.seed, &|name| names.contains(name)) {
-        plan.set(&name, &tensor).map_err(fault)?;
-    }
-    for loaded in loaded {
-        eprintln!("{}", loaded.report.summary());
-        loaded.for_each(|name, tensor| set(plan, name, &tensor)).map_err(|error| match error {
-            FillError::File(error) => usage(error),
-            FillError::Plan(error) => fault(error),
-        })?;
-    }
-    Ok(())
-}
-
-/// Why a value did not get from a file to the engine.
-enum FillError {
-    File(WeightError),
-    Plan(RunError),
-}
-
-impl From<WeightError> for FillError {
-    fn from(error: WeightError) -> Self {
-        FillError::File(error)
-    }
-}
-
-fn set(plan: &mut dyn Plan, name: &str, tensor: &Tensor) -> Result<(), FillError> {
-    plan.set(name, tensor).map_err(FillError::Plan)
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use sward_core::check::{Checked, NodeKind};
 use sward_core::dim::{Dim, Sizes};
 use sward_core::op::{ParameterKind, display_shape};
+use sward_kernels::cpu::CpuEngine;
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -125,8 +126,22 @@ fn table(checked: &Checked, sizes: &Sizes) -> String {
         && let Ok(bytes) = checked.forward_memory_bytes(sizes)
     {
         text += &format!("memory of a forward pass, node by node, weights not counted: {:.1} MiB\n", bytes as f64 / 1048576.0);
+        text += &planned(checked, sizes).unwrap_or_default();
     }
     text
+}
+
+/// What the CPU engine would hold for a forward pass in f32, without taking it. `None` for a graph that has no program at these sizes:
+/// the verbs that run it say why.
+fn planned(checked: &Checked, sizes: &Sizes) -> Option<String> {
+    let program = inference(checked, sizes, &CompileOptions::default()).ok()?;
+    let memory = CpuEngine::new(1).ok()?.memory_of(&program).ok()?;
+    let mib = |bytes: usize| bytes as f64 / 1048576.0;
+    Some(format!(
+        "planned on the CPU, f32: {:.1} MiB for values of a run, {:.1} MiB for parameters, inputs and what depends on them alone\n",
+        mib(memory.arena),
+        mib(memory.held)
+    ))
 }
 
 /// Columns padded to their widest cell; numbers of the last two columns to the right.
