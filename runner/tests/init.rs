@@ -111,3 +111,20 @@ fn an_interrupt_exits_with_130_and_leaves_nothing() {
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(std::fs::read_dir(above.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn every_new_project_proves_well_formed_as_it_stands() {
+    let above = tempfile::tempdir().unwrap();
+    for (template, samples) in [("digits", None), ("textures", Some("8")), ("pasture", Some("20"))] {
+        let mut arguments = vec![template, "--template", template, "--quiet"];
+        arguments.extend(samples.into_iter().flat_map(|samples| ["--samples", samples]));
+        assert!(run(above.path(), &arguments).status.success());
+        let check = Command::new(env!("CARGO_BIN_EXE_sward"))
+            .current_dir(above.path())
+            .args(["check", "--deny", "warnings", &format!("{template}/experiment.ron"), template])
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
+        assert!(check.status.success(), "{template}: {told}");
+    }
+}
