@@ -74,7 +74,13 @@ pub fn against_reference(engine: &dyn Engine, family: &Family, dtype: DType, cou
     found
 }
 
-fn problem_difference(engine: &dyn Engine, program: &Program, inputs: &[Array], place: &str, dtype: DType) -> Result<Found, String> {
+fn problem_difference(
+    engine: &dyn Engine,
+    program: &Program,
+    inputs: &[Array],
+    place: &str,
+    dtype: DType,
+) -> Result<Found, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let arrays: BTreeMap<String, Array> =
         program.arguments.iter().zip(inputs).map(|(argument, array)| (argument.name.clone(), array.clone())).collect();

@@ -41,7 +41,14 @@ pub fn blocks() -> Vec<Placement> {
             r#""planes": 8, "stride": 2, "project": true"#,
             &small_map,
         ),
-        placed("blocks/squeeze_excite.ron", "blocks/squeeze_excite.ron", map, r#""features": "x""#, r#""squeezed": 4"#, &small_map),
+        placed(
+            "blocks/squeeze_excite.ron",
+            "blocks/squeeze_excite.ron",
+            map,
+            r#""features": "x""#,
+            r#""squeezed": 4"#,
+            &small_map,
+        ),
         placed(
             "blocks/vit.ron",
             "blocks/vit.ron",
