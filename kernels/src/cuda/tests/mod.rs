@@ -53,10 +53,14 @@ fn check(engine: &CudaEngine, program: &Program, arguments: &[Tensor], tolerance
     for (argument, tensor) in program.arguments.iter().zip(arguments) {
         plan.set(&argument.name, tensor).expect("it fits");
     }
+    let is_random = program.instructions.iter().any(|instruction| instruction.op.is_random());
+    let mut want = BTreeMap::new();
     for step in [3, 4, 1 << 33] {
         let key = RunKey { seed: 7 << 30, step };
         plan.run(key).unwrap_or_else(|error| panic!("{error}\n{program}"));
-        let (want, _) = interpret(program, &arrays, key).expect("arguments fit");
+        if is_random || want.is_empty() {
+            (want, _) = interpret(program, &arrays, key).expect("arguments fit");
+        }
         for output in &program.outputs {
             let got = plan.output(&output.name).expect("it is there").to_array();
             assert_near(&want[&output.name], &got, tolerance, &format!("output {} of\n{program}", output.name));
