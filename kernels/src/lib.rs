@@ -1,7 +1,7 @@
 //! Engines that run a Sward program.
 //!
 //! [`Engine::prepare`] turns a program into a [`Plan`]; a plan is given its arguments by name as [`Tensor`]s and run. [`cpu`] is the engine for
-//! the machine's own processor.
+//! the machine's own processor, [`cuda`] for an NVIDIA GPU.
 
 pub mod cpu;
 pub mod cuda;

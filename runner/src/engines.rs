@@ -32,6 +32,13 @@ impl EngineChoice {
 pub fn engine(choice: EngineChoice, threads: usize) -> Result<Box<dyn Engine>, PrepareError> {
     Ok(match choice {
         EngineChoice::Cpu => Box::new(CpuEngine::new(threads)?),
-        EngineChoice::Cuda => Box::new(CudaEngine::new()?),
+        EngineChoice::Cuda => {
+            let engine = CudaEngine::new()?;
+            let device = engine.device().description();
+            if !device.is_tested() {
+                eprintln!("warning: {device}: the kernels are tested for sm_80 and sm_90 alone");
+            }
+            Box::new(engine)
+        }
     })
 }

@@ -1,1 +1,4 @@
-//! Sward.
+//! Whole-system tests, and what they share with the check on a GPU machine (`gpu_check`).
+
+pub mod comparison;
+pub mod graphs;

@@ -49,6 +49,13 @@ pub struct Description {
     pub shared_memory: usize,
 }
 
+impl Description {
+    /// Whether the tests compile the kernels for this architecture.
+    pub fn is_tested(&self) -> bool {
+        [(8, 0), (9, 0)].contains(&self.capability)
+    }
+}
+
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (major, minor) = self.capability;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -88,9 +89,12 @@ impl HostDevice {
             return Ok(path);
         }
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        let text = self.folder.join(format!("{key}.cpp"));
+        // Names of this compilation's own: another thread or process may compile the same text.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let own = format!("{key}.{}.{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let text = self.folder.join(format!("{own}.cpp"));
         std::fs::write(&text, format!("{SHIM}{source}")).map_err(failed)?;
-        let temporary = self.folder.join(format!("{key}.{}.so", std::process::id()));
+        let temporary = self.folder.join(format!("{own}.so"));
         let output = Command::new(&self.compiler)
             .args(["-std=c++17", "-O1", "-fno-strict-aliasing", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-o"])
             .args([&temporary, &text])
@@ -101,6 +105,7 @@ impl HostDevice {
             return Err(DeviceError::Compile(format!("{}: {words}", text.display())));
         }
         std::fs::rename(&temporary, &path).map_err(failed)?;
+        std::fs::remove_file(&text).map_err(failed)?;
         Ok(path)
     }
 

@@ -70,6 +70,8 @@ impl Family {
 pub struct Kernel {
     /// The file that it builds on.
     pub family: Family,
+    /// The template or generator that it comes from.
+    pub function: String,
     /// The function's name, which says what it computes: equal names are equal kernels.
     pub name: String,
     /// The function's text.
@@ -89,13 +91,13 @@ impl Kernel {
             declared.join(", "),
             handed.join(", ")
         );
-        Kernel { family, name, code }
+        Kernel { family, function: function.to_string(), name, code }
     }
 
     /// A generated kernel: `NAME` in the text becomes its prefix and the text's hash.
     pub fn generated(family: Family, prefix: &str, text: &str) -> Kernel {
         let name = format!("{prefix}_{}", &blake3::hash(text.as_bytes()).to_hex()[..16]);
-        Kernel { family, code: text.replace("NAME", &name), name }
+        Kernel { family, function: prefix.to_string(), code: text.replace("NAME", &name), name }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod devices;
 
 pub mod diff;
 pub mod experiment;
@@ -48,6 +49,8 @@ enum Verb {
     Show(show::Arguments),
     /// Measure a forward pass or a training step
     Bench(bench::Arguments),
+    /// List what can run programs here: the processor, GPUs, or why there are none
+    Devices(devices::Arguments),
     /// Draw a graph: a self-contained SVG, or dot
     Plot(plot::Arguments),
     /// Compare two graphs, or a graph with itself changed
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
             Verb::Check(arguments) => check::run(&arguments),
             Verb::Show(arguments) => show::run(&arguments),
             Verb::Bench(arguments) => bench::run(&arguments),
+            Verb::Devices(arguments) => devices::run(&arguments),
             Verb::Plot(arguments) => plot::run(&arguments),
             Verb::Diff(arguments) => diff::run(&arguments),
             Verb::Render(arguments) => render::run(&arguments),

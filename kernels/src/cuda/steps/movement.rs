@@ -148,7 +148,7 @@ fn copy_kernel(element: &str, rank: usize) -> Kernel {
         "extern \"C\" __global__ void __launch_bounds__(256) copy_strided_{name}_{rank}(const {element}* from, {element}* to, CopyShape shape, \
          i64 elements) {{\n    sward_copy_strided<{element}, {rank}>(from, to, shape, elements);\n}}\nSWARD_ENTRY(copy_strided_{name}_{rank})\n"
     );
-    Kernel { family: Family::Movement, name: format!("copy_strided_{name}_{rank}"), code }
+    Kernel { family: Family::Movement, function: "copy_strided".to_string(), name: format!("copy_strided_{name}_{rank}"), code }
 }
 
 fn signed(strides: Vec<usize>) -> Vec<i64> {

@@ -1,0 +1,192 @@
+//! What a plan promises, on the host shim.
+
+use std::sync::{Arc, Mutex};
+
+use sward_core::program::{Builder, DType, Origin, Role, RunKey, TensorType};
+use sward_core::scalar::{ScalarGraph, ScalarKind};
+use sward_ops::primitives as op;
+
+use super::host;
+use crate::cpu::tests::{single, tensor};
+use crate::cuda::{CudaEngine, device::DeviceError, libraries::Library};
+use crate::engine::{Engine, PrepareError, RunError};
+use crate::tensor::{Data, Tensor};
+
+fn matrix() -> TensorType {
+    TensorType::f32(&[3, 5])
+}
+
+fn product() -> op::MatMul {
+    op::MatMul { transpose_a: false, transpose_b: true, dtype: DType::F32, epilogue: None }
+}
+
+#[test]
+fn a_plan_refuses_what_does_not_fit() {
+    let Some(engine) = host() else { return };
+    let program = single(product(), &[matrix(), matrix()]);
+    let mut plan = engine.prepare(&program).unwrap();
+    assert_eq!(plan.run(RunKey::default()).unwrap_err(), RunError::Missing { name: "0".into() });
+    assert!(matches!(plan.set("2", &tensor(&matrix(), 1)), Err(RunError::Unknown { .. })));
+    let wrong = plan.set("0", &tensor(&TensorType::f32(&[5, 3]), 1)).unwrap_err();
+    assert_eq!(wrong.to_string(), "`0` is f32[3,5], f32[5,3] was given");
+    assert!(matches!(plan.output("loss"), Err(RunError::Unknown { kind: "output", .. })));
+    let refused = engine.with_memory_limit(100).prepare(&program).err().expect("too large");
+    assert!(matches!(refused, PrepareError::Memory { available: 100, .. }), "{refused}");
+}
+
+#[test]
+fn a_primitive_without_a_kernel_is_refused_with_its_place() {
+    let Some(engine) = host() else { return };
+    let mut builder = Builder::new();
+    let q = builder.argument("q", Role::Input, TensorType::f32(&[1, 4, 1, 2000]));
+    builder.set_origin(Origin { path: "block.attn".into(), place: Some("model.ron:7:9".into()) });
+    let attention = op::Attention { scale: 1.0, causal: false, mask: op::AttentionMask::None };
+    let results = builder.emit(attention, &[q, q, q]).unwrap();
+    builder.output("out", results[0]);
+    let error = engine.prepare(&builder.finish()).err().expect("heads too wide").to_string();
+    assert!(error.starts_with("node `block.attn` (model.ron:7:9): the cuda engine does not run attention<"), "{error}");
+    assert!(error.ends_with("heads of width 2000 and 2000 do not fit shared memory of 232448 bytes"), "{error}");
+}
+
+#[test]
+fn a_trap_names_the_first_node_that_is_not_finite() {
+    let Some(engine) = host() else { return };
+    let mut builder = Builder::new();
+    let a = builder.argument("a", Role::Input, matrix());
+    builder.set_origin(Origin { path: "head.linear".into(), place: Some("model.ron:3:5".into()) });
+    let product = builder.emit_one(product(), &[a, a]).unwrap();
+    builder.output("product", product);
+    let mut plan = engine.prepare(&builder.finish()).unwrap();
+    let mut x = vec![1.0; 15];
+    x[7] = f32::INFINITY;
+    plan.set("a", &Tensor::f32(&[3, 5], x)).unwrap();
+    assert!(plan.run(RunKey::default()).is_ok());
+    plan.trap_nonfinite(true);
+    let error = plan.run(RunKey::default()).unwrap_err();
+    assert_eq!(error.to_string(), "node `head.linear` (model.ron:3:5): matmul gives inf at element 1");
+}
+
+/// A table of rows that are picked by number; the table grows by what was picked first.
+fn picking() -> sward_core::program::Program {
+    let mut builder = Builder::new();
+    let table = builder.argument("table", Role::Parameter { trained: true }, matrix());
+    let indices = builder.argument("indices", Role::Input, TensorType::new(DType::I64, &[3]));
+    builder.set_origin(Origin { path: "embedding".into(), place: None });
+    let picked = builder.emit_one(op::Take { axis: 0 }, &[table, indices]).unwrap();
+    let mut graph = ScalarGraph::new();
+    let (x, y) = (graph.input(0, ScalarKind::Number), graph.input(1, ScalarKind::Number));
+    let sum = graph.add(x, y);
+    let next = builder.emit_one(op::Map::new(graph, sum, DType::F32), &[table, picked]).unwrap();
+    builder.output("picked", picked);
+    builder.update(table, next);
+    builder.finish()
+}
+
+#[test]
+fn an_index_outside_its_axis_is_an_error_that_leaves_parameters_alone() {
+    let Some(engine) = host() else { return };
+    let mut plan = engine.prepare(&picking()).unwrap();
+    let table = tensor(&matrix(), 3);
+    plan.set("table", &table).unwrap();
+    let indices = |values: [i64; 3]| Tensor::new(&[3], Data::I64(values.to_vec()));
+    // Before, while and after the steps are recorded.
+    for _ in 0..3 {
+        plan.set("indices", &indices([0, 3, -1])).unwrap();
+        let error = plan.run(RunKey::default()).unwrap_err();
+        assert_eq!(error.to_string(), "node `embedding`: take: the index at element 1 lies outside its axis");
+        assert_eq!(plan.get("table").unwrap(), table);
+    }
+    plan.set("indices", &indices([2, 2, 2])).unwrap();
+    plan.run(RunKey::default()).unwrap();
+    assert_ne!(plan.get("table").unwrap(), table);
+}
+
+#[test]
+fn parameters_change_from_run_to_run_as_their_updates_say() {
+    let Some(engine) = host() else { return };
+    let mut plan = engine.prepare(&picking()).unwrap();
+    plan.set("table", &Tensor::f32(&[3, 5], vec![1.0; 15])).unwrap();
+    plan.set("indices", &Tensor::new(&[3], Data::I64(vec![0, 1, 2]))).unwrap();
+    for run in 1..6 {
+        plan.run(RunKey::default()).unwrap();
+        assert_eq!(plan.get("table").unwrap().as_f32().unwrap(), vec![2f32.powi(run); 15]);
+    }
+}
+
+#[test]
+fn what_depends_on_parameters_alone_follows_them_when_they_are_set() {
+    let Some(engine) = host() else { return };
+    let mut builder = Builder::new();
+    let weight = builder.argument("weight", Role::Parameter { trained: false }, matrix());
+    let x = builder.argument("x", Role::Input, TensorType::f32(&[5, 3]));
+    let turned = builder.emit_one(op::Permute { axes: [1, 0].into_iter().collect() }, &[weight]).unwrap();
+    let joined = builder.emit_one(op::Concat { axis: 0 }, &[turned, x]).unwrap();
+    builder.output("joined", joined);
+    let mut plan = engine.prepare(&builder.finish()).unwrap();
+    plan.set("x", &tensor(&TensorType::f32(&[5, 3]), 1)).unwrap();
+    for run in 0..4 {
+        let value = f32::from(u8::try_from(run / 2).unwrap());
+        if run % 2 == 0 {
+            plan.set("weight", &Tensor::f32(&[3, 5], vec![value; 15])).unwrap();
+        }
+        plan.run(RunKey::default()).unwrap();
+        assert_eq!(plan.output("joined").unwrap().as_f32().unwrap()[..15], vec![value; 15]);
+    }
+}
+
+#[test]
+fn profiles_name_kernels_and_count_runs() {
+    let Some(engine) = host() else { return };
+    let program = single(product(), &[matrix(), matrix()]);
+    let mut plan = engine.prepare(&program).unwrap();
+    plan.set("0", &tensor(&matrix(), 1)).unwrap();
+    plan.set("1", &tensor(&matrix(), 2)).unwrap();
+    plan.set_profiling(true);
+    plan.run(RunKey::default()).unwrap();
+    plan.run(RunKey::default()).unwrap();
+    let times = plan.profile();
+    assert_eq!((times[0].name, times[0].kernel, times[0].runs), ("matmul", "cublasLt", 2));
+    assert!(times[0].seconds > 0.0 && plan.memory().held > 0);
+}
+
+#[test]
+fn a_missing_library_is_named_with_what_was_searched() {
+    let error = DeviceError::Missing { library: Library::Nvrtc.name(), searched: Library::Nvrtc.searched() };
+    let text = error.to_string();
+    assert!(text.starts_with("NVRTC is not on this machine (searched for libnvrtc.so"), "{text}");
+    assert!(text.contains("libnvrtc.so.12"), "{text}");
+}
+
+#[test]
+fn without_a_driver_the_engine_says_what_is_missing() {
+    if Library::Driver.is_present() {
+        eprintln!("skipped: there is a CUDA driver");
+        return;
+    }
+    let error = CudaEngine::new().err().expect("no driver").to_string();
+    assert!(error.starts_with("the CUDA driver is not on this machine (searched for libcuda.so"), "{error}");
+}
+
+#[test]
+fn two_plans_on_one_device_do_not_mix() {
+    let Some(engine) = host() else { return };
+    let results = Mutex::new(Vec::new());
+    let engine = Arc::new(engine);
+    std::thread::scope(|scope| {
+        for salt in 0..2 {
+            let (engine, results) = (Arc::clone(&engine), &results);
+            scope.spawn(move || {
+                let mut plan = engine.prepare(&picking()).unwrap();
+                plan.set("table", &Tensor::f32(&[3, 5], vec![salt as f32; 15])).unwrap();
+                plan.set("indices", &Tensor::new(&[3], Data::I64(vec![0, 1, 2]))).unwrap();
+                for _ in 0..4 {
+                    plan.run(RunKey::default()).unwrap();
+                }
+                results.lock().unwrap().push((salt, plan.get("table").unwrap().as_f32().unwrap()[0]));
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap();
+    results.sort_by_key(|(salt, _)| *salt);
+    assert_eq!(results, [(0, 0.0), (1, 16.0)]);
+}

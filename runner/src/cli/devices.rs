@@ -1,0 +1,162 @@
+//! `sward devices`: what can run programs here, or why it cannot.
+
+use super::Exit;
+use clap::{Args, ValueEnum};
+use sward_kernels::cpu::features::{Features, Level};
+use sward_kernels::cuda::device::Description;
+use sward_kernels::cuda::{cache, driver, libraries::Library, nvrtc};
+
+/// Arguments of `devices`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  sward devices                 the processor's instructions, threads and memory; GPUs, or what was searched for
+
+The engines are chosen by --engine cpu|cuda. CUDA_VISIBLE_DEVICES chooses among several GPUs.")]
+pub struct Arguments {
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One JSON object on one line
+    Json,
+}
+
+/// Runs `devices`.
+pub fn run(arguments: &Arguments) -> Exit {
+    let cpu = Cpu::detect();
+    let gpus = driver::devices().map_err(|error| error.to_string());
+    match arguments.format {
+        Output::Json => println!("{}", json(&cpu, &gpus)),
+        Output::Text => print!("{}", text(&cpu, &gpus)),
+    }
+    Exit::Fine
+}
+
+/// What the CPU engine has.
+struct Cpu {
+    level: &'static str,
+    amx: bool,
+    threads: usize,
+    memory_mib: Option<u64>,
+}
+
+impl Cpu {
+    fn detect() -> Cpu {
+        let features = Features::detect();
+        let level = match features.level() {
+            Level::Portable => "portable",
+            Level::Avx2 => "AVX2",
+            Level::Avx512 => "AVX-512",
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Cpu { level, amx: features.amx(), threads, memory_mib: memory_mib() }
+    }
+}
+
+/// The machine's memory; `None` where the system does not say.
+fn memory_mib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
+}
+
+/// A library's state: its version where it says one.
+fn library(library: Library) -> Result<String, Vec<String>> {
+    if !library.is_present() {
+        return Err(library.searched());
+    }
+    let version = match library {
+        Library::Driver => driver::driver_version().ok(),
+        Library::Nvrtc => nvrtc::version().ok(),
+        Library::CublasLt => None,
+    };
+    Ok(version.map_or_else(|| "found".to_string(), |(major, minor)| format!("found, CUDA {major}.{minor}")))
+}
+
+fn text(cpu: &Cpu, gpus: &Result<Vec<Description>, String>) -> String {
+    let amx = if cpu.amx { ", AMX" } else { "" };
+    let memory = cpu.memory_mib.map_or_else(String::new, |mib| format!(", {mib} MiB"));
+    let mut text = format!("cpu   {}{amx}, {} threads{memory}\n", cpu.level, cpu.threads);
+    match gpus {
+        Ok(gpus) if gpus.is_empty() => text += "cuda  the driver shows no device\n",
+        Ok(gpus) => {
+            for gpu in gpus {
+                text += &format!("cuda  {gpu}\n");
+            }
+        }
+        Err(reason) => text += &format!("cuda  none: {reason}\n"),
+    }
+    for one in Library::ALL {
+        let state = match library(one) {
+            Ok(state) => state,
+            Err(searched) => format!("not found (searched for {})", searched.join(", ")),
+        };
+        text += &format!("      {}: {state}\n", one.name());
+    }
+    if let Some(folder) = cache::folder() {
+        text += &format!("      compiled kernels: {}\n", folder.display());
+    }
+    text
+}
+
+fn json(cpu: &Cpu, gpus: &Result<Vec<Description>, String>) -> serde_json::Value {
+    let libraries: Vec<serde_json::Value> = Library::ALL
+        .into_iter()
+        .map(|one| match library(one) {
+            Ok(state) => serde_json::json!({ "name": one.name(), "present": true, "state": state }),
+            Err(searched) => serde_json::json!({ "name": one.name(), "present": false, "searched": searched }),
+        })
+        .collect();
+    let devices: Vec<serde_json::Value> = gpus
+        .iter()
+        .flatten()
+        .map(|gpu| {
+            serde_json::json!({
+                "name": gpu.name, "capability": format!("{}.{}", gpu.capability.0, gpu.capability.1),
+                "multiprocessors": gpu.multiprocessors, "memory_mib": gpu.memory >> 20,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "version": 1,
+        "cpu": { "instructions": cpu.level, "amx": cpu.amx, "threads": cpu.threads, "memory_mib": cpu.memory_mib },
+        "cuda": { "devices": devices, "reason": gpus.as_ref().err(), "libraries": libraries },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cpu() -> Cpu {
+        Cpu { level: "AVX2", amx: false, threads: 4, memory_mib: Some(8000) }
+    }
+
+    #[test]
+    fn the_reason_for_no_gpu_is_told_with_what_was_searched() {
+        let text = text(&cpu(), &Err("no driver".to_string()));
+        assert!(text.starts_with("cpu   AVX2, 4 threads, 8000 MiB\ncuda  none: no driver\n"), "{text}");
+        for library in Library::ALL {
+            assert!(text.contains(library.name()), "{text}");
+        }
+    }
+
+    #[test]
+    fn gpus_are_listed_with_their_architecture() {
+        let gpu = Description {
+            name: "NVIDIA H200".to_string(),
+            capability: (9, 0),
+            multiprocessors: 132,
+            memory: 140 << 30,
+            shared_memory: 227 << 10,
+        };
+        let found = Ok(vec![gpu]);
+        assert!(text(&cpu(), &found).contains("cuda  NVIDIA H200, sm_90, 132 multiprocessors, 143360 MiB\n"));
+        assert_eq!(json(&cpu(), &found)["cuda"]["devices"][0]["capability"], "9.0");
+    }
+}
