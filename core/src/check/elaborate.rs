@@ -45,6 +45,10 @@ pub struct Elaborator<'s, 'c> {
     pub(super) stack: Vec<(crate::source::FileId, Span)>,
     /// Errors inside placed modules that were reported already: a module placed twelve times has its faults once.
     reported: rustc_hash::FxHashSet<(crate::diagnostic::Code, Span, String)>,
+    /// Paths that `--set` and `--swap` could have meant, for suggestions: noted only where there are overrides.
+    pub(super) settable: Vec<String>,
+    /// Paths of `Use` nodes, likewise.
+    pub(super) swappable: Vec<String>,
     /// Set when the expansion limit was hit: everything stops.
     pub(super) stopped: bool,
 }
@@ -64,6 +68,8 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             known: Vec::new(),
             stack: Vec::new(),
             reported: Default::default(),
+            settable: Vec::new(),
+            swappable: Vec::new(),
             stopped: false,
         }
     }
@@ -94,6 +100,9 @@ impl<'s, 'c> Elaborator<'s, 'c> {
         let module = instance.module;
         for name in &module.broken_inputs {
             instance.inputs.insert(name.clone(), None);
+        }
+        if !self.requirements(instance) {
+            return Outcome::broken();
         }
         for index in self.order(instance) {
             if self.stopped {

@@ -129,6 +129,9 @@ impl Elaborator<'_, '_> {
         let schema = body.op.schema();
         let mut fields = Fields::defaults(schema);
         let mut sound = true;
+        if !self.overrides.sets.is_empty() {
+            self.settable.extend(schema.fields.iter().map(|field| format!("{path}.{}", field.name)));
+        }
         for (index, field) in schema.fields.iter().enumerate() {
             let overridden = if self.overrides.sets.is_empty() { None } else { self.overrides.set_at(path, field.name) };
             let Some(expression) = overridden.map(|set| &set.value).or(body.fields[index].as_ref()) else {

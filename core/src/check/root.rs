@@ -33,8 +33,8 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     if is_sound {
         report_unused(&mut elaborator, module);
     }
-    let Elaborator { graph, inputs, parameters, params, adapters, obligations, .. } = elaborator;
-    report_unused_overrides(session, overrides, &root);
+    let Elaborator { graph, inputs, parameters, params, adapters, obligations, settable, swappable, .. } = elaborator;
+    report_unused_overrides(session, overrides, module, &settable, &swappable);
     report_unused_rewrites(session, overrides, &graph);
     if is_sound {
         check_interfaces(session, file, module, overrides);
@@ -74,6 +74,7 @@ pub(super) fn elaborate_root<'m>(
         path: Arc::from(""),
         weights: Arc::from(""),
         names: Names::default(),
+        written_in: FxHashMap::default(),
         inputs: FxHashMap::default(),
         results: FxHashMap::default(),
         shared: false,
@@ -192,6 +193,7 @@ fn bind_given(
         path: Arc::from(""),
         weights: Arc::from(""),
         names: Names::default(),
+        written_in: FxHashMap::default(),
         inputs: FxHashMap::default(),
         results: FxHashMap::default(),
         shared: false,

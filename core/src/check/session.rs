@@ -23,8 +23,6 @@ pub struct Session<'c> {
     /// What was found wrong so far.
     pub diagnostics: Diagnostics,
     graph_files: FxHashMap<FileId, Option<Arc<GraphFile>>>,
-    /// Paths that `--set` could have meant, for suggestions.
-    pub(super) settable: Vec<String>,
 }
 
 impl<'c> Session<'c> {
@@ -36,7 +34,6 @@ impl<'c> Session<'c> {
             sources: Sources::new(),
             diagnostics: Diagnostics::new(),
             graph_files: FxHashMap::default(),
-            settable: Vec::new(),
         }
     }
 

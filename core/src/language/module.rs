@@ -49,6 +49,8 @@ pub struct Module {
     pub nodes: Vec<NodeDeclaration>,
     /// Outputs.
     pub outputs: Vec<OutputDeclaration>,
+    /// What its sizes and params must satisfy.
+    pub requires: Vec<Condition>,
     /// Contract cases.
     pub contract: Vec<ContractCase>,
     /// The position of a node by its name.
@@ -105,6 +107,17 @@ pub struct TypeExpression {
 pub struct SizeExpression {
     /// A whole number or an expression.
     pub expression: Expr,
+    /// Its place.
+    pub span: Span,
+}
+
+/// A condition as it was written.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// The expression.
+    pub expression: Expr,
+    /// The text that it was parsed from.
+    pub text: Arc<str>,
     /// Its place.
     pub span: Span,
 }
