@@ -89,7 +89,7 @@ pub fn join(path: &str, name: &str) -> Arc<str> {
     match (path.is_empty(), name.is_empty()) {
         (true, _) => Arc::from(name),
         (_, true) => Arc::from(path),
-        _ => Arc::from(format!("{path}.{name}")),
+        _ => Arc::from([path, ".", name].concat()),
     }
 }
 

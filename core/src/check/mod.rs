@@ -17,6 +17,7 @@ mod repeat;
 mod requires;
 mod rewrite;
 mod root;
+mod rules;
 mod session;
 mod untrained;
 mod unused;

@@ -54,7 +54,7 @@ impl Elaborator<'_, '_> {
             let given = body.params.iter().find(|(name, _)| name.value == declaration.name.value).map(|(_, value)| value);
             let expression = overridden.map(|set| &set.value).or(given);
             let value = match expression {
-                Some(expression) => self.param_value(instance, declaration, expression, &instance.names.clone()),
+                Some(expression) => self.param_value(instance, declaration, expression, &instance.names),
                 None => self.default_param(instance, declaration, body.span, placed),
             };
             match value {

@@ -27,14 +27,16 @@ impl Elaborator<'_, '_> {
             let left = self.requirement(instance, condition, left);
             return self.requirement(instance, condition, right) && left;
         }
-        let broken = |found: String| Diagnostic::new(codes::REQUIREMENT, format!("`{expression}` is required, and {found}"), span);
+        let broken =
+            |found: String| Diagnostic::new(codes::REQUIREMENT, format!("`{expression}` is required, and {found}"), span);
         if let Some((dividend, divisor)) = divisibility(expression) {
             let mut obligations = Vec::new();
-            let mut size = |part: &Expr| match values::evaluate(part, &condition.text, condition.span, &instance.names, &mut obligations) {
-                Ok(Constant::Int(dim)) => Ok(dim),
-                Ok(other) => Err(Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), span)),
-                Err(diagnostic) => Err(diagnostic),
-            };
+            let mut size =
+                |part: &Expr| match values::evaluate(part, &condition.text, condition.span, &instance.names, &mut obligations) {
+                    Ok(Constant::Int(dim)) => Ok(dim),
+                    Ok(other) => Err(Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), span)),
+                    Err(diagnostic) => Err(diagnostic),
+                };
             let sizes = size(dividend).and_then(|dividend| Ok((dividend, size(divisor)?)));
             let (dividend, divisor) = match sizes {
                 Ok(sizes) => sizes,
@@ -68,8 +70,9 @@ impl Elaborator<'_, '_> {
                 Constant::Bool(false) => broken(values_of(expression, instance)),
                 other => Diagnostic::new(codes::EXPRESSION, format!("a requirement is true or false, not {other}"), span),
             },
-            Err(error) => values::expression_error(&error, &condition.text, condition.span)
-                .help("what sizes must satisfy is written as a divisibility, \"height % 16 == 0\"; other conditions are about params"),
+            Err(error) => values::expression_error(&error, &condition.text, condition.span).help(
+                "what sizes must satisfy is written as a divisibility, \"height % 16 == 0\"; other conditions are about params",
+            ),
         };
         self.push_in(instance, diagnostic);
         false
@@ -106,4 +109,3 @@ fn values_of(expression: &Expr, instance: &Instance<'_>) -> String {
     });
     if found.is_empty() { "it is false".to_string() } else { found.join(", ") }
 }
-

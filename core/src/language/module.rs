@@ -55,6 +55,8 @@ pub struct Module {
     pub contract: Vec<ContractCase>,
     /// The position of a node by its name.
     pub node_index: rustc_hash::FxHashMap<Arc<str>, usize>,
+    /// The order in which the nodes are elaborated, once it is known.
+    pub(crate) order: std::sync::OnceLock<Arc<[usize]>>,
 }
 
 impl Module {
@@ -282,7 +284,7 @@ pub enum FieldForm {
         /// The text.
         text: Arc<str>,
         /// The expression it is, if it is one.
-        expression: Option<Expr>,
+        expression: Option<Arc<Expr>>,
     },
     /// A list.
     List(Vec<FieldExpression>),
@@ -294,7 +296,9 @@ impl FieldExpression {
     /// Reads a value's form.
     pub fn of(value: &Value) -> FieldExpression {
         let form = match &value.kind {
-            Kind::Text(text) => FieldForm::Text { text: Arc::from(text.as_str()), expression: expr::parse(text).ok() },
+            Kind::Text(text) => {
+                FieldForm::Text { text: Arc::from(text.as_str()), expression: expr::parse(text).ok().map(Arc::new) }
+            }
             Kind::List(items) => FieldForm::List(items.iter().map(FieldExpression::of).collect()),
             _ => FieldForm::Other(value.clone()),
         };

@@ -5,8 +5,8 @@
 
 use super::fields::FieldReader;
 use super::module::{
-    Condition, ContractCase, FieldExpression, GraphFile, Interface, Module, NodeDeclaration, OutputDeclaration, ParamDeclaration, ParamKind,
-    PortDeclaration, SizeExpression, TypeExpression,
+    Condition, ContractCase, FieldExpression, GraphFile, Interface, Module, NodeDeclaration, OutputDeclaration, ParamDeclaration,
+    ParamKind, PortDeclaration, SizeExpression, TypeExpression,
 };
 use super::nodes::{read_body, read_reference};
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
@@ -136,6 +136,7 @@ impl Reader<'_> {
             requires,
             contract,
             node_index,
+            order: Default::default(),
         }
     }
 

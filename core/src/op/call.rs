@@ -9,6 +9,7 @@ use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// The rule has complained and gives no types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +25,7 @@ pub struct Input {
     /// Where the tensor was made: the producing node's place, for a second label.
     pub producer: Option<Span>,
     /// The reference as written, for messages.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 /// One finding of a rule, turned into a diagnostic by the checker.

@@ -105,9 +105,10 @@ pub fn flat(checked: &Checked, sources: &Sources) -> Result<String, NotAFormulaN
     text += "    },\n";
     if !checked.obligations().is_empty() {
         // A divisibility may come from a param or a stated type that the flat file no longer has.
-        let required = checked.obligations().iter().map(|(obligation, span)| {
-            Line::new(format!("{},", quoted(checked, &obligation.to_string())), sources.place(*span))
-        });
+        let required = checked
+            .obligations()
+            .iter()
+            .map(|(obligation, span)| Line::new(format!("{},", quoted(checked, &obligation.to_string())), sources.place(*span)));
         text += "    requires: [\n";
         text += &aligned(&required.collect::<Vec<_>>(), 8);
         text += "    ],\n";
