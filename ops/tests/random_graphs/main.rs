@@ -1,6 +1,7 @@
 //! Random graphs over the whole catalogue: right ones check clean and mean the same at sizes as in symbols; damaged ones are refused
 //! where they are damaged.
 
+mod damage;
 mod generate;
 mod properties;
 mod text;
@@ -8,12 +9,15 @@ mod text;
 use sward_core::check::{Checked, Session};
 use sward_core::diagnostic::{Diagnostic, Severity, render};
 use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::source::FileId;
 use sward_ops::catalogue::catalogue;
 
 /// Why a text is refused.
 pub struct Refused {
     /// The errors in the order in which they are shown.
     pub errors: Vec<Diagnostic>,
+    /// The damaged file, where it could be read as text.
+    pub main: Option<FileId>,
     /// The message as a person sees it.
     pub text: String,
 }
@@ -34,7 +38,8 @@ pub fn check(text: &str, dims: &[String]) -> Result<Checked, Box<Refused>> {
         Some(_) => panic!("a graph with errors is no proof:\n{text}"),
         None => {
             assert!(!errors.is_empty(), "what is refused has a reason");
-            Err(Box::new(Refused { errors, text }))
+            let main = session.sources.iter().find(|(_, file)| file.path() == "main.ron").map(|(id, _)| id);
+            Err(Box::new(Refused { errors, main, text }))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The properties.
 
 use super::check;
+use super::damage::damage;
 use super::generate::{CONSTRUCTS, Draw, Generator};
 use super::text::Text;
 use proptest::prelude::*;
@@ -142,6 +143,32 @@ proptest! {
                     prop_assert!(["Var", "Std"].iter().any(|op| told.contains(op)), "{told}\n{text}\n{dims:?}");
                 }
                 Err(error) => prop_assert!(false, "{error}\n{text}\n{dims:?}"),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_fault_is_refused_where_it_stands(seed: u64, fault: u64) {
+        // Few graphs, damaged in many ways: to make one costs more than to check it.
+        let text = graph(seed % 64);
+        let damaged = damage(&text, &mut Draw(fault));
+        match check(&damaged.text, &[]) {
+            Ok(_) => prop_assert!(!damaged.is_wrong, "{} is not noticed\n{}", damaged.what, damaged.text),
+            Err(found) => {
+                for error in &found.errors {
+                    let places = error.primary.iter().chain(&error.labels).map(|label| label.span);
+                    // Of a fault inside of the placed file, the place in this one is a label.
+                    let own: Vec<_> = places.filter(|span| Some(span.file) == found.main).collect();
+                    let first = own.first().map(|span| span.start as usize..(span.end as usize).max(span.start as usize + 1));
+                    let is_near = first.as_ref().is_some_and(|span| {
+                        damaged.allowed.iter().any(|range| span.start < range.end && range.start < span.end)
+                    });
+                    prop_assert!(is_near, "{}: {:?} is not on {:?}\n{}\n{}", damaged.what, first, damaged.allowed, damaged.text, found.text);
+                }
             }
         }
     }

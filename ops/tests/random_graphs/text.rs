@@ -205,6 +205,21 @@ impl Text {
         self.plain("\n");
     }
 
+    /// All entries that an entry reads, directly or through others.
+    pub fn sources(&self, entry: usize) -> Vec<bool> {
+        let mut found = vec![false; self.entries.len()];
+        let mut waiting = vec![entry];
+        while let Some(reader) = waiting.pop() {
+            for (index, source) in self.entries.iter().enumerate() {
+                if !found[index] && self.entries[reader].reads.contains(&source.name) {
+                    found[index] = true;
+                    waiting.push(index);
+                }
+            }
+        }
+        found
+    }
+
     /// The entry and all that read it, directly or through others.
     pub fn affected(&self, entry: usize) -> Vec<bool> {
         let mut affected = vec![false; self.entries.len()];
