@@ -7,7 +7,7 @@ use super::rules::{Answer, Arrived};
 use super::values;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::Dim;
-use crate::expr::{Constant, Scope};
+use crate::expr::{self, Constant, Scope};
 use crate::language::{FieldForm, OpBody, SourceExpression};
 use crate::op::{Accepts, Call, FieldKind, FieldValue, Fields, FormulaName, FormulaText, Input, Port, PortKind, output_names};
 use crate::program::DType;
@@ -266,7 +266,7 @@ impl Elaborator<'_, '_> {
             return None;
         };
         let Some(expression) = expression else {
-            if let Err(error) = crate::expr::parse(text) {
+            if let Err(error) = expr::parse(text) {
                 self.push_in(instance, values::expression_error(&error, text, written.span));
             }
             return None;
@@ -285,7 +285,7 @@ impl Elaborator<'_, '_> {
             let is_tensor = instance.inputs.contains_key(node)
                 || instance.results.contains_key(node)
                 || instance.module.node_index.contains_key(node);
-            if !is_tensor && let Some(value) = instance.names.lookup(&name) {
+            if !is_tensor && let Some(value) = instance.names.lookup(&name).or_else(|| expr::named_constant(&name)) {
                 let value = match (value.as_float(), value) {
                     (Some(number), _) => FormulaName::Number(number),
                     (None, Constant::Int(dim)) => FormulaName::Size(dim),

@@ -11,6 +11,7 @@ mod initializer;
 mod lowering;
 mod schema;
 mod types;
+mod view;
 
 pub use call::{Call, Complaint, Input, Refused};
 pub use catalogue::{Catalogue, CatalogueError};
@@ -19,6 +20,7 @@ pub use initializer::Initializer;
 pub use lowering::LowerCall;
 pub use schema::{Accepts, Default, Field, FieldKind, Outputs, Port, PortKind, Schema};
 pub use types::{ParameterKind, ParameterSpec, SymbolicType, display_shape};
+pub use view::FieldView;
 
 use crate::dim::{Dim, DimError};
 use crate::program::{BuildError, Builder, ValueId};
