@@ -156,7 +156,7 @@ impl Elaborator<'_, '_> {
         obligations: &mut values::Obligations,
     ) -> Option<Fields> {
         let schema = body.op.schema();
-        let mut fields = Fields::defaults(schema);
+        let mut fields = self.session.rules.defaults(schema);
         let mut sound = true;
         if !self.overrides.sets.is_empty() {
             self.settable.extend(schema.fields.iter().map(|field| format!("{path}.{}", field.name)));

@@ -93,7 +93,7 @@ impl Elaborator<'_, '_> {
             names: values::Names::default(),
             written_in: FxHashMap::default(),
             inputs: FxHashMap::default(),
-            results: FxHashMap::default(),
+            results: FxHashMap::with_capacity_and_hasher(module.nodes.len(), Default::default()),
             shared: instance.shared || body.shares.is_some(),
             trained: instance.trained && body.trained,
             placed_at: instance.placed_at.or(Some(body.span)),

@@ -55,9 +55,16 @@ pub struct Rules {
     answers: FxHashMap<u64, SmallVec<[Question; 1]>>,
     count: usize,
     known: FxHashMap<(KnownId, Obligation), KnownId>,
+    /// The defaults of schemas that were met, by name.
+    defaults: FxHashMap<&'static str, Fields>,
 }
 
 impl Rules {
+    /// The default fields of an op.
+    pub fn defaults(&mut self, schema: &'static Schema) -> Fields {
+        self.defaults.entry(schema.name).or_insert_with(|| Fields::defaults(schema)).clone()
+    }
+
     /// The list that one more obligation makes of another.
     pub fn extend(&mut self, known: KnownId, obligation: &Obligation) -> KnownId {
         let next = KnownId(self.known.len() as u32 + 1);
