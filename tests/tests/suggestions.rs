@@ -150,6 +150,7 @@ fn the_path_of_a_file_param_is_relative_to_the_file_that_it_was_written_in() {
         )
     };
     let (relu, tanh, exp, sin) = (leaf("Relu"), leaf("Tanh"), leaf("Exp"), leaf("Sin"));
+    let without_param = placing.replace(", params: { \"block\": \"own.ron\" }", "");
     let files = |main| {
         vec![
             ("main.ron", main),
@@ -169,7 +170,7 @@ fn the_path_of_a_file_param_is_relative_to_the_file_that_it_was_written_in() {
     };
     assert_eq!(ops(placing, &[]), ["Input(0)", "Relu"]);
     // A default is the placed file's own.
-    assert_eq!(ops(&placing.replace(", params: { \"block\": \"own.ron\" }", ""), &[]), ["Input(0)", "Tanh"]);
+    assert_eq!(ops(&without_param, &[]), ["Input(0)", "Tanh"]);
     // What the command line sets is as if the root file named it.
     assert_eq!(ops(placing, &["y.block=own.ron"]), ["Input(0)", "Relu"]);
 }
