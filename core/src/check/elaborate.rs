@@ -28,6 +28,9 @@ pub const MAX_NODES: usize = 100_000;
 /// How deep `Use` may nest.
 pub const MAX_USE_DEPTH: usize = 64;
 
+/// How many names are compared with misspelt ones, in all, for suggestions.
+const MAX_COMPARISONS: usize = 400_000;
+
 /// The graph while it grows.
 pub struct Elaborator<'s, 'c> {
     pub(super) session: &'s mut Session<'c>,
@@ -53,6 +56,8 @@ pub struct Elaborator<'s, 'c> {
     pub(super) settable: Vec<String>,
     /// Paths of `Use` nodes, likewise.
     pub(super) swappable: Vec<String>,
+    /// How many names may still be compared with a misspelt one.
+    comparisons_left: usize,
     /// Set when the expansion limit was hit: everything stops.
     pub(super) stopped: bool,
 }
@@ -73,6 +78,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             known_id: KnownId::default(),
             stack: Vec::new(),
             reported: Default::default(),
+            comparisons_left: MAX_COMPARISONS,
             settable: Vec::new(),
             swappable: Vec::new(),
             stopped: false,
@@ -413,6 +419,16 @@ impl<'s, 'c> Elaborator<'s, 'c> {
         {
             return;
         }
+        // To compare with every name of a large file takes time, and a file may have many faults: what is left is for the first ones.
+        let names = instance.inputs.len() + instance.results.len();
+        if self.session.diagnostics.is_full() || names > self.comparisons_left {
+            self.push_in(
+                instance,
+                Diagnostic::new(codes::UNKNOWN_NODE, format!("there is no node or input called `{node}`"), span),
+            );
+            return;
+        }
+        self.comparisons_left -= names;
         let mut known: Vec<&str> = instance.inputs.keys().chain(instance.results.keys()).map(|name| &**name).collect();
         known.sort_unstable();
         let diagnostic = Diagnostic::new(codes::UNKNOWN_NODE, format!("there is no node or input called `{node}`"), span);

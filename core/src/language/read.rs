@@ -101,15 +101,17 @@ impl Reader<'_> {
                 port
             })
             .collect();
+        let input_names: rustc_hash::FxHashMap<&str, Span> =
+            inputs.iter().map(|input| (&*input.name.value, input.name.span)).collect();
         let mut node_index = rustc_hash::FxHashMap::default();
         let mut declarations = Vec::with_capacity(nodes.len());
         for (name, value) in nodes {
             self.check_name(&name);
-            if let Some(input) = inputs.iter().find(|input| input.name.value == name.value) {
+            if let Some(input) = input_names.get(&*name.value) {
                 self.push(
                     Diagnostic::new(codes::NAME_TAKEN, format!("`{}` names an input and a node", name.value), name.span)
                         .text("the node")
-                        .label(input.name.span, "the input")
+                        .label(*input, "the input")
                         .help("give the node another name"),
                 );
             }

@@ -75,7 +75,7 @@ fn large_and_deep_files_are_refused_before_they_cost() {
     refused(&own, "large.ron", "S0002");
     let brackets = "[".repeat(2 << 20);
     write(&own, "open.ron", &brackets);
-    refused(&own, "open.ron", "S0008");
+    refused(&own, "open.ron", "S0017");
     let (deep, shut) = ("[".repeat(200_000), "]".repeat(200_000));
     write(&own, "deep.ron", format!("Module(outputs: {deep}{shut})"));
     refused(&own, "deep.ron", "S0017");
@@ -88,6 +88,9 @@ fn large_and_deep_files_are_refused_before_they_cost() {
     // A whole file of four mebibytes that is right but for its size after expansion.
     let wide = (0..40_000).map(|index| format!("\"n{index}\": Relu(from: \"x\"), ")).collect::<String>();
     write(&own, "wide.ron", module(&format!("{wide} \"y\": Relu(from: \"x\")")));
+    let unknown = (0..40_000).map(|index| format!("\"n{index}\": Relu(from: \"m{index}\"), ")).collect::<String>();
+    write(&own, "unknown.ron", module(&format!("{unknown} \"y\": Relu(from: \"x\")")));
+    refused(&own, "unknown.ron", "S0207");
     let output = check(own.path(), &["wide.ron"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -96,7 +99,7 @@ fn large_and_deep_files_are_refused_before_they_cost() {
 fn expansion_bombs_are_refused() {
     let own = folder();
     write(&own, "repeat.ron", module("\"y\": Repeat(times: 1000000000, of: Relu(from: \"x\"))"));
-    refused_at(&own, "repeat.ron", "S0104", "3:32");
+    refused_at(&own, "repeat.ron", "S0104", "3:33");
     let layers = (0..20).fold("Relu".to_string(), |inner, _| format!("Chain(layers: [{inner}, {inner}])"));
     if layers.len() < 4 << 20 {
         write(&own, "chains.ron", module(&format!("\"y\": Chain(from: \"x\", layers: [{layers}])")));
