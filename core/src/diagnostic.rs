@@ -223,6 +223,11 @@ impl Diagnostics {
         self.errors > 0
     }
 
+    /// Whether further diagnostics are counted only: then there is no use in looking for what they could suggest.
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= DIAGNOSTICS_KEPT
+    }
+
     /// Whether nothing was pushed.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()

@@ -62,7 +62,9 @@ fn rendering_and_checking_again_gives_the_same_nodes_types_and_parameters() {
     let mut count = 0;
     for (path, text) in sward_graphs::files() {
         let is_module = String::from_utf8_lossy(text).contains("Module(");
-        let is_listed = ["blocks/", "fusion/", "heads/", "losses/", "pooling/"].iter().any(|folder| path.starts_with(folder))
+        let is_listed = ["blocks/", "fusion/", "heads/", "losses/", "models/", "pooling/"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
             || ["backbones/resnet18.ron", "backbones/vit_tiny_patch16_224.ron", "backbones/swin.ron"].contains(&path.as_str());
         if !is_module || !is_listed {
             continue;

@@ -129,7 +129,7 @@ impl Elaborator<'_, '_> {
         bindings: &mut Bindings,
     ) -> bool {
         let actual = &tensor.tensor_type.shape[axis];
-        let known = self.known.clone();
+        let known = std::mem::take(&mut self.known);
         let name = &declared.name.value;
         let place = declared.tensor_type.shape[axis].span;
         let mismatch = |expected: &Dim, more: String| {
@@ -138,7 +138,9 @@ impl Elaborator<'_, '_> {
                 .label(place, format!("declared as {pattern}"))
                 .label(tensor.span, format!("{} is made here", display_shape(&tensor.tensor_type.shape)))
         };
-        let diagnostic = match unify(pattern, actual, bindings, &known) {
+        let unified = unify(pattern, actual, bindings, &known);
+        self.known = known;
+        let diagnostic = match unified {
             Ok(Unification::Matches(obligation)) => {
                 self.oblige(obligation.map(|obligation| (obligation, span)));
                 return true;

@@ -8,6 +8,7 @@
 use super::checked::{Adapter, Edge, Graph, GraphInput, Node, Parameter, ResolvedParam, Source};
 use super::instance::{Feed, Instance, Outcome, ReferenceText, Tensor, for_each_reference, join};
 use super::overrides::Overrides;
+use super::rules::KnownId;
 use super::session::Session;
 use super::values;
 use crate::diagnostic::{Diagnostic, codes};
@@ -17,6 +18,7 @@ use crate::op::{ParameterKind, ParameterSpec, SymbolicType};
 use crate::source::Span;
 use crate::suggest::nearest;
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 use petgraph::graph::{DiGraph, NodeIndex};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -25,6 +27,9 @@ use std::sync::Arc;
 pub const MAX_NODES: usize = 100_000;
 /// How deep `Use` may nest.
 pub const MAX_USE_DEPTH: usize = 64;
+
+/// How many names are compared with misspelt ones, in all, for suggestions.
+const MAX_COMPARISONS: usize = 400_000;
 
 /// The graph while it grows.
 pub struct Elaborator<'s, 'c> {
@@ -41,10 +46,18 @@ pub struct Elaborator<'s, 'c> {
     pub(super) obligations: Vec<(Obligation, Span)>,
     /// The obligations without their places, for proofs.
     pub(super) known: Vec<Obligation>,
+    /// The same list, by number.
+    pub(super) known_id: KnownId,
     /// The files whose modules are being placed, the root first, with the places of the `Use` nodes.
     pub(super) stack: Vec<(crate::source::FileId, Span)>,
     /// Errors inside placed modules that were reported already: a module placed twelve times has its faults once.
     reported: rustc_hash::FxHashSet<(crate::diagnostic::Code, Span, String)>,
+    /// Paths that `--set` and `--swap` could have meant, for suggestions: noted only where there are overrides.
+    pub(super) settable: Vec<String>,
+    /// Paths of `Use` nodes, likewise.
+    pub(super) swappable: Vec<String>,
+    /// How many names may still be compared with a misspelt one.
+    comparisons_left: usize,
     /// Set when the expansion limit was hit: everything stops.
     pub(super) stopped: bool,
 }
@@ -62,8 +75,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             owned: Vec::new(),
             obligations: Vec::new(),
             known: Vec::new(),
+            known_id: KnownId::default(),
             stack: Vec::new(),
             reported: Default::default(),
+            comparisons_left: MAX_COMPARISONS,
+            settable: Vec::new(),
+            swappable: Vec::new(),
             stopped: false,
         }
     }
@@ -95,7 +112,10 @@ impl<'s, 'c> Elaborator<'s, 'c> {
         for name in &module.broken_inputs {
             instance.inputs.insert(name.clone(), None);
         }
-        for index in self.order(instance) {
+        if !self.requirements(instance) {
+            return Outcome::broken();
+        }
+        for index in self.order(instance).iter().copied() {
             if self.stopped {
                 return Outcome::broken();
             }
@@ -140,8 +160,13 @@ impl<'s, 'c> Elaborator<'s, 'c> {
     }
 
     /// The order in which the nodes are elaborated: after what they read, else as written.
-    fn order(&mut self, instance: &Instance<'_>) -> Vec<usize> {
+    ///
+    /// It is the same wherever the module is placed, and kept with it; not where there are cycles, which are reported at every place.
+    fn order(&mut self, instance: &Instance<'_>) -> Arc<[usize]> {
         let module = instance.module;
+        if let Some(known) = module.order.get() {
+            return known.clone();
+        }
         let mut dependencies: Vec<SmallVec<[usize; 4]>> = vec![SmallVec::new(); module.nodes.len()];
         let mut in_order = true;
         for (index, node) in module.nodes.iter().enumerate() {
@@ -161,7 +186,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             });
         }
         if in_order {
-            return (0..module.nodes.len()).collect();
+            return module.order.get_or_init(|| (0..module.nodes.len()).collect()).clone();
         }
         let mut graph: DiGraph<usize, ()> = DiGraph::with_capacity(module.nodes.len(), module.nodes.len());
         for index in 0..module.nodes.len() {
@@ -173,17 +198,20 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             }
         }
         let mut order = Vec::with_capacity(module.nodes.len());
+        let mut has_cycles = false;
         // Tarjan gives components after those that they lead to: reversed, every component stands after what it reads.
         for component in petgraph::algo::tarjan_scc(&graph).into_iter().rev() {
             let is_cycle = component.len() > 1 || graph.find_edge(component[0], component[0]).is_some();
             if is_cycle {
                 self.report_cycle(instance, &graph, &component);
+                has_cycles = true;
             } else {
                 order.push(component[0].index());
             }
         }
         // Components that do not depend on each other come in no particular order; the file's order makes results stable.
-        stable_topological(&dependencies, &order)
+        let order: Arc<[usize]> = stable_topological(&dependencies, &order).into();
+        if has_cycles { order } else { module.order.get_or_init(|| order).clone() }
     }
 
     fn report_cycle(&mut self, instance: &Instance<'_>, graph: &DiGraph<usize, ()>, component: &[NodeIndex]) {
@@ -391,6 +419,16 @@ impl<'s, 'c> Elaborator<'s, 'c> {
         {
             return;
         }
+        // To compare with every name of a large file takes time, and a file may have many faults: what is left is for the first ones.
+        let names = instance.inputs.len() + instance.results.len();
+        if self.session.diagnostics.is_full() || names > self.comparisons_left {
+            self.push_in(
+                instance,
+                Diagnostic::new(codes::UNKNOWN_NODE, format!("there is no node or input called `{node}`"), span),
+            );
+            return;
+        }
+        self.comparisons_left -= names;
         let mut known: Vec<&str> = instance.inputs.keys().chain(instance.results.keys()).map(|name| &**name).collect();
         known.sort_unstable();
         let diagnostic = Diagnostic::new(codes::UNKNOWN_NODE, format!("there is no node or input called `{node}`"), span);
@@ -460,7 +498,18 @@ impl<'s, 'c> Elaborator<'s, 'c> {
     ) -> Option<usize> {
         let trained = trained && spec.kind == ParameterKind::Trained;
         let owns = !is_shared;
-        if let Some((index, _, existing)) = self.parameters.get_full(&name) {
+        let entry = match self.parameters.entry(name) {
+            Entry::Vacant(entry) => {
+                let index = entry.index();
+                entry.insert(Parameter { spec, trained, span, node: node.clone() });
+                self.owned.push(owns);
+                return Some(index);
+            }
+            Entry::Occupied(entry) => entry,
+        };
+        let (index, name) = (entry.index(), entry.key().clone());
+        let existing = entry.into_mut();
+        {
             if owns && self.owned[index] {
                 let diagnostic = Diagnostic::new(codes::NAME_TAKEN, format!("two parameters are called `{name}`"), span)
                     .label(existing.span, "the first one")
@@ -481,16 +530,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             }
             if owns {
                 self.owned[index] = true;
-                let existing = &mut self.parameters[index];
                 existing.trained = trained;
                 existing.span = span;
                 existing.node = node.clone();
             }
-            return Some(index);
+            Some(index)
         }
-        let (index, _) = self.parameters.insert_full(name, Parameter { spec, trained, span, node: node.clone() });
-        self.owned.push(owns);
-        Some(index)
     }
 
     /// Parameters that were shared with a node that does not make them.
@@ -513,6 +558,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
     pub(super) fn oblige(&mut self, obligations: impl IntoIterator<Item = (Obligation, Span)>) {
         for (obligation, span) in obligations {
             if !self.known.contains(&obligation) {
+                self.known_id = self.session.rules.extend(self.known_id, &obligation);
                 self.known.push(obligation.clone());
                 self.obligations.push((obligation, span));
             }

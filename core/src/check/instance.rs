@@ -4,7 +4,7 @@ use super::checked::Source;
 use super::values::Names;
 use crate::language::{Body, FieldExpression, FieldForm, Module, Reference, SourceExpression};
 use crate::op::SymbolicType;
-use crate::source::Span;
+use crate::source::{FileId, Span};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -62,6 +62,8 @@ pub struct Instance<'m> {
     pub weights: Arc<str>,
     /// Names of its expressions.
     pub names: Names,
+    /// For params of the kind `File`, the file that the path was written in: it is relative to that one's folder.
+    pub written_in: FxHashMap<Arc<str>, FileId>,
     /// Its inputs.
     pub inputs: FxHashMap<Arc<str>, Option<Tensor>>,
     /// What nodes, steps and iterations gave, by name within the module.
@@ -74,12 +76,20 @@ pub struct Instance<'m> {
     pub placed_at: Option<Span>,
 }
 
+impl Instance<'_> {
+    /// The file in which the path of a `File` param was written, where the text hands such a param on: `{block}`, or its bare name.
+    pub fn file_of(&self, text: &str) -> Option<FileId> {
+        let name = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).map_or(text, str::trim);
+        self.written_in.get(name).copied()
+    }
+}
+
 /// A path below another.
 pub fn join(path: &str, name: &str) -> Arc<str> {
     match (path.is_empty(), name.is_empty()) {
         (true, _) => Arc::from(name),
         (_, true) => Arc::from(path),
-        _ => Arc::from(format!("{path}.{name}")),
+        _ => Arc::from([path, ".", name].concat()),
     }
 }
 

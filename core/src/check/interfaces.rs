@@ -1,13 +1,15 @@
 //! A module against the interfaces that it implements, for all sizes.
 
 use super::binding::{domain_error, word};
+use super::checked::GraphInput;
 use super::elaborate::Elaborator;
+use super::instance::Outcome;
 use super::overrides::Overrides;
 use super::root::elaborate_root;
 use super::session::Session;
 use super::values::Names;
 use crate::diagnostic::{Diagnostic, codes};
-use crate::dim::Dim;
+use crate::dim::{Dim, Obligation};
 use crate::expr::Constant;
 use crate::language::{GraphFile, Interface, Module};
 use crate::op::{SymbolicType, display_shape};
@@ -15,8 +17,24 @@ use crate::source::{FileId, Span};
 use crate::suggest::nearest;
 use rustc_hash::FxHashMap;
 
+/// What elaborating a module with its own declarations gave.
+pub(super) struct Elaborated<'a> {
+    /// Its inputs.
+    pub inputs: &'a [GraphInput],
+    /// Its outputs.
+    pub outcome: &'a Outcome,
+    /// Its obligations.
+    pub known: &'a [Obligation],
+}
+
 /// Gives the module every interface's types and compares what comes out, for all sizes.
-pub(super) fn check_interfaces(session: &mut Session<'_>, file: FileId, module: &Module, overrides: &Overrides) {
+pub(super) fn check_interfaces(
+    session: &mut Session<'_>,
+    file: FileId,
+    module: &Module,
+    overrides: &Overrides,
+    own: &Elaborated<'_>,
+) {
     for path in &module.implements {
         let Some((_, loaded)) = session.load(module.file, &path.value, path.span) else { continue };
         let GraphFile::Interface(interface) = &*loaded else {
@@ -24,7 +42,7 @@ pub(super) fn check_interfaces(session: &mut Session<'_>, file: FileId, module: 
             session.diagnostics.push(Diagnostic::new(codes::NOT_AN_INTERFACE, text, path.span));
             continue;
         };
-        check_interface(session, file, module, interface, path.span, overrides);
+        check_interface(session, file, module, interface, path.span, overrides, own);
     }
 }
 
@@ -35,6 +53,7 @@ fn check_interface(
     interface: &Interface,
     at: Span,
     overrides: &Overrides,
+    own: &Elaborated<'_>,
 ) {
     let mut sound = true;
     for input in &module.inputs {
@@ -77,9 +96,15 @@ fn check_interface(
         given.insert(input.name.value.clone(), (tensor_type, input.tensor_type.span));
     }
     let errors_before = session.diagnostics.errors();
-    let mut elaborator = Elaborator::new(session, overrides);
-    let outcome = elaborate_root(&mut elaborator, file, module, Some(&given)).map(|(outcome, _)| outcome);
-    let known = elaborator.known.clone();
+    // Most modules name their inputs' sizes as the interface does: then the graph is there already.
+    let is_same = own.inputs.iter().all(|input| given.get(&input.name).is_some_and(|(wanted, _)| *wanted == input.tensor_type));
+    let (outcome, known) = if is_same {
+        (Some(own.outcome.clone()), own.known.to_vec())
+    } else {
+        let mut elaborator = Elaborator::new(session, overrides);
+        let outcome = elaborate_root(&mut elaborator, file, module, Some(&given)).map(|(outcome, _)| outcome);
+        (outcome, elaborator.known)
+    };
     let Some(outcome) = outcome else {
         if session.diagnostics.errors() > errors_before {
             let text = "the module does not take what its interface gives, for all sizes; the errors above say where";

@@ -3,10 +3,11 @@
 use super::checked::{Node, NodeKind, Source};
 use super::elaborate::{Elaborator, number_tensor};
 use super::instance::{Feed, Instance, Outcome, Tensor, join};
+use super::rules::{Answer, Arrived};
 use super::values;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::Dim;
-use crate::expr::{Constant, Scope};
+use crate::expr::{self, Constant, Scope};
 use crate::language::{FieldForm, OpBody, SourceExpression};
 use crate::op::{Accepts, Call, FieldKind, FieldValue, Fields, FormulaName, FormulaText, Input, Port, PortKind, output_names};
 use crate::program::DType;
@@ -31,41 +32,91 @@ impl Elaborator<'_, '_> {
         let Some(mut fields) = self.fields(instance, body, &path, &mut obligations) else {
             return Outcome::broken();
         };
-        let names = output_names(schema, &fields);
-        let unknown = || Outcome { outputs: names.iter().map(|name| (Arc::from(name.as_str()), None)).collect(), broken: false };
-        let Some(inputs) = self.op_inputs(instance, body, name, feed, &mut fields) else {
-            return unknown();
+        let unknown = |fields: &Fields| Outcome {
+            outputs: output_names(schema, fields).iter().map(|name| (Arc::from(name.as_str()), None)).collect(),
+            broken: false,
         };
-        let sources: SmallVec<[SmallVec<[Source; 1]>; 2]> =
-            inputs.iter().map(|port| port.iter().map(|(_, tensor)| tensor.source).collect()).collect();
-        let inputs: SmallVec<[SmallVec<[Input; 1]>; 4]> = inputs
-            .into_iter()
+        let Some(arrived) = self.op_inputs(instance, body, name, feed, &mut fields) else {
+            return unknown(&fields);
+        };
+        // What the fields demand holds for the op's own rule too: `shape: ["height / 16"]` speaks of heights that 16 divides.
+        self.oblige(obligations);
+        let Some(answer) = self.answer(instance, body, &fields, &arrived) else {
+            return unknown(&fields);
+        };
+        let owner = body.shares.as_ref().or(body.weights.as_ref()).map_or(weights, |stated| stated.value.as_str());
+        let mut declared = SmallVec::new();
+        for spec in &answer.parameters {
+            let key = spec.name;
+            let full = parameter_name(&instance.weights, owner, key);
+            let trained = trained.unwrap_or(instance.trained && body.trained);
+            let is_shared = instance.shared || body.shares.is_some();
+            let Some(index) = self.parameter(instance, full, spec.clone(), trained, is_shared, &path, body.span) else {
+                return unknown(&fields);
+            };
+            declared.push((key, index));
+        }
+        let node = Node {
+            path,
+            kind: NodeKind::Op { op: body.op, fields, flops: answer.flops.clone(), gradients: answer.gradients.clone() },
+            inputs: arrived.iter().map(|port| port.iter().map(|(_, tensor)| tensor.source).collect()).collect(),
+            outputs: answer.outputs.clone(),
+            parameters: declared,
+            span: body.span,
+            placed_at: instance.placed_at,
+        };
+        let Some(index) = self.add_node(instance, node) else {
+            return Outcome::broken();
+        };
+        let outputs = answer.names.iter().zip(&answer.outputs).enumerate().map(|(output, (name, tensor_type))| {
+            let source = Source::Node { node: index, output: output as u16 };
+            (name.clone(), Some(Tensor { source, tensor_type: tensor_type.clone(), span: body.span }))
+        });
+        Outcome { outputs: outputs.collect(), broken: false }
+    }
+
+    /// What the op's rules say, from before or anew. `None` where they complain; the complaints are reported.
+    fn answer(
+        &mut self,
+        instance: &Instance<'_>,
+        body: &OpBody,
+        fields: &Fields,
+        arrived: &Arrived<(Arc<str>, Span)>,
+    ) -> Option<Arc<Answer>> {
+        let schema = body.op.schema();
+        let known_id = self.known_id;
+        let (hash, found) = self.session.rules.find(schema, known_id, fields, arrived);
+        if let Some(answer) = found
+            && answer.obligations.iter().all(|obligation| self.known.contains(obligation))
+        {
+            return Some(answer);
+        }
+        let inputs: SmallVec<[SmallVec<[Input; 1]>; 4]> = arrived
+            .iter()
             .map(|port| {
-                port.into_iter()
-                    .map(|((name, span), tensor)| Input {
-                        tensor_type: tensor.tensor_type,
-                        span,
-                        producer: Some(tensor.span),
-                        name,
-                    })
-                    .collect()
+                let input = |((name, span), tensor): &((Arc<str>, Span), Tensor)| Input {
+                    tensor_type: tensor.tensor_type.clone(),
+                    span: *span,
+                    producer: Some(tensor.span),
+                    name: name.clone(),
+                };
+                port.iter().map(input).collect()
             })
             .collect();
         if !self.dtypes_hold(instance, schema.ports, &inputs, schema.name) {
-            return unknown();
+            return None;
         }
-        // What the fields demand holds for the op's own rule too: `shape: ["height / 16"]` speaks of heights that 16 divides.
-        self.oblige(obligations);
         let known = std::mem::take(&mut self.known);
-        let mut call = Call::new(schema, body.span, &fields, &inputs, &known);
+        let mut call = Call::new(schema, body.span, fields, &inputs, &known);
         let inferred = body.op.infer(&mut call);
         let flops = match &inferred {
             Ok(outputs) => body.op.flops(&call, outputs),
             Err(_) => Ok(Dim::ZERO),
         };
         let gradients = schema.ports.iter().map(|port| body.op.differentiable(&call, port.name)).collect();
-        let (parameters, op_obligations, complaints) = call.finish();
+        let (parameters, obligations, complaints) = call.finish();
         self.known = known;
+        let counted = flops.is_ok();
         let flops = flops.unwrap_or_else(|error| {
             let text = format!("the floating point operations cannot be counted: {error}");
             self.push_in(instance, Diagnostic::new(codes::SIZE_ARITHMETIC, text, body.span));
@@ -82,40 +133,18 @@ impl Elaborator<'_, '_> {
             }
             self.push_in(instance, diagnostic);
         }
-        self.oblige(op_obligations);
-        let (Ok(outputs), true) = (inferred, sound) else {
-            return unknown();
-        };
+        let demanded = obligations.iter().map(|(obligation, _)| obligation.clone()).collect();
+        self.oblige(obligations);
+        let (Ok(outputs), true) = (inferred, sound) else { return None };
+        let names: SmallVec<[Arc<str>; 1]> = output_names(schema, fields).iter().map(|name| Arc::from(name.as_str())).collect();
         debug_assert_eq!(outputs.len(), names.len(), "{} names its outputs", schema.name);
-        let owner = body.shares.as_ref().or(body.weights.as_ref()).map_or(weights, |stated| stated.value.as_str());
-        let mut declared = SmallVec::new();
-        for spec in parameters {
-            let key = spec.name;
-            let full = join(&join(&instance.weights, owner), key);
-            let trained = trained.unwrap_or(instance.trained && body.trained);
-            let is_shared = instance.shared || body.shares.is_some();
-            let Some(index) = self.parameter(instance, full.to_string(), spec, trained, is_shared, &path, body.span) else {
-                return unknown();
-            };
-            declared.push((key, index));
+        let outputs = outputs.into_iter().collect();
+        let answer = Arc::new(Answer { names, outputs, flops, gradients, parameters, obligations: demanded });
+        if counted {
+            // An answer that adds obligations is asked for again under them, so that it is kept for those who come after.
+            self.session.rules.keep(hash, schema, known_id, fields, arrived, answer.clone());
         }
-        let node = Node {
-            path: path.clone(),
-            kind: NodeKind::Op { op: body.op, fields, flops, gradients },
-            inputs: sources,
-            outputs: outputs.iter().cloned().collect(),
-            parameters: declared,
-            span: body.span,
-            placed_at: instance.placed_at,
-        };
-        let Some(index) = self.add_node(instance, node) else {
-            return Outcome::broken();
-        };
-        let outputs = names.into_iter().zip(outputs).enumerate().map(|(output, (name, tensor_type))| {
-            let source = Source::Node { node: index, output: output as u16 };
-            (Arc::from(name), Some(Tensor { source, tensor_type, span: body.span }))
-        });
-        Outcome { outputs: outputs.collect(), broken: false }
+        Some(answer)
     }
 
     /// Evaluates the fields of an op; overrides first. `None` where one is wrong.
@@ -127,8 +156,11 @@ impl Elaborator<'_, '_> {
         obligations: &mut values::Obligations,
     ) -> Option<Fields> {
         let schema = body.op.schema();
-        let mut fields = Fields::defaults(schema);
+        let mut fields = self.session.rules.defaults(schema);
         let mut sound = true;
+        if !self.overrides.sets.is_empty() {
+            self.settable.extend(schema.fields.iter().map(|field| format!("{path}.{}", field.name)));
+        }
         for (index, field) in schema.fields.iter().enumerate() {
             let overridden = if self.overrides.sets.is_empty() { None } else { self.overrides.set_at(path, field.name) };
             let Some(expression) = overridden.map(|set| &set.value).or(body.fields[index].as_ref()) else {
@@ -150,7 +182,6 @@ impl Elaborator<'_, '_> {
     }
 
     /// The tensors that arrive at an op, with the text and place of each reference. `None` where one is unknown.
-    #[allow(clippy::type_complexity)]
     fn op_inputs(
         &mut self,
         instance: &Instance<'_>,
@@ -158,7 +189,7 @@ impl Elaborator<'_, '_> {
         name: &str,
         feed: Feed,
         fields: &mut Fields,
-    ) -> Option<Vec<SmallVec<[((String, Span), Tensor); 1]>>> {
+    ) -> Option<Arrived<(Arc<str>, Span)>> {
         let schema = body.op.schema();
         let mut fed = match feed {
             Feed::None => None,
@@ -167,9 +198,9 @@ impl Elaborator<'_, '_> {
         };
         let is_iteration_over = body.ports.first().is_some_and(Option::is_some);
         let mut sound = true;
-        let mut inputs = Vec::with_capacity(schema.ports.len());
+        let mut inputs = Arrived::with_capacity(schema.ports.len());
         for (index, port) in schema.ports.iter().enumerate() {
-            let mut arrived: SmallVec<[((String, Span), Tensor); 1]> = SmallVec::new();
+            let mut arrived: SmallVec<[((Arc<str>, Span), Tensor); 1]> = SmallVec::new();
             let fed_here = match &body.ports[index] {
                 // Later iterations of a repeat feed the first input, although the first iteration names it.
                 Some(_) => index == 0 && is_iteration_over && fed.is_some(),
@@ -182,12 +213,12 @@ impl Elaborator<'_, '_> {
                 }
             } else if fed_here {
                 let tensor = fed.take().expect("just seen");
-                arrived.push((("the step before".to_string(), body.span), tensor));
+                arrived.push(((Arc::from("the step before"), body.span), tensor));
             } else if let Some(expression) = &body.ports[index] {
                 for source in &expression.sources {
                     match source {
                         SourceExpression::Number(number, span) => {
-                            arrived.push(((number.to_string(), *span), number_tensor(*number, *span)));
+                            arrived.push(((Arc::from(number.to_string()), *span), number_tensor(*number, *span)));
                         }
                         SourceExpression::Reference(reference) => match self.reference(instance, reference) {
                             Some(tensors) => {
@@ -201,9 +232,8 @@ impl Elaborator<'_, '_> {
                                     self.push_in(instance, diagnostic.help("write it inside a list: [\"...\"]"));
                                     sound = false;
                                 }
-                                arrived.extend(
-                                    tensors.into_iter().map(|tensor| ((reference.text.to_string(), reference.span), tensor)),
-                                );
+                                arrived
+                                    .extend(tensors.into_iter().map(|tensor| ((reference.text.clone(), reference.span), tensor)));
                             }
                             None => sound = false,
                         },
@@ -221,7 +251,7 @@ impl Elaborator<'_, '_> {
         instance: &Instance<'_>,
         body: &OpBody,
         fields: &mut Fields,
-        arrived: &mut SmallVec<[((String, Span), Tensor); 1]>,
+        arrived: &mut SmallVec<[((Arc<str>, Span), Tensor); 1]>,
     ) -> Option<()> {
         let schema = body.op.schema();
         let index = schema.fields.iter().position(|field| field.kind == FieldKind::Formula)?;
@@ -236,7 +266,7 @@ impl Elaborator<'_, '_> {
             return None;
         };
         let Some(expression) = expression else {
-            if let Err(error) = crate::expr::parse(text) {
+            if let Err(error) = expr::parse(text) {
                 self.push_in(instance, values::expression_error(&error, text, written.span));
             }
             return None;
@@ -255,7 +285,7 @@ impl Elaborator<'_, '_> {
             let is_tensor = instance.inputs.contains_key(node)
                 || instance.results.contains_key(node)
                 || instance.module.node_index.contains_key(node);
-            if !is_tensor && let Some(value) = instance.names.lookup(&name) {
+            if !is_tensor && let Some(value) = instance.names.lookup(&name).or_else(|| expr::named_constant(&name)) {
                 let value = match (value.as_float(), value) {
                     (Some(number), _) => FormulaName::Number(number),
                     (None, Constant::Int(dim)) => FormulaName::Size(dim),
@@ -277,7 +307,7 @@ impl Elaborator<'_, '_> {
             match self.named(instance, &name, span) {
                 Some(tensor) => {
                     names.push((name.clone(), FormulaName::Input(arrived.len())));
-                    arrived.push(((name, span), tensor));
+                    arrived.push(((Arc::from(name), span), tensor));
                 }
                 None => sound = false,
             }
@@ -317,4 +347,16 @@ impl Elaborator<'_, '_> {
         }
         sound
     }
+}
+
+/// A parameter's full name: what the placing nodes are called, the node, and the parameter; any of them may be empty.
+fn parameter_name(weights: &str, owner: &str, key: &str) -> String {
+    let mut name = String::with_capacity(weights.len() + owner.len() + key.len() + 2);
+    for part in [weights, owner, key].into_iter().filter(|part| !part.is_empty()) {
+        if !name.is_empty() {
+            name.push('.');
+        }
+        name.push_str(part);
+    }
+    name
 }

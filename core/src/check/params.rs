@@ -7,8 +7,8 @@ use super::values;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::{Bindings, Dim};
 use crate::expr::Constant;
-use crate::language::{FieldExpression, Module, ParamDeclaration, UseBody};
-use crate::source::Span;
+use crate::language::{FieldExpression, FieldForm, Module, ParamDeclaration, ParamKind, UseBody};
+use crate::source::{FileId, Span};
 use crate::suggest::nearest;
 
 impl Elaborator<'_, '_> {
@@ -44,6 +44,9 @@ impl Elaborator<'_, '_> {
                 self.push_in(instance, diagnostic);
             }
         }
+        if !self.overrides.sets.is_empty() {
+            self.settable.extend(module.params.iter().map(|param| format!("{path}.{}", param.name.value)));
+        }
         let mut bindings = Bindings::new();
         for declaration in &module.params {
             let overridden =
@@ -51,18 +54,41 @@ impl Elaborator<'_, '_> {
             let given = body.params.iter().find(|(name, _)| name.value == declaration.name.value).map(|(_, value)| value);
             let expression = overridden.map(|set| &set.value).or(given);
             let value = match expression {
-                Some(expression) => self.param_value(instance, declaration, expression, &instance.names.clone()),
+                Some(expression) => self.param_value(instance, declaration, expression, &instance.names),
                 None => self.default_param(instance, declaration, body.span, placed),
             };
             match value {
                 Some(value) => {
                     self.params.push(ResolvedParam::new(&placed.path, declaration, expression, value.clone()));
+                    if matches!(declaration.kind, ParamKind::File) {
+                        let file = match expression {
+                            Some(expression) => Some(self.written_in(expression, instance)),
+                            None => declaration.default.as_ref().map(|default| self.written_in(default, placed)),
+                        };
+                        placed.written_in.extend(file.map(|file| (declaration.name.value.clone(), file)));
+                    }
                     define(&mut placed.names, &mut bindings, &declaration.name.value, value);
                 }
                 None => sound = false,
             }
         }
         sound.then_some(bindings)
+    }
+
+    /// The file that a param's path is relative to: the one it was written in, as far back as params hand it on. What the command line
+    /// sets is written as if the root file named it.
+    fn written_in(&self, expression: &FieldExpression, scope: &Instance<'_>) -> FileId {
+        if let FieldForm::Text { text, .. } = &expression.form
+            && let Some(file) = scope.file_of(text)
+        {
+            return file;
+        }
+        let is_override = self.overrides.sets.iter().any(|set| set.span.file == expression.span.file);
+        match self.stack.first() {
+            Some((root, _)) if is_override => *root,
+            None if is_override => scope.module.file,
+            _ => expression.span.file,
+        }
     }
 
     /// The value of a param, evaluated in the names of who sets it.
@@ -111,13 +137,16 @@ impl Elaborator<'_, '_> {
     /// Gives the root's params their values; an `Int` without default stands for every whole number.
     pub(super) fn root_params(&mut self, root: &mut Instance<'_>) -> bool {
         let mut sound = true;
+        if !self.overrides.sets.is_empty() {
+            self.settable.extend(root.module.params.iter().map(|param| param.name.value.to_string()));
+        }
         for declaration in &root.module.params {
             let overridden = self.overrides.set_at("", &declaration.name.value);
             let names = root.names.clone();
             let expression = overridden.map(|set| &set.value);
             let value = match (expression.or(declaration.default.as_ref()), &declaration.kind) {
                 (Some(expression), _) => self.param_value(root, declaration, expression, &names),
-                (None, crate::language::ParamKind::Int { .. }) => Some(Constant::Int(Dim::name(&declaration.name.value))),
+                (None, ParamKind::Int { .. }) => Some(Constant::Int(Dim::name(&declaration.name.value))),
                 (None, _) => {
                     let name = &declaration.name.value;
                     let text = format!("the param `{name}` has no default, so the file cannot be checked by itself");
@@ -129,6 +158,10 @@ impl Elaborator<'_, '_> {
             match value {
                 Some(value) => {
                     self.params.push(ResolvedParam::new(&root.path, declaration, expression, value.clone()));
+                    if let (ParamKind::File, Some(written)) = (&declaration.kind, expression.or(declaration.default.as_ref())) {
+                        let file = self.written_in(written, root);
+                        root.written_in.insert(declaration.name.value.clone(), file);
+                    }
                     root.names.define(&declaration.name.value, value);
                 }
                 None => sound = false,

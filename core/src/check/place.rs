@@ -19,6 +19,9 @@ impl Elaborator<'_, '_> {
         feed: Feed,
     ) -> Outcome {
         let path = join(&instance.path, name);
+        if !self.overrides.swaps.is_empty() {
+            self.swappable.push(path.to_string());
+        }
         let swap = if self.overrides.swaps.is_empty() { None } else { self.overrides.swap_at(&path) };
         let (file_path, span, from_root) = match swap {
             Some(swap) => (swap.file.clone(), swap.span, true),
@@ -32,7 +35,8 @@ impl Elaborator<'_, '_> {
         };
         let referring = match self.stack.first() {
             Some((root, _)) if from_root => *root,
-            _ => instance.module.file,
+            // A param's path is relative to the file that it was written in, not to the one that uses it.
+            _ => instance.file_of(&body.module.value).unwrap_or(instance.module.file),
         };
         let Some((file, graph_file)) = self.session.load(referring, &file_path, span) else {
             return Outcome::broken();
@@ -87,8 +91,9 @@ impl Elaborator<'_, '_> {
             path: path.clone(),
             weights: own_weights,
             names: values::Names::default(),
+            written_in: FxHashMap::default(),
             inputs: FxHashMap::default(),
-            results: FxHashMap::default(),
+            results: FxHashMap::with_capacity_and_hasher(module.nodes.len(), Default::default()),
             shared: instance.shared || body.shares.is_some(),
             trained: instance.trained && body.trained,
             placed_at: instance.placed_at.or(Some(body.span)),

@@ -25,6 +25,9 @@ impl Elaborator<'_, '_> {
         let frames: Vec<Vec<(Arc<str>, Constant)>> = match &body.count {
             RepeatCount::Times(times) => {
                 let path = join(&instance.path, name);
+                if !self.overrides.sets.is_empty() {
+                    self.settable.push(format!("{path}.times"));
+                }
                 let times = self.overrides.set_at(&path, "times").map(|set| &set.value).unwrap_or(times);
                 let count = match values::constant(times, &instance.names, &mut obligations) {
                     Ok(value) => value,

@@ -4,7 +4,7 @@ use super::checked::{Checked, GraphInput, GraphOutput, Node, NodeKind, Source};
 use super::contract::check_contract;
 use super::elaborate::Elaborator;
 use super::instance::{Instance, Outcome, Tensor};
-use super::interfaces::check_interfaces;
+use super::interfaces::{Elaborated, check_interfaces};
 use super::overrides::Overrides;
 use super::rewrite::report_unused_rewrites;
 use super::session::Session;
@@ -33,13 +33,16 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     if is_sound {
         report_unused(&mut elaborator, module);
     }
-    let Elaborator { graph, inputs, parameters, params, adapters, obligations, .. } = elaborator;
-    report_unused_overrides(session, overrides, &root);
+    let Elaborator { graph, inputs, parameters, params, adapters, obligations, known, settable, swappable, .. } = elaborator;
+    report_unused_overrides(session, overrides, module, &settable, &swappable);
     report_unused_rewrites(session, overrides, &graph);
     if is_sound {
-        check_interfaces(session, file, module, overrides);
+        check_interfaces(session, file, module, overrides, &Elaborated { inputs: &inputs, outcome: &outcome, known: &known });
     }
-    let places = graph.node_weights().map(|node| (node.span, session.sources.place(node.span))).collect();
+    let mut places: FxHashMap<Span, String> = FxHashMap::default();
+    for node in graph.node_weights() {
+        places.entry(node.span).or_insert_with(|| session.sources.place(node.span));
+    }
     let path = session.sources.path(file);
     let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".ron").to_string();
     let checked = Checked {
@@ -74,6 +77,7 @@ pub(super) fn elaborate_root<'m>(
         path: Arc::from(""),
         weights: Arc::from(""),
         names: Names::default(),
+        written_in: FxHashMap::default(),
         inputs: FxHashMap::default(),
         results: FxHashMap::default(),
         shared: false,
@@ -192,6 +196,7 @@ fn bind_given(
         path: Arc::from(""),
         weights: Arc::from(""),
         names: Names::default(),
+        written_in: FxHashMap::default(),
         inputs: FxHashMap::default(),
         results: FxHashMap::default(),
         shared: false,

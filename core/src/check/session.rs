@@ -3,6 +3,7 @@
 use super::checked::Checked;
 use super::overrides::Overrides;
 use super::root::check_module;
+use super::rules::Rules;
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
 use crate::language::{FieldExpression, GraphFile, read_graph_file};
 use crate::op::Catalogue;
@@ -23,8 +24,9 @@ pub struct Session<'c> {
     /// What was found wrong so far.
     pub diagnostics: Diagnostics,
     graph_files: FxHashMap<FileId, Option<Arc<GraphFile>>>,
-    /// Paths that `--set` could have meant, for suggestions.
-    pub(super) settable: Vec<String>,
+    /// What the paths that files name were found to be: one that is named forty times is looked for once.
+    found: FxHashMap<FileId, FxHashMap<String, FileId>>,
+    pub(super) rules: Rules,
 }
 
 impl<'c> Session<'c> {
@@ -36,7 +38,8 @@ impl<'c> Session<'c> {
             sources: Sources::new(),
             diagnostics: Diagnostics::new(),
             graph_files: FxHashMap::default(),
-            settable: Vec::new(),
+            found: FxHashMap::default(),
+            rules: Rules::default(),
         }
     }
 
@@ -85,7 +88,14 @@ impl<'c> Session<'c> {
 
     /// Reads a file that another one names.
     pub fn load(&mut self, from: FileId, path: &str, span: Span) -> Option<(FileId, Arc<GraphFile>)> {
+        if let Some(file) = self.found.get(&from).and_then(|found| found.get(path)) {
+            let file = *file;
+            return Some((file, self.graph_files.get(&file)?.clone()?));
+        }
         let found = self.roots.resolve(&mut self.sources, from, path);
+        if let Ok(file) = found {
+            self.found.entry(from).or_default().insert(path.to_string(), file);
+        }
         self.read(found, Some(span))
     }
 

@@ -5,6 +5,7 @@ use super::elaborate::Elaborator;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::op::Differentiable;
 use crate::source::Span;
+use indexmap::IndexMap;
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
@@ -52,28 +53,45 @@ pub(super) fn report_untrained(elaborator: &mut Elaborator<'_, '_>, outputs: &[G
             }
         }
     }
-    let mut found = Vec::new();
+    // A module that stands forty times has its fault once, with the number of parameters that it concerns.
+    let mut found: IndexMap<(bool, Span), (Diagnostic, usize)> = IndexMap::new();
     for node in graph.node_indices() {
         let owns = graph[node].parameters.iter().find(|(_, index)| elaborator.parameters[*index].trained);
         let Some((_, index)) = owns else { continue };
-        let (name, _) = elaborator.parameters.get_index(*index).expect("an index of the map");
         let span = graph[node].span;
-        if !reached[node.index()] {
-            let text = format!("no output depends on the trained parameter `{name}`");
-            found.push(
-                Diagnostic::new(codes::PARAMETER_UNUSED, text, span)
-                    .help("connect the node to an output, remove it, or say trained: false"),
-            );
-        } else if !trained[node.index()] {
-            let text = format!("no gradient reaches the trained parameter `{name}`");
-            let mut diagnostic = Diagnostic::new(codes::NO_GRADIENT, text, span);
+        let is_reached = reached[node.index()];
+        if is_reached && trained[node.index()] {
+            continue;
+        }
+        if let Some((_, count)) = found.get_mut(&(is_reached, span)) {
+            *count += 1;
+            continue;
+        }
+        let (name, _) = elaborator.parameters.get_index(*index).expect("an index of the map");
+        let mut diagnostic = if is_reached {
+            let mut diagnostic =
+                Diagnostic::new(codes::NO_GRADIENT, format!("no gradient reaches the trained parameter `{name}`"), span);
             if let Some((reason, place)) = first_block(graph, node, &trained, &blocked) {
                 diagnostic = diagnostic.label(place, format!("gradients end here: {reason}"));
             }
-            found.push(diagnostic.help("say trained: false at the node or the Use that places it, or take another op"));
+            diagnostic.help("say trained: false at the node or the Use that places it, or take another op")
+        } else {
+            let text = format!("no output depends on the trained parameter `{name}`");
+            Diagnostic::new(codes::PARAMETER_UNUSED, text, span)
+                .help("connect the node to an output, remove it, or say trained: false")
+        };
+        if let Some(placed) = graph[node].placed_at.filter(|placed| placed.file != span.file) {
+            let path = &graph[node].path;
+            diagnostic = diagnostic.label(placed, format!("in the module placed here: the node is `{path}`"));
         }
+        found.insert((is_reached, span), (diagnostic, 0));
     }
-    found.into_iter().for_each(|diagnostic| elaborator.push(diagnostic));
+    for (mut diagnostic, more) in found.into_values() {
+        if more > 0 {
+            diagnostic.message += &format!(" (and {more} more, where the node stands again)");
+        }
+        elaborator.push(diagnostic);
+    }
 }
 
 /// The first op after a node through which no gradient comes back.

@@ -1,7 +1,7 @@
 //! Nodes, inputs, params and overrides of the root file that nothing uses.
 
 use super::elaborate::Elaborator;
-use super::instance::{Instance, ReferenceText, for_each_reference};
+use super::instance::{ReferenceText, for_each_reference};
 use super::overrides::Overrides;
 use super::session::Session;
 use crate::diagnostic::{Diagnostic, codes};
@@ -61,6 +61,11 @@ pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module
                 used_names.insert(name.to_string());
             });
         }
+    }
+    for condition in &module.requires {
+        condition.expression.for_each_name(&mut |name, _| {
+            used_names.insert(name.to_string());
+        });
     }
     for param in &module.params {
         if let Some(default) = &param.default {
@@ -162,24 +167,25 @@ fn names_of_body(body: &Body, names: &mut FxHashSet<String>) {
     }
 }
 
-pub(super) fn report_unused_overrides(session: &mut Session<'_>, overrides: &Overrides, root: &Instance<'_>) {
-    let module = root.module;
+/// Overrides that matched nothing. `settable` and `swappable` are the paths of the whole tree that they could have meant.
+pub(super) fn report_unused_overrides(
+    session: &mut Session<'_>,
+    overrides: &Overrides,
+    module: &Module,
+    settable: &[String],
+    swappable: &[String],
+) {
     for set in overrides.sets.iter().filter(|set| !set.used.get()) {
-        let mut known: Vec<String> = module.params.iter().map(|param| param.name.value.to_string()).collect();
-        known.extend(session.settable.iter().cloned());
         let diagnostic =
             Diagnostic::new(codes::OVERRIDE_UNMATCHED, format!("--set {}: nothing has this path", set.path), set.span);
-        session.diagnostics.push(diagnostic.suggest(nearest(&set.path, known.iter().map(String::as_str))));
+        session.diagnostics.push(with_nearest_path(diagnostic, &set.path, settable, "the paths that can be set here are"));
     }
     for swap in overrides.swaps.iter().filter(|swap| !swap.used.get()) {
-        let known: Vec<&str> =
-            module.nodes.iter().filter(|node| matches!(node.body, Body::Use(_))).map(|node| &*node.name.value).collect();
         let diagnostic =
             Diagnostic::new(codes::OVERRIDE_UNMATCHED, format!("--swap {}: no Use node has this path", swap.node), swap.span);
-        session.diagnostics.push(match nearest(&swap.node, known.iter().copied()) {
-            Some(near) => diagnostic.suggest(Some(near)),
-            None if known.is_empty() => diagnostic.help("this file has no Use nodes"),
-            None => diagnostic.help(format!("the Use nodes of this file are {}", known.join(", "))),
+        session.diagnostics.push(match swappable {
+            [] => diagnostic.help("this file has no Use nodes"),
+            _ => with_nearest_path(diagnostic, &swap.node, swappable, "the Use nodes are"),
         });
     }
     for dim in overrides.dims.iter().filter(|dim| !dim.used.get()) {
@@ -193,5 +199,41 @@ pub(super) fn report_unused_overrides(session: &mut Session<'_>, overrides: &Ove
             Some(near) => diagnostic.suggest(Some(near)),
             None => diagnostic.help(format!("the dimensions are {}", known.join(", "))),
         });
+    }
+}
+
+/// How many paths a message lists where none is near.
+const LISTED: usize = 12;
+
+/// Suggests the path of the tree that is nearest to an override's; where the override has stars, so has the suggestion.
+fn with_nearest_path(diagnostic: Diagnostic, path: &str, known: &[String], listing: &str) -> Diagnostic {
+    let starred: Vec<bool> = path.split('.').map(|part| part == "*").collect();
+    let mut seen = FxHashSet::default();
+    let mut candidates: Vec<String> = Vec::new();
+    for own in known {
+        let parts: Vec<&str> = own.split('.').collect();
+        let candidate = match path.contains('*') && parts.len() == starred.len() {
+            true => parts.iter().zip(&starred).map(|(part, star)| if *star { "*" } else { part }).collect::<Vec<_>>().join("."),
+            false => own.clone(),
+        };
+        if seen.insert(candidate.clone()) {
+            candidates.push(candidate);
+        }
+    }
+    match nearest(path, candidates.iter().map(String::as_str)) {
+        Some(near) => diagnostic.suggest(Some(near)),
+        None if candidates.len() <= LISTED && !candidates.is_empty() => {
+            diagnostic.help(format!("{listing} {}", candidates.join(", ")))
+        }
+        None => {
+            // The field alone may be right, below another node.
+            let field = path.rsplit('.').next().unwrap_or(path);
+            let ends = candidates.iter().filter(|own| own.rsplit('.').next() == Some(field)).take(LISTED);
+            let ends: Vec<&str> = ends.map(String::as_str).collect();
+            match ends.as_slice() {
+                [] => diagnostic,
+                _ => diagnostic.help(format!("`{field}` can be set at {}", ends.join(", "))),
+            }
+        }
     }
 }

@@ -38,6 +38,11 @@ pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Evaluated, ExprError> 
     Ok(Evaluated { value, obligations: evaluator.obligations })
 }
 
+/// The value of a name that expressions know by themselves, where nothing else has it: `pi`.
+pub fn named_constant(name: &str) -> Option<Constant> {
+    (name == "pi").then_some(Constant::Float(std::f64::consts::PI))
+}
+
 pub(super) struct Evaluator<'a> {
     scope: &'a dyn Scope,
     obligations: Vec<Obligation>,
@@ -50,7 +55,7 @@ impl Evaluator<'_> {
             ExprKind::Float(value) => Ok(Constant::Float(*value)),
             ExprKind::Bool(value) => Ok(Constant::Bool(*value)),
             ExprKind::Text(text) => Ok(Constant::Text(text.clone())),
-            ExprKind::Name(name) => self.scope.lookup(name).ok_or_else(|| {
+            ExprKind::Name(name) => self.scope.lookup(name).or_else(|| named_constant(name)).ok_or_else(|| {
                 let kind = ExprErrorKind::UnknownName { name: name.clone(), known: self.scope.names() };
                 ExprError::new(kind, expr.range.clone(), format!("the name `{name}` is not known here"))
             }),

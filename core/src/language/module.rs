@@ -49,10 +49,14 @@ pub struct Module {
     pub nodes: Vec<NodeDeclaration>,
     /// Outputs.
     pub outputs: Vec<OutputDeclaration>,
+    /// What its sizes and params must satisfy.
+    pub requires: Vec<Condition>,
     /// Contract cases.
     pub contract: Vec<ContractCase>,
     /// The position of a node by its name.
     pub node_index: rustc_hash::FxHashMap<Arc<str>, usize>,
+    /// The order in which the nodes are elaborated, once it is known.
+    pub(crate) order: std::sync::OnceLock<Arc<[usize]>>,
 }
 
 impl Module {
@@ -105,6 +109,17 @@ pub struct TypeExpression {
 pub struct SizeExpression {
     /// A whole number or an expression.
     pub expression: Expr,
+    /// Its place.
+    pub span: Span,
+}
+
+/// A condition as it was written.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// The expression.
+    pub expression: Expr,
+    /// The text that it was parsed from.
+    pub text: Arc<str>,
     /// Its place.
     pub span: Span,
 }
@@ -269,7 +284,7 @@ pub enum FieldForm {
         /// The text.
         text: Arc<str>,
         /// The expression it is, if it is one.
-        expression: Option<Expr>,
+        expression: Option<Arc<Expr>>,
     },
     /// A list.
     List(Vec<FieldExpression>),
@@ -281,7 +296,9 @@ impl FieldExpression {
     /// Reads a value's form.
     pub fn of(value: &Value) -> FieldExpression {
         let form = match &value.kind {
-            Kind::Text(text) => FieldForm::Text { text: Arc::from(text.as_str()), expression: expr::parse(text).ok() },
+            Kind::Text(text) => {
+                FieldForm::Text { text: Arc::from(text.as_str()), expression: expr::parse(text).ok().map(Arc::new) }
+            }
             Kind::List(items) => FieldForm::List(items.iter().map(FieldExpression::of).collect()),
             _ => FieldForm::Other(value.clone()),
         };

@@ -57,9 +57,10 @@ fn read_op(
 ) -> Option<Body> {
     let Some(op) = reader.catalogue.get(name) else {
         let known = reader.catalogue.names().chain(CONSTRUCTS.iter().copied());
+        let near = if reader.diagnostics.is_full() { None } else { nearest(name, known) };
         reader.push(
             Diagnostic::new(codes::UNKNOWN_OP, format!("there is no op called `{name}`"), name_span)
-                .suggest(nearest(name, known))
+                .suggest(near)
                 .help("docs/ops.md lists the ops; another graph file is placed with Use(module: ...)"),
         );
         return None;

@@ -5,8 +5,8 @@
 
 use super::fields::FieldReader;
 use super::module::{
-    ContractCase, FieldExpression, GraphFile, Interface, Module, NodeDeclaration, OutputDeclaration, ParamDeclaration, ParamKind,
-    PortDeclaration, SizeExpression, TypeExpression,
+    Condition, ContractCase, FieldExpression, GraphFile, Interface, Module, NodeDeclaration, OutputDeclaration, ParamDeclaration,
+    ParamKind, PortDeclaration, SizeExpression, TypeExpression,
 };
 use super::nodes::{read_body, read_reference};
 use crate::diagnostic::{Diagnostic, Diagnostics, codes};
@@ -75,7 +75,7 @@ impl Reader<'_> {
         let mut fields = FieldReader::new(
             tree,
             "Module",
-            &["doc", "implements", "params", "inputs", "nodes", "outputs", "contract"],
+            &["doc", "implements", "params", "inputs", "requires", "nodes", "outputs", "contract"],
             self.diagnostics,
         );
         let doc = fields.text("doc", self.diagnostics);
@@ -84,6 +84,7 @@ impl Reader<'_> {
         let inputs = fields.map("inputs", self.diagnostics);
         let nodes = fields.map("nodes", self.diagnostics);
         let outputs = fields.required_map("outputs", self.diagnostics);
+        let requires = fields.list("requires", self.diagnostics);
         let contract = fields.value("contract");
         let implements = implements.into_iter().filter_map(|value| self.text(value, "the path of an interface file")).collect();
         let declared = params.len();
@@ -100,15 +101,17 @@ impl Reader<'_> {
                 port
             })
             .collect();
+        let input_names: rustc_hash::FxHashMap<&str, Span> =
+            inputs.iter().map(|input| (&*input.name.value, input.name.span)).collect();
         let mut node_index = rustc_hash::FxHashMap::default();
         let mut declarations = Vec::with_capacity(nodes.len());
         for (name, value) in nodes {
             self.check_name(&name);
-            if let Some(input) = inputs.iter().find(|input| input.name.value == name.value) {
+            if let Some(input) = input_names.get(&*name.value) {
                 self.push(
                     Diagnostic::new(codes::NAME_TAKEN, format!("`{}` names an input and a node", name.value), name.span)
                         .text("the node")
-                        .label(input.name.span, "the input")
+                        .label(*input, "the input")
                         .help("give the node another name"),
                 );
             }
@@ -117,6 +120,7 @@ impl Reader<'_> {
             declarations.push(NodeDeclaration { name, body });
         }
         let outputs = outputs.into_iter().filter_map(|(name, value)| self.output(name, value)).collect();
+        let requires = requires.into_iter().filter_map(|value| self.condition(value)).collect();
         let contract = contract.map(|value| self.contract(value)).unwrap_or_default();
         let is_broken = self.diagnostics.errors() > errors_before;
         Module {
@@ -131,8 +135,10 @@ impl Reader<'_> {
             broken_inputs,
             nodes: declarations,
             outputs,
+            requires,
             contract,
             node_index,
+            order: Default::default(),
         }
     }
 
@@ -274,6 +280,13 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A condition on sizes and params, in quotes.
+    fn condition(&mut self, value: &Value) -> Option<Condition> {
+        let text = self.text(value, "a condition")?;
+        let expression = self.expression(&text.value, value.span)?;
+        Some(Condition { expression, text: Arc::from(text.value), span: value.span })
     }
 
     /// A text.

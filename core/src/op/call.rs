@@ -1,7 +1,8 @@
 //! What an op's rule for types sees of its node.
 
+use super::view::list;
 use super::{
-    FieldValue, Fields, FormulaText, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape,
+    FieldValue, FieldView, Fields, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape,
 };
 use crate::diagnostic::Code;
 use crate::diagnostic::codes;
@@ -9,6 +10,8 @@ use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// The rule has complained and gives no types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +27,7 @@ pub struct Input {
     /// Where the tensor was made: the producing node's place, for a second label.
     pub producer: Option<Span>,
     /// The reference as written, for messages.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 /// One finding of a rule, turned into a diagnostic by the checker.
@@ -64,19 +67,24 @@ impl Complaint {
     }
 }
 
-/// A node, as its op's rules see it: fields with defaults filled in, and the types that arrive.
-///
-/// Getters take the names of the op's own schema and panic on others: that is a bug in the op, found by the catalogue's tests.
+/// A node, as its op's rules see it: its fields (those of [`FieldView`], and here those that are symbolic), and the types that arrive.
 #[derive(Debug)]
 pub struct Call<'a> {
-    schema: &'static Schema,
+    view: FieldView<'a>,
     node: Span,
-    fields: &'a Fields,
     inputs: &'a [SmallVec<[Input; 1]>],
     known: &'a [Obligation],
     parameters: Vec<ParameterSpec>,
     obligations: Vec<(Obligation, Span)>,
     complaints: Vec<Complaint>,
+}
+
+impl<'a> Deref for Call<'a> {
+    type Target = FieldView<'a>;
+
+    fn deref(&self) -> &FieldView<'a> {
+        &self.view
+    }
 }
 
 impl<'a> Call<'a> {
@@ -90,17 +98,12 @@ impl<'a> Call<'a> {
         known: &'a [Obligation],
     ) -> Call<'a> {
         let (parameters, obligations, complaints) = (Vec::new(), Vec::new(), Vec::new());
-        Call { schema, node, fields, inputs, known, parameters, obligations, complaints }
+        Call { view: FieldView::symbolic(schema, fields), node, inputs, known, parameters, obligations, complaints }
     }
 
     /// What the rule declared: parameters, obligations with their places, complaints.
     pub fn finish(self) -> (Vec<ParameterSpec>, Vec<(Obligation, Span)>, Vec<Complaint>) {
         (self.parameters, self.obligations, self.complaints)
-    }
-
-    /// The op's schema.
-    pub fn schema(&self) -> &'static Schema {
-        self.schema
     }
 
     /// The node's place.
@@ -109,8 +112,8 @@ impl<'a> Call<'a> {
     }
 
     fn port(&self, name: &str) -> &'a [Input] {
-        let index = self.schema.ports.iter().position(|port| port.name == name);
-        let index = index.unwrap_or_else(|| panic!("{} has no port `{name}`", self.schema.name));
+        let index = self.schema().ports.iter().position(|port| port.name == name);
+        let index = index.unwrap_or_else(|| panic!("{} has no port `{name}`", self.schema().name));
         &self.inputs[index]
     }
 
@@ -134,75 +137,15 @@ impl<'a> Call<'a> {
         self.inputs.iter().flatten()
     }
 
-    fn value(&self, field: &str) -> &'a FieldValue {
-        self.fields.get(self.schema, field).unwrap_or_else(|| panic!("{} has no field `{field}`", self.schema.name))
-    }
-
     /// A field of the kind `Dim` or `Int`.
     pub fn dim(&self, field: &str) -> Dim {
-        self.optional_dim(field).unwrap_or_else(|| panic!("{}.{field} is absent", self.schema.name))
+        self.optional_dim(field).unwrap_or_else(|| panic!("{}.{field} is absent", self.schema().name))
     }
 
     /// A field of the kind `Dim` or `Int` that may be absent.
     pub fn optional_dim(&self, field: &str) -> Option<Dim> {
         match self.value(field) {
             FieldValue::Dim(dim) => Some(dim.clone()),
-            _ => None,
-        }
-    }
-
-    /// A field of the kind `Int`.
-    pub fn int(&self, field: &str) -> i64 {
-        self.dim(field).as_constant().unwrap_or_else(|| panic!("{}.{field} is not an Int field", self.schema.name))
-    }
-
-    /// A field of the kind `Float`.
-    pub fn float(&self, field: &str) -> f64 {
-        self.optional_float(field).unwrap_or_else(|| panic!("{}.{field} is absent", self.schema.name))
-    }
-
-    /// A field of the kind `Float` that may be absent.
-    pub fn optional_float(&self, field: &str) -> Option<f64> {
-        match self.value(field) {
-            FieldValue::Float(value) => Some(*value),
-            FieldValue::Dim(dim) => dim.as_constant().map(|value| value as f64),
-            _ => None,
-        }
-    }
-
-    /// A field of the kind `Flag`.
-    pub fn flag(&self, field: &str) -> bool {
-        matches!(self.value(field), FieldValue::Flag(true))
-    }
-
-    /// A field of the kind `Choice`.
-    pub fn choice(&self, field: &str) -> &'static str {
-        match self.value(field) {
-            FieldValue::Choice(word) => word,
-            other => panic!("{}.{field} is {other:?}, not a choice", self.schema.name),
-        }
-    }
-
-    /// A field of the kind `Text`.
-    pub fn text(&self, field: &str) -> &'a str {
-        match self.value(field) {
-            FieldValue::Text(text) => text,
-            other => panic!("{}.{field} is {other:?}, not a text", self.schema.name),
-        }
-    }
-
-    /// A field of the kind `Formula`.
-    pub fn formula(&self, field: &str) -> &'a FormulaText {
-        match self.value(field) {
-            FieldValue::Formula(formula) => formula,
-            other => panic!("{}.{field} is {other:?}, not a formula", self.schema.name),
-        }
-    }
-
-    /// A field of the kind `DType`.
-    pub fn dtype(&self, field: &str) -> Option<DType> {
-        match self.value(field) {
-            FieldValue::DType(dtype) => Some(*dtype),
             _ => None,
         }
     }
@@ -225,7 +168,7 @@ impl<'a> Call<'a> {
 
     /// A field of the kind `Pair`: sizes for height and width.
     pub fn pair(&self, field: &str) -> [Dim; 2] {
-        let dims = self.dims(field).unwrap_or_else(|| panic!("{}.{field} is absent", self.schema.name));
+        let dims = self.dims(field).unwrap_or_else(|| panic!("{}.{field} is absent", self.schema().name));
         [dims[0].clone(), dims[1].clone()]
     }
 
@@ -235,31 +178,14 @@ impl<'a> Call<'a> {
         Some([dims[0].clone(), dims[1].clone(), dims[2].clone(), dims[3].clone()])
     }
 
-    /// A field of the kind `Ints`; `None` where absent.
-    pub fn ints(&self, field: &str) -> Option<Vec<i64>> {
-        list(self.value(field), |item| match item {
-            FieldValue::Dim(dim) => dim.as_constant(),
-            _ => None,
-        })
-    }
-
-    /// A field of the kind `Floats`; `None` where absent.
-    pub fn floats(&self, field: &str) -> Option<Vec<f64>> {
-        list(self.value(field), |item| match item {
-            FieldValue::Float(value) => Some(*value),
-            FieldValue::Dim(dim) => dim.as_constant().map(|value| value as f64),
-            _ => None,
-        })
-    }
-
     /// Whether the field was written (rather than a default).
     pub fn is_written(&self, field: &str) -> bool {
-        self.fields.span(self.schema, field).is_some()
+        self.fields().span(self.schema(), field).is_some()
     }
 
     /// The place of a field, or of the node where it was not written.
     pub fn field_span(&self, field: &str) -> Span {
-        self.fields.span(self.schema, field).unwrap_or(self.node)
+        self.fields().span(self.schema(), field).unwrap_or(self.node)
     }
 
     /// Declares a parameter.
@@ -366,12 +292,5 @@ impl<'a> Call<'a> {
             PortKind::Many => !inputs.is_empty(),
             PortKind::Named => true,
         })
-    }
-}
-
-fn list<T>(value: &FieldValue, item: impl Fn(&FieldValue) -> Option<T>) -> Option<Vec<T>> {
-    match value {
-        FieldValue::List(items) => items.iter().map(item).collect(),
-        _ => None,
     }
 }

@@ -39,7 +39,7 @@ pub enum FieldValue {
 #[derive(Clone, PartialEq, Debug)]
 pub struct FormulaText {
     /// The expression.
-    pub expression: Expr,
+    pub expression: Arc<Expr>,
     /// The text it was parsed from.
     pub text: Arc<str>,
     /// Every name in it, and what it stands for.

@@ -11,6 +11,7 @@ mod initializer;
 mod lowering;
 mod schema;
 mod types;
+mod view;
 
 pub use call::{Call, Complaint, Input, Refused};
 pub use catalogue::{Catalogue, CatalogueError};
@@ -19,6 +20,7 @@ pub use initializer::Initializer;
 pub use lowering::LowerCall;
 pub use schema::{Accepts, Default, Field, FieldKind, Outputs, Port, PortKind, Schema};
 pub use types::{ParameterKind, ParameterSpec, SymbolicType, display_shape};
+pub use view::FieldView;
 
 use crate::dim::{Dim, DimError};
 use crate::program::{BuildError, Builder, ValueId};
@@ -64,6 +66,9 @@ pub trait Op: Send + Sync + 'static {
     fn lower(&self, call: &LowerCall<'_>, builder: &mut Builder) -> Result<SmallVec<[ValueId; 2]>, BuildError>;
 }
 
+/// The most outputs of one node; an op refuses fields that ask for more.
+pub const MAX_OUTPUTS: usize = 4096;
+
 /// The names of an op's outputs for these fields: the schema's, or `0`, `1`, ... where their number depends on a field.
 pub fn output_names(schema: &Schema, fields: &Fields) -> Vec<String> {
     match schema.outputs {
@@ -74,7 +79,7 @@ pub fn output_names(schema: &Schema, fields: &Fields) -> Vec<String> {
                 FieldValue::List(items) => Some(items.len()),
                 _ => None,
             });
-            (0..count.unwrap_or(0)).map(|index| index.to_string()).collect()
+            (0..count.unwrap_or(0).min(MAX_OUTPUTS)).map(|index| index.to_string()).collect()
         }
     }
 }

@@ -147,8 +147,7 @@ impl Node {
         let file = sources.add("test.ron", " ".repeat(400));
         let span = Span::new(file, 0..1);
         let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
-        let input =
-            |name: &str, own: &Value| Input { tensor_type: tensor_type(own), span, producer: None, name: name.to_string() };
+        let input = |name: &str, own: &Value| Input { tensor_type: tensor_type(own), span, producer: None, name: name.into() };
         let mut node = Node { op, schema, fields: Fields::defaults(schema), inputs: Vec::new(), span };
         let given: Object<String, Value> = object(inputs);
         let is_formula = schema.ports.iter().any(|port| port.kind == PortKind::Named);

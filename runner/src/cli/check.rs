@@ -4,7 +4,9 @@ use super::Exit;
 use super::graph::{Format, GraphOptions, overrides, print, session, write_out};
 use clap::Args;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use sward_core::check::Overrides;
 use sward_core::language::GraphFile;
 use sward_core::roots::graph_files;
 
@@ -79,6 +81,10 @@ fn check_once(arguments: &Arguments) -> Exit {
         eprintln!("error: --set, --swap and --dim change one graph; name one file");
         return Exit::Usage;
     }
+    if !changes_graphs && let Some(counts) = all_sound(arguments, &files) {
+        report_sound(arguments, counts, 0, start);
+        return Exit::Fine;
+    }
     let mut unreadable = false;
     let (mut modules, mut interfaces, mut others) = (0, 0, 0);
     for file in &files {
@@ -102,19 +108,81 @@ fn check_once(arguments: &Arguments) -> Exit {
     if errors > 0 {
         return if unreadable && files.len() == 1 { Exit::Usage } else { Exit::Findings };
     }
-    if arguments.format == Format::Text && !arguments.quiet {
-        let mut text = format!("checked {}", count(modules, "module"));
-        if interfaces > 0 {
-            text += &format!(", {}", count(interfaces, "interface"));
-        }
-        if others > 0 {
-            text += &format!("; read {}", count(others, "other file"));
-        }
-        text += &format!(" in {:.0} ms: ", start.elapsed().as_secs_f64() * 1e3);
-        text += &if warnings > 0 { count(warnings, "warning") } else { "all well-formed".to_string() };
-        write_out(&mut std::io::stdout(), &format!("{text}\n"));
-    }
+    report_sound(arguments, Counts { modules, interfaces, others }, warnings, start);
     Exit::Fine
+}
+
+/// How many files of each kind were read.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    modules: usize,
+    interfaces: usize,
+    others: usize,
+}
+
+fn report_sound(arguments: &Arguments, counts: Counts, warnings: usize, start: Instant) {
+    if arguments.format != Format::Text || arguments.quiet {
+        return;
+    }
+    let mut text = format!("checked {}", count(counts.modules, "module"));
+    if counts.interfaces > 0 {
+        text += &format!(", {}", count(counts.interfaces, "interface"));
+    }
+    if counts.others > 0 {
+        text += &format!("; read {}", count(counts.others, "other file"));
+    }
+    text += &format!(" in {:.0} ms: ", start.elapsed().as_secs_f64() * 1e3);
+    text += &if warnings > 0 { count(warnings, "warning") } else { "all well-formed".to_string() };
+    write_out(&mut std::io::stdout(), &format!("{text}\n"));
+}
+
+/// Files that one thread takes at least: fewer are not worth a thread.
+const FILES_A_THREAD: usize = 8;
+
+/// Checks many files on all processors. `None` as soon as there is anything to report, or where there are few files: then one session
+/// reads them all, in order.
+fn all_sound(arguments: &Arguments, files: &[PathBuf]) -> Option<Counts> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = processors.min(files.len() / FILES_A_THREAD);
+    if threads < 2 {
+        return None;
+    }
+    let (next, is_sound) = (AtomicUsize::new(0), AtomicBool::new(true));
+    let work = || {
+        let mut counts = Counts::default();
+        let Ok(mut session) = session(&arguments.options.roots) else {
+            is_sound.store(false, Ordering::Relaxed);
+            return counts;
+        };
+        while is_sound.load(Ordering::Relaxed)
+            && let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            if let Some((id, graph_file)) = session.open(&file.to_string_lossy()) {
+                match &*graph_file {
+                    GraphFile::Module(_) => counts.modules += 1,
+                    GraphFile::Interface(_) => counts.interfaces += 1,
+                    GraphFile::Other { .. } => counts.others += 1,
+                }
+                session.check_file(id, &graph_file, &Overrides::default());
+            }
+            if !session.diagnostics.is_empty() {
+                is_sound.store(false, Ordering::Relaxed);
+            }
+        }
+        counts
+    };
+    let all: Vec<Counts> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+    });
+    if !is_sound.into_inner() || all.len() < threads {
+        return None;
+    }
+    Some(all.iter().fold(Counts::default(), |sum, own| Counts {
+        modules: sum.modules + own.modules,
+        interfaces: sum.interfaces + own.interfaces,
+        others: sum.others + own.others,
+    }))
 }
 
 fn count(number: usize, what: &str) -> String {

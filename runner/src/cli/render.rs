@@ -102,7 +102,18 @@ pub fn flat(checked: &Checked, sources: &Sources) -> Result<String, NotAFormulaN
         Line::new(format!("\"{}\": {},", input.name, stated(checked, &input.tensor_type)), sources.place(input.span))
     });
     text += &aligned(&inputs.collect::<Vec<_>>(), 8);
-    text += "    },\n    nodes: {\n";
+    text += "    },\n";
+    if !checked.obligations().is_empty() {
+        // A divisibility may come from a param or a stated type that the flat file no longer has.
+        let required = checked
+            .obligations()
+            .iter()
+            .map(|(obligation, span)| Line::new(format!("{},", quoted(checked, &obligation.to_string())), sources.place(*span)));
+        text += "    requires: [\n";
+        text += &aligned(&required.collect::<Vec<_>>(), 8);
+        text += "    ],\n";
+    }
+    text += "    nodes: {\n";
     for node in checked.graph().node_weights() {
         text += &node_text(&origins, node)?;
     }

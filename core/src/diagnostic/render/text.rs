@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 use crate::source::{FileId, Sources, Span};
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// All diagnostics in reading order with blank lines between them, each ending with a line end; nothing for none.
 pub fn text(sources: &Sources, diagnostics: &Diagnostics, coloured: bool) -> String {
@@ -40,7 +40,16 @@ pub fn one(sources: &Sources, diagnostic: &Diagnostic, coloured: bool) -> String
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.to_string());
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(diagnostic) {
-        group = group.element(snippet(sources, file, &labels));
+        match window(sources, file, &labels) {
+            Some((first, window)) => group = group.element(snippet(sources, file, &labels, first, window)),
+            None => {
+                for (_, label) in labels {
+                    let position = sources.start(label.span);
+                    let place = Origin::path(sources.path(file)).line(position.line).char_column(position.column);
+                    group = group.element(place);
+                }
+            }
+        }
     }
     group = group.elements(diagnostic.help.iter().map(|help| Level::HELP.message(help.as_str())));
     let mut text = renderer.term_width(DEFAULT_TERM_WIDTH).render(&[group]);
@@ -61,16 +70,28 @@ fn by_file(diagnostic: &Diagnostic) -> Vec<(FileId, Vec<(bool, &Label)>)> {
     files
 }
 
-/// The lines of one file that the labels touch. Only those are handed to the renderer, whose work grows with the text that it is given.
-fn snippet<'a>(
-    sources: &'a Sources,
-    file: FileId,
-    labels: &[(bool, &'a Label)],
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+/// How many bytes of a file one diagnostic shows at most. The renderer's work grows with the text that it is given: a thousand faults
+/// in one line of a megabyte would take minutes.
+const SHOWN_BYTES: usize = 16 * 1024;
+
+/// The lines of one file that the labels touch: the first one's number, and their bytes. `None` where that is more than people read.
+fn window(sources: &Sources, file: FileId, labels: &[(bool, &Label)]) -> Option<(usize, std::ops::Range<usize>)> {
     let source = sources.file(file);
     let first = labels.iter().map(|(_, label)| source.line_of(label.span.start as usize)).min().unwrap_or(1);
     let last = labels.iter().map(|(_, label)| source.line_of(label.span.end as usize)).max().unwrap_or(first);
     let window = source.line_range(first).start..source.line_range(last).end;
+    (window.len() <= SHOWN_BYTES).then_some((first, window))
+}
+
+/// The lines of a window with the labels in it.
+fn snippet<'a>(
+    sources: &'a Sources,
+    file: FileId,
+    labels: &[(bool, &'a Label)],
+    first: usize,
+    window: std::ops::Range<usize>,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let source = sources.file(file);
     let mut snippet = Snippet::source(&source.text()[window.clone()]).line_start(first).path(source.path());
     for (primary, label) in labels {
         let kind = if *primary { AnnotationKind::Primary } else { AnnotationKind::Context };

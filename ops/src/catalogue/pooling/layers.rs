@@ -27,7 +27,7 @@ pub(super) fn pooled(call: &mut Call<'_>) -> Inferred {
     for (kernel, padding) in kernel.iter().zip(&padding) {
         at_least(call, "padding", padding, 0)?;
         if let (Some(kernel), Some(padding)) = (kernel.as_constant(), padding.as_constant())
-            && 2 * padding > kernel
+            && padding.saturating_mul(2) > kernel
         {
             let message = format!("a padding of {padding} is more than half of the window's {kernel}");
             call.field_error("padding", codes::SETTING_OUT_OF_RANGE, message);

@@ -2,6 +2,7 @@
 
 mod arg_max;
 mod arg_min;
+mod extremes;
 mod layers;
 mod log_sum_exp;
 mod max;
@@ -11,12 +12,12 @@ mod std;
 mod sum;
 mod var;
 
-pub use arg_max::ArgMax;
-pub use arg_min::ArgMin;
+pub use arg_max::ARG_MAX;
+pub use arg_min::ARG_MIN;
 pub use log_sum_exp::LogSumExp;
-pub use max::Max;
+pub use max::MAX;
 pub use mean::Mean;
-pub use min::Min;
+pub use min::MIN;
 pub use std::Std;
 pub use sum::Sum;
 pub use var::Var;

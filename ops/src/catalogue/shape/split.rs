@@ -1,6 +1,7 @@
 //! `Split`: a tensor cut into parts along an axis.
 
 use crate::catalogue::prelude::*;
+use sward_core::op::MAX_OUTPUTS;
 
 /// Parts of a tensor along an axis.
 pub struct Split;
@@ -36,8 +37,16 @@ impl Op for Split {
         let sizes = match (call.optional_dim("parts"), call.dims("sizes")) {
             (Some(parts), None) => {
                 at_least(call, "parts", &parts, 1)?;
+                // `Int` fields are known when the graph is read.
+                let count = usize::try_from(parts.as_constant().unwrap_or(1)).unwrap_or(usize::MAX);
+                if count > MAX_OUTPUTS {
+                    let message = format!("{count} parts are more outputs than a node may have, which is {MAX_OUTPUTS}");
+                    call.field_error("parts", codes::SETTING_OUT_OF_RANGE, message)
+                        .help("Reshape cuts an axis into many parts of one tensor");
+                    return Err(Refused);
+                }
                 let part = call.exact_div("parts", &size, &parts)?;
-                vec![part; parts.as_constant().unwrap_or(1) as usize]
+                vec![part; count]
             }
             (None, Some(sizes)) => listed_sizes(call, sizes, &size)?,
             _ => {

@@ -31,7 +31,7 @@ pub(crate) fn expect_rank_from(call: &mut Call<'_>, port: &str, least: usize, fo
 }
 
 fn port_name(call: &Call<'_>, port: &str) -> String {
-    let written = call.inputs(port).first().map_or("", |input| input.name.as_str());
+    let written = call.inputs(port).first().map_or("", |input| &*input.name);
     if port == "from" { format!("`{written}`") } else { format!("`{written}`, the {port},") }
 }
 
