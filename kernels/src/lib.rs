@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub mod cuda;
+pub mod dfdx;
 mod engine;
 mod memory;
 mod tensor;
