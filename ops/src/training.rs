@@ -12,8 +12,10 @@
 //! | `ema.<parameter>` | `f32`, as the parameter | the averaged weights, at the start the parameter |
 //! | `accumulated.<parameter>` | `f32`, as the parameter | the sum of gradients, zeros at the start |
 
+mod halves;
 mod layer_decay;
 
+pub use halves::{Halves, halves};
 pub use layer_decay::{LayerDecay, LayerDecayError};
 pub use sward_core::glob::matches as path_matches;
 

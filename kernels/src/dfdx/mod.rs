@@ -4,8 +4,10 @@
 //! that shares no rule with ours. It is there to compare, not to be fast; it computes in f64, as the reference of programs does. What each primitive becomes
 //! is [`EXPRESSIONS`] (`docs/dfdx.md` prints it); the rest is refused by `prepare`, by name and place.
 
+mod compiled;
 mod express;
 mod images;
+mod module;
 mod movement;
 mod optimizer;
 mod plan;
@@ -17,7 +19,9 @@ mod scalars;
 #[cfg(test)]
 mod tests;
 
+pub use compiled::GraphModuleError;
 pub use express::{EXPRESSIONS, Expression};
+pub use module::{GraphModule, GraphParameters, ParameterCount};
 pub use plan::{GradientsError, Traced, gradients};
 
 use crate::engine::{Engine, Plan, PrepareError};

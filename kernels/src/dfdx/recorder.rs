@@ -32,7 +32,8 @@ impl Value {
 
     /// The elements.
     pub(super) fn numbers(&self) -> Vec<f64> {
-        self.tensor.as_vec()
+        // dfdx walks at least one element of any tensor.
+        if self.len() == 0 { Vec::new() } else { self.tensor.as_vec() }
     }
 
     /// dfdx's tensor.
