@@ -70,13 +70,26 @@ fn keep_measured(program: &mut Program, options: &CompileOptions) {
 /// # Errors
 /// As lowering, differentiation and the passes.
 pub fn training(checked: &Checked, sizes: &Sizes, options: &CompileOptions) -> Result<Program, CompileError> {
+    let train = TrainOptions { weight_decay: 0.01, ..TrainOptions::new(Loss::MeanOfSquares, ADAMW) };
+    training_step(checked, sizes, options, &train)
+}
+
+/// The program of a training step.
+///
+/// # Errors
+/// As lowering, differentiation and the passes.
+pub fn training_step(
+    checked: &Checked,
+    sizes: &Sizes,
+    options: &CompileOptions,
+    train: &TrainOptions,
+) -> Result<Program, CompileError> {
     let lowered = lower(checked, sizes, &LowerOptions { training: true, ..LowerOptions::default() }, &AddAlgebra)?;
     let streams = lowered.next_stream();
     let mut forward = lowered.finish();
     keep_measured(&mut forward, options);
     let passes = options.passes();
     optimize_forward(&mut forward, &passes)?;
-    let train = TrainOptions { weight_decay: 0.01, ..TrainOptions::new(Loss::MeanOfSquares, ADAMW) };
-    let program = training_program(Builder::from_program(forward, streams), &train)?;
+    let program = training_program(Builder::from_program(forward, streams), train)?;
     Ok(optimize(program, &passes)?)
 }
