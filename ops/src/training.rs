@@ -14,9 +14,11 @@
 
 mod halves;
 mod layer_decay;
+mod rematerialize;
 
 pub use halves::{Halves, halves};
 pub use layer_decay::{LayerDecay, LayerDecayError};
+pub use rematerialize::{NothingToRematerialize, rematerialize};
 pub use sward_core::glob::matches as path_matches;
 
 use crate::primitives::{AddAlgebra, EmitExt, OptimizerRule, OptimizerUpdate, SquaredNorm};
