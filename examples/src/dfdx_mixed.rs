@@ -19,8 +19,8 @@ const BATCH: usize = 64;
 const WIDTH: usize = 8;
 const UNITS: usize = 16;
 
-type Stem = dfdx::nn::builders::Linear<2, WIDTH>;
-type Head = dfdx::nn::builders::Linear<UNITS, 1>;
+type Stem = Linear<2, WIDTH>;
+type Head = Linear<UNITS, 1>;
 /// What the graph gives: a batch of rows with as many numbers as its `units`.
 type Gated = GraphModule<(usize, Const<UNITS>)>;
 

@@ -37,7 +37,7 @@ pub struct CompileOptions {
     pub stop_after: Option<String>,
     /// The only output that is computed; all where `None`.
     pub only_output: Option<String>,
-    /// Patterns of module paths (`stages.*.blocks.*`) whose activations a training step computes again instead of keeping them.
+    /// Patterns of module paths (`*.blocks.*`) whose activations a training step computes again instead of keeping them.
     pub rematerialize: Vec<String>,
 }
 

@@ -82,7 +82,7 @@ fn gradients_in_input_and_parameters_are_what_differences_give() {
     let own = gradients.get(&x).as_vec();
     let step = 1e-2f32;
     for element in [0, 7, 19] {
-        let mut shifted = |by: f32| {
+        let shifted = |by: f32| {
             let mut numbers = x.as_vec();
             numbers[element] += by;
             loss(&graph, &device.tensor_from_vec(numbers, (4, Const)))
@@ -119,8 +119,8 @@ fn gradients_in_input_and_parameters_are_what_differences_give() {
 fn a_graph_between_dfdx_layers_learns_with_a_dfdx_optimizer_and_a_dfdx_loss() {
     let device = Cpu::seed_from_u64(5);
     let graph = module::<(usize, Const<3>)>(MLP, &[("batch", 8), ("width", 5)], "y").expect("a module");
-    type Stem = dfdx::nn::builders::Linear<2, 5>;
-    type Head = dfdx::nn::builders::Linear<3, 1>;
+    type Stem = Linear<2, 5>;
+    type Head = Linear<3, 1>;
     let mut model = (device.build_module::<Stem, f32>(), graph, device.build_module::<Head, f32>());
     assert_eq!(model.num_trainable_params(), 15 + (5 * 6 + 6 + 6 * 3 + 3) + 4);
     let mut optimizer = Adam::new(&model, AdamConfig { lr: 1e-2, ..AdamConfig::default() });

@@ -46,7 +46,7 @@ pub struct Arguments {
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     format: Output,
-    /// Compute the activations of modules again in the backward pass instead of keeping them: `stages.*.blocks.*`
+    /// Compute the activations of modules again in the backward pass instead of keeping them: `*.blocks.*`
     #[arg(long, value_name = "PATTERN")]
     rematerialize: Vec<String>,
     /// Also say where the time goes, by kernel and by node
