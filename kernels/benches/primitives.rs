@@ -43,7 +43,9 @@ fn cases() -> Vec<Case> {
     vec![
         case("matmul f32", vec![f32(&[1568, 768]), f32(&[3072, 768])], |b, x| b.emit_one(matmul(DType::F32), x)),
         case("matmul bf16", vec![bf16(&[1568, 768]), bf16(&[3072, 768])], |b, x| b.emit_one(matmul(DType::BF16), x)),
-        case("convolution 3x3", vec![f32(&[8, 28, 28, 128]), f32(&[128, 3, 3, 128])], |b, x| b.convolution(x[0], x[1], convolution())),
+        case("convolution 3x3", vec![f32(&[8, 28, 28, 128]), f32(&[128, 3, 3, 128])], |b, x| {
+            b.convolution(x[0], x[1], convolution())
+        }),
         case("attention", vec![f32(&heads), f32(&heads), f32(&heads)], |b, x| Ok(b.emit(ATTENTION, x)?[0])),
         case("map: sigmoid", vec![f32(&image)], |b, x| b.map1(x[0], |graph, x| graph.sigmoid(x))),
         case("map: add", vec![f32(&image), f32(&image)], |b, x| b.add(x[0], x[1])),
@@ -55,7 +57,8 @@ fn cases() -> Vec<Case> {
         case("softmax", vec![f32(&[8 * 6 * 196, 196])], |b, x| b.softmax(x[0])),
         case("max pool", vec![f32(&[8, 112, 112, 64])], |b, x| b.emit_one(POOL, x)),
         case("average pool", vec![f32(&image)], |b, x| {
-            let pool = op::AveragePool { kernel: (2, 2), stride: (2, 2), padding: (0, 0), ceil_mode: false, count_include_pad: true };
+            let pool =
+                op::AveragePool { kernel: (2, 2), stride: (2, 2), padding: (0, 0), ceil_mode: false, count_include_pad: true };
             b.emit_one(pool, x)
         }),
         case("resize, bilinear", vec![f32(&image)], |b, x| {
@@ -64,7 +67,9 @@ fn cases() -> Vec<Case> {
         }),
         case("permute", vec![f32(&image)], |b, x| b.permute(x[0], &[0, 3, 1, 2])),
         case("concat", vec![f32(&image), f32(&image)], |b, x| b.concat(x, 3)),
-        case("take", vec![f32(&[30_000, 384]), TensorType::new(DType::I64, &[64, 256])], |b, x| b.emit_one(op::Take { axis: 0 }, x)),
+        case("take", vec![f32(&[30_000, 384]), TensorType::new(DType::I64, &[64, 256])], |b, x| {
+            b.emit_one(op::Take { axis: 0 }, x)
+        }),
         case("cumulative sum", vec![f32(&image)], |b, x| b.emit_one(op::CumulativeSum { axis: 3, reverse: false }, x)),
         case("adamw", vec![f32(&[3072, 768]), f32(&[3072, 768]), f32(&[4]), f32(&[3072, 768]), f32(&[3072, 768])], |b, x| {
             let rule = op::OptimizerRule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -91,7 +96,8 @@ fn prepared(engine: &CpuEngine, program: &Program) -> Box<dyn Plan> {
     for argument in &program.arguments {
         let tensor_type = program.type_of(argument.value);
         let numbers = (0..tensor_type.elements()).map(|index| (index * 7919 % 1000) as f64 / 1000.0);
-        let numbers = if tensor_type.dtype.is_float() { numbers.collect() } else { numbers.map(|number| (number * 9e3).floor()).collect() };
+        let numbers =
+            if tensor_type.dtype.is_float() { numbers.collect() } else { numbers.map(|number| (number * 9e3).floor()).collect() };
         let array = sward_core::program::Array::new(tensor_type.dtype, &tensor_type.shape, numbers);
         plan.set(&argument.name, &Tensor::from_array(&array)).expect("fits");
     }
@@ -103,7 +109,8 @@ fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let engine = CpuEngine::new(threads).expect("threads");
     let yardstick = |name, operands, emit| prepared(&engine, &program(&Case { name, operands, emit }).0);
-    let mut product = yardstick("product", vec![f32(&[1024, 1024]), f32(&[1024, 1024])], |b, x| b.emit_one(matmul(DType::F32), x));
+    let mut product =
+        yardstick("product", vec![f32(&[1024, 1024]), f32(&[1024, 1024])], |b, x| b.emit_one(matmul(DType::F32), x));
     const COPIED: usize = 1 << 25;
     // A broadcast copy: what a kernel that only moves bytes reaches here.
     let mut copy = yardstick("copy", vec![f32(&[COPIED / 4])], |b, x| b.scale(x[0], 0.5));

@@ -35,9 +35,11 @@ fn step(dtype: DType) -> Program {
     roots.set_library(library);
     let mut session = Session::new(sward_ops::catalogue(), roots);
     let checked = session.open_in(root, "module.ron").and_then(|(id, file)| session.check_file(id, &file, &Overrides::default()));
-    let checked = checked.unwrap_or_else(|| panic!("{}", sward_core::diagnostic::render::text(&session.sources, &session.diagnostics, false)));
+    let checked = checked
+        .unwrap_or_else(|| panic!("{}", sward_core::diagnostic::render::text(&session.sources, &session.diagnostics, false)));
     let sizes: Sizes = [("batch", 4), ("height", 24), ("width", 20)].into_iter().collect();
-    let lowered = lower(&checked, &sizes, &LowerOptions { training: true, ..LowerOptions::default() }, &AddAlgebra).expect("lowers");
+    let lowered =
+        lower(&checked, &sizes, &LowerOptions { training: true, ..LowerOptions::default() }, &AddAlgebra).expect("lowers");
     let streams = lowered.next_stream();
     let mut forward = lowered.finish();
     let passes = PassOptions { dtype, ..PassOptions::default() };

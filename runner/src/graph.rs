@@ -105,17 +105,15 @@ impl Graph {
         let mut roots = roots();
         let root = roots.add_root("", MemoryFolder::new().with(name, text));
         let mut session = Session::new(sward_ops::catalogue(), roots);
-        let checked =
-            session.open_in(root, name).and_then(|(id, file)| session.check_file(id, &file, &Overrides::default()));
+        let checked = session.open_in(root, name).and_then(|(id, file)| session.check_file(id, &file, &Overrides::default()));
         Graph::of(&session, checked)
     }
 
     fn of(session: &Session<'_>, checked: Option<Checked>) -> Result<Graph, GraphError> {
         let text = || render::text(&session.sources, &session.diagnostics, false);
         let no_module = || "the file holds no Module".to_string();
-        let checked = checked.ok_or_else(|| {
-            GraphError::Check(if session.diagnostics.has_errors() { text() } else { no_module() })
-        })?;
+        let checked =
+            checked.ok_or_else(|| GraphError::Check(if session.diagnostics.has_errors() { text() } else { no_module() }))?;
         Ok(Graph { checked: Arc::new(checked) })
     }
 

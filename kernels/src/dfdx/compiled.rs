@@ -145,7 +145,8 @@ pub(super) fn compile(
 ) -> Result<Compiled, GraphModuleError> {
     let (program, _) = lowered(graph, sizes, output, false)?;
     let type_of = |argument: &Argument| program.type_of(argument.value).clone();
-    let inputs = (program.arguments.iter().filter(|own| own.role == Role::Input)).map(|own| (own.name.clone(), type_of(own))).collect();
+    let inputs =
+        (program.arguments.iter().filter(|own| own.role == Role::Input)).map(|own| (own.name.clone(), type_of(own))).collect();
     let is_held = |own: &&Argument| matches!(own.role, Role::Parameter { .. } | Role::State);
     let held = program.arguments.iter().filter(is_held).map(|own| (own.name.clone(), own.role, type_of(own))).collect();
     let result = program.type_of(program.outputs[0].value).clone();

@@ -31,7 +31,10 @@ const fn apart(primitive: &'static str, by: &'static str) -> Expression {
 pub const EXPRESSIONS: &[Expression] = &[
     apart("constant", "`tensor_from_vec`"),
     apart("iota", "`tensor_from_vec`"),
-    recorded("map", "one operation a scalar node; comparisons, rounding and random leaves apart; no `lgamma`, `digamma`, `trigamma`; powers with a constant exponent or positive base"),
+    recorded(
+        "map",
+        "one operation a scalar node; comparisons, rounding and random leaves apart; no `lgamma`, `digamma`, `trigamma`; powers with a constant exponent or positive base",
+    ),
     recorded("map_reduce", "`map`, then `reduce`"),
     recorded("reduce", "`gather`, `reshape_like`, `sum`; extremes as the mean of what equals them"),
     apart("arg_reduce", "apart: it has no gradient"),

@@ -4,8 +4,8 @@ use dfdx::prelude::{Cpu, Tape};
 use sward_core::program::Array;
 use sward_ops::primitives::{AveragePool, MaxPool, PoolAxis, Resize, adaptive_window};
 
-use super::reductions::along_axis;
 use super::recorder::{Recorder, Value};
+use super::reductions::along_axis;
 
 /// A matrix of `results` rows over `size` columns from what each row weighs.
 fn matrix(results: usize, size: usize, mut row: impl FnMut(usize, &mut [f64])) -> Vec<f64> {
@@ -39,8 +39,7 @@ pub(super) fn average_pool<T: Tape<f64, Cpu>>(
 ) -> Value {
     let means = |axis: PoolAxis, size: usize, results: usize| {
         matrix(results, size, |index, weights| {
-            let count =
-                if op.count_include_pad { axis.padded_length(index, size) } else { axis.window(index, size).count() };
+            let count = if op.count_include_pad { axis.padded_length(index, size) } else { axis.window(index, size).count() };
             axis.window(index, size).for_each(|position| weights[position] = 1.0 / count as f64);
         })
     };

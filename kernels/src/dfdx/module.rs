@@ -393,10 +393,7 @@ where
     type Output = Tensor<O, f32, Cpu, T1>;
     type Error = GraphModuleError;
 
-    fn try_forward(
-        &self,
-        (first, second, third): Three<S1, S2, S3, T1, T2, T3>,
-    ) -> Result<Self::Output, GraphModuleError> {
+    fn try_forward(&self, (first, second, third): Three<S1, S2, S3, T1, T2, T3>) -> Result<Self::Output, GraphModuleError> {
         let ((first, tape), (second, other), (third, last)) = (arrive(first), arrive(second), arrive(third));
         let tape = Merge::<T3>::merge(Merge::<T2>::merge(tape, other), last);
         self.record(vec![first, second, third], tape)

@@ -15,7 +15,8 @@ use crate::tensor::Tensor;
 pub(super) fn check_program(program: &Program) -> Result<(), PrepareError> {
     sward_core::program::verify(program)?;
     for instruction in &program.instructions {
-        let types = |values: &[ValueId]| -> Vec<TensorType> { values.iter().map(|value| program.type_of(*value).clone()).collect() };
+        let types =
+            |values: &[ValueId]| -> Vec<TensorType> { values.iter().map(|value| program.type_of(*value).clone()).collect() };
         let (operands, results) = (types(&instruction.inputs), types(&instruction.outputs));
         check(&*instruction.op, &operands.iter().collect::<Vec<_>>(), &results.iter().collect::<Vec<_>>()).map_err(|reason| {
             let origin = &program.origins[instruction.origin.0 as usize];
@@ -138,8 +139,11 @@ pub fn gradients(
     let seeds: Vec<(&Value, &Value)> = results.iter().map(|(result, weights)| (*result, weights)).collect();
     let sources: Vec<&Value> = wanted.iter().map(|argument| read(argument.value)).collect();
     let found = recorder.backward(&seeds, &sources);
-    let gradients =
-        wanted.iter().zip(found).map(|(argument, numbers)| (argument.name.clone(), array(program, argument.value, numbers))).collect();
+    let gradients = wanted
+        .iter()
+        .zip(found)
+        .map(|(argument, numbers)| (argument.name.clone(), array(program, argument.value, numbers)))
+        .collect();
     Ok(Traced { outputs, gradients })
 }
 
@@ -197,7 +201,9 @@ impl DfdxPlan {
         for output in instruction.outputs.iter().filter(|output| self.program.type_of(**output).dtype.is_float()) {
             let numbers = values[output.index()].as_ref().map_or_else(Vec::new, Value::numbers);
             // What does not fit into f32 is not finite where the program says f32.
-            if let Some((element, value)) = numbers.into_iter().map(|number| number as f32).enumerate().find(|(_, number)| !number.is_finite()) {
+            if let Some((element, value)) =
+                numbers.into_iter().map(|number| number as f32).enumerate().find(|(_, number)| !number.is_finite())
+            {
                 let origin = &self.program.origins[instruction.origin.0 as usize];
                 let (path, place) = (origin.path.clone(), origin.place.clone());
                 return Err(RunError::NonFinite { path, place, instruction: instruction.op.name(), value, element });

@@ -86,7 +86,8 @@ fn ours(program: &Program, given: &Arrays, seeds: &Arrays) -> Arrays {
         .map(|own| (own.name.clone(), own.value))
         .collect();
     let values: Vec<ValueId> = wanted.iter().map(|(_, value)| *value).collect();
-    let gradients = differentiate(&mut builder, &pairs, &values, &AddAlgebra).unwrap_or_else(|error| panic!("{error}\n{program}"));
+    let gradients =
+        differentiate(&mut builder, &pairs, &values, &AddAlgebra).unwrap_or_else(|error| panic!("{error}\n{program}"));
     builder.program_mut().outputs.clear();
     let mut zeros = Arrays::new();
     for (name, value) in &wanted {
@@ -126,7 +127,9 @@ fn the_table_has_every_primitive_and_is_the_one_in_the_documents() {
 }
 
 /// A program of one map of `x`, at a place of a file.
-fn mapped(build: impl FnOnce(&mut sward_core::scalar::ScalarGraph, sward_core::scalar::ScalarId) -> sward_core::scalar::ScalarId) -> Program {
+fn mapped(
+    build: impl FnOnce(&mut sward_core::scalar::ScalarGraph, sward_core::scalar::ScalarId) -> sward_core::scalar::ScalarId,
+) -> Program {
     let mut builder = Builder::new();
     let x = builder.argument("x", Role::Input, TensorType::f32(&[4]));
     builder.set_origin(Origin { path: "head.act".into(), place: Some("model.ron:3:5".into()) });

@@ -121,8 +121,7 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
     let has_logits = checked.outputs().iter().any(|output| &*output.name == "logits");
     let only_output = has_logits.then(|| "logits".to_string());
     let rematerialize = arguments.rematerialize.clone();
-    let options =
-        CompileOptions { dtype: arguments.dtype.dtype(), only_output, rematerialize, ..CompileOptions::default() };
+    let options = CompileOptions { dtype: arguments.dtype.dtype(), only_output, rematerialize, ..CompileOptions::default() };
     let start = Instant::now();
     let program = match arguments.mode {
         Mode::Train => training(checked, sizes, &options),

@@ -161,7 +161,9 @@ fn run_on_tape(
     arguments: &Arguments,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
     if arguments.trap_nonfinite {
-        return Err(usage("--trap-nonfinite runs a program; with --engine dfdx, --gradients-of takes gradients from dfdx's tape"));
+        return Err(usage(
+            "--trap-nonfinite runs a program; with --engine dfdx, --gradients-of takes gradients from dfdx's tape",
+        ));
     }
     let Some(own) = program.output(output) else {
         let known: Vec<&str> = program.outputs.iter().map(|own| own.name.as_str()).collect();
