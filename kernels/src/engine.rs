@@ -29,13 +29,14 @@ pub trait Plan: Send {
     /// Reads an argument's present contents: for parameters and state, what the last run left.
     ///
     /// # Errors
-    /// When the program has no such argument.
+    /// When the program has no such argument, or a failed run has torn it.
     fn get(&self, name: &str) -> Result<Tensor, RunError>;
 
     /// Runs the program once. All inputs and settings must have been set at some time before.
     ///
     /// # Errors
-    /// A missing input, an index outside its axis, or (where trapped) a value that is not finite. Parameters and state then keep what they had.
+    /// A missing input, an index outside its axis, or (where trapped) a value that is not finite. Parameters and state then keep what they had; but one that the
+    /// failed run had already written over (updates may happen in place) is torn: [`Plan::get`] and the next run refuse with [`RunError::Torn`] until it is set again.
     fn run(&mut self, key: RunKey) -> Result<(), RunError>;
 
     /// Reads a named result of the last run.
@@ -146,6 +147,12 @@ pub enum RunError {
     /// An input or setting was never set.
     #[error("`{name}` was not set before the run")]
     Missing {
+        /// The argument.
+        name: String,
+    },
+    /// A failed run had begun to update it.
+    #[error("`{name}` is neither old nor new, because a run failed after it was updated: set it again")]
+    Torn {
         /// The argument.
         name: String,
     },

@@ -12,9 +12,13 @@
 //! | `ema.<parameter>` | `f32`, as the parameter | the averaged weights, at the start the parameter |
 //! | `accumulated.<parameter>` | `f32`, as the parameter | the sum of gradients, zeros at the start |
 
+mod halves;
 mod layer_decay;
+mod rematerialize;
 
+pub use halves::{Halves, halves};
 pub use layer_decay::{LayerDecay, LayerDecayError};
+pub use rematerialize::{NothingToRematerialize, rematerialize};
 pub use sward_core::glob::matches as path_matches;
 
 use crate::primitives::{AddAlgebra, EmitExt, OptimizerRule, OptimizerUpdate, SquaredNorm};

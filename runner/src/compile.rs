@@ -6,7 +6,7 @@ use sward_core::lower::{LowerError, LowerOptions, lower};
 use sward_core::program::{Builder, DType, Program};
 use sward_ops::passes::{PassError, PassOptions, optimize, optimize_forward};
 use sward_ops::primitives::{AddAlgebra, OptimizerRule};
-use sward_ops::training::{Loss, TrainOptions, TrainingError, training_program};
+use sward_ops::training::{Loss, NothingToRematerialize, TrainOptions, TrainingError, rematerialize, training_program};
 
 /// AdamW with PyTorch's defaults.
 pub const ADAMW: OptimizerRule = OptimizerRule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -20,6 +20,9 @@ pub enum CompileError {
     /// A pass that does not exist, or a fault of one.
     #[error(transparent)]
     Pass(#[from] PassError),
+    /// A module to rematerialize that is not there.
+    #[error(transparent)]
+    Rematerialize(#[from] NothingToRematerialize),
     /// A graph that cannot be trained so.
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -34,11 +37,13 @@ pub struct CompileOptions {
     pub stop_after: Option<String>,
     /// The only output that is computed; all where `None`.
     pub only_output: Option<String>,
+    /// Patterns of module paths (`*.blocks.*`) whose activations a training step computes again instead of keeping them.
+    pub rematerialize: Vec<String>,
 }
 
 impl Default for CompileOptions {
     fn default() -> CompileOptions {
-        CompileOptions { dtype: DType::F32, stop_after: None, only_output: None }
+        CompileOptions { dtype: DType::F32, stop_after: None, only_output: None, rematerialize: Vec::new() }
     }
 }
 
@@ -70,13 +75,28 @@ fn keep_measured(program: &mut Program, options: &CompileOptions) {
 /// # Errors
 /// As lowering, differentiation and the passes.
 pub fn training(checked: &Checked, sizes: &Sizes, options: &CompileOptions) -> Result<Program, CompileError> {
+    let train = TrainOptions { weight_decay: 0.01, ..TrainOptions::new(Loss::MeanOfSquares, ADAMW) };
+    training_step(checked, sizes, options, &train)
+}
+
+/// The program of a training step.
+///
+/// # Errors
+/// As lowering, differentiation and the passes.
+pub fn training_step(
+    checked: &Checked,
+    sizes: &Sizes,
+    options: &CompileOptions,
+    train: &TrainOptions,
+) -> Result<Program, CompileError> {
     let lowered = lower(checked, sizes, &LowerOptions { training: true, ..LowerOptions::default() }, &AddAlgebra)?;
     let streams = lowered.next_stream();
     let mut forward = lowered.finish();
     keep_measured(&mut forward, options);
     let passes = options.passes();
     optimize_forward(&mut forward, &passes)?;
-    let train = TrainOptions { weight_decay: 0.01, ..TrainOptions::new(Loss::MeanOfSquares, ADAMW) };
-    let program = training_program(Builder::from_program(forward, streams), &train)?;
-    Ok(optimize(program, &passes)?)
+    let program = training_program(Builder::from_program(forward, streams), train)?;
+    let mut program = optimize(program, &passes)?;
+    rematerialize(&mut program, &options.rematerialize)?;
+    Ok(program)
 }

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::cuda::CudaEngine;
+use sward_kernels::dfdx::DfdxEngine;
 use sward_kernels::{Engine, PrepareError};
 
 /// What runs a program.
@@ -13,6 +14,8 @@ pub enum EngineChoice {
     Cpu,
     /// An NVIDIA GPU: the first one that the driver shows (CUDA_VISIBLE_DEVICES chooses)
     Cuda,
+    /// Tensors of the library dfdx, op by op in f64: a slow second opinion, gradients by its own tape
+    Dfdx,
 }
 
 impl EngineChoice {
@@ -21,6 +24,7 @@ impl EngineChoice {
         match self {
             EngineChoice::Cpu => "cpu",
             EngineChoice::Cuda => "cuda",
+            EngineChoice::Dfdx => "dfdx",
         }
     }
 }
@@ -40,5 +44,6 @@ pub fn engine(choice: EngineChoice, threads: usize) -> Result<Box<dyn Engine>, P
             }
             Box::new(engine)
         }
+        EngineChoice::Dfdx => Box::new(DfdxEngine),
     })
 }

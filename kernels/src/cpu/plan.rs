@@ -36,6 +36,8 @@ struct Slot {
     value: ValueId,
     role: Role,
     is_set: bool,
+    /// A failed run wrote over it.
+    is_torn: bool,
 }
 
 pub(super) struct CpuPlan {
@@ -103,7 +105,7 @@ impl CpuPlan {
             .iter()
             .map(|argument| {
                 let is_set = matches!(argument.role, Role::Parameter { .. } | Role::State);
-                (argument.name.clone(), Slot { value: argument.value, role: argument.role, is_set })
+                (argument.name.clone(), Slot { value: argument.value, role: argument.role, is_set, is_torn: false })
             })
             .collect();
         let seconds = vec![(0.0, 0); steps.len()];
@@ -142,7 +144,22 @@ impl CpuPlan {
         tensor
     }
 
-    fn run_steps(&mut self, key: RunKey) -> Result<(), RunError> {
+    /// Marks what was updated in place up to the instruction that failed. Copies happen after the last one: what they update is whole.
+    fn tear(&mut self, failed: usize) {
+        let definitions = self.program.definitions();
+        for update in &self.program.updates {
+            let is_copied = self.memory.copies.iter().any(|(slot, _)| *slot == update.slot);
+            if is_copied || definitions[update.value.index()].is_none_or(|index| index > failed) {
+                continue;
+            }
+            if let Some(slot) = self.slots.values_mut().find(|slot| slot.value == update.slot) {
+                slot.is_torn = true;
+            }
+        }
+    }
+
+    /// Runs all instructions; an error comes with the position of the one that failed.
+    fn run_steps(&mut self, key: RunKey) -> Result<(), (usize, RunError)> {
         let run = Run { key, version: self.version };
         for index in 0..self.steps.len() {
             if self.memory.is_static[index] && self.is_warm {
@@ -156,17 +173,16 @@ impl CpuPlan {
             }
             let instruction = &self.program.instructions[index];
             let origin = &self.program.origins[instruction.origin.0 as usize];
-            result.map_err(|reason| RunError::Instruction {
-                path: origin.path.clone(),
-                place: origin.place.clone(),
-                instruction: instruction.op.name(),
-                reason,
+            result.map_err(|reason| {
+                let (path, place) = (origin.path.clone(), origin.place.clone());
+                (index, RunError::Instruction { path, place, instruction: instruction.op.name(), reason })
             })?;
             if self.trap {
                 for output in &instruction.outputs {
                     if let Some((element, value)) = first_nonfinite(self.program.type_of(*output), self.bytes(*output)) {
                         let (path, place) = (origin.path.clone(), origin.place.clone());
-                        return Err(RunError::NonFinite { path, place, instruction: instruction.op.name(), value, element });
+                        let instruction = instruction.op.name();
+                        return Err((index, RunError::NonFinite { path, place, instruction, value, element }));
                     }
                 }
             }
@@ -226,6 +242,7 @@ impl Plan for CpuPlan {
             return Err(RunError::Type { name, expected, given });
         }
         slot.is_set = true;
+        slot.is_torn = false;
         if matches!(slot.role, Role::Parameter { .. } | Role::State) {
             self.version += 1;
             self.is_warm = false;
@@ -238,6 +255,9 @@ impl Plan for CpuPlan {
 
     fn get(&self, name: &str) -> Result<Tensor, RunError> {
         let slot = self.slots.get(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        if slot.is_torn {
+            return Err(RunError::Torn { name: name.to_string() });
+        }
         Ok(self.read(slot.value))
     }
 
@@ -246,8 +266,14 @@ impl Plan for CpuPlan {
         if let Some(argument) = missing {
             return Err(RunError::Missing { name: argument.name.clone() });
         }
+        if let Some(argument) = self.program.arguments.iter().find(|argument| self.slots[&argument.name].is_torn) {
+            return Err(RunError::Torn { name: argument.name.clone() });
+        }
         let pool = Arc::clone(&self.pool);
-        pool.install(|| self.run_steps(key))
+        pool.install(|| self.run_steps(key)).map_err(|(index, error)| {
+            self.tear(index);
+            error
+        })
     }
 
     fn output(&self, name: &str) -> Result<Tensor, RunError> {

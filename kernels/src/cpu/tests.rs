@@ -161,6 +161,45 @@ fn a_trap_names_the_first_node_that_is_not_finite() {
     assert_eq!(error.to_string(), "node `head.linear` (model.ron:3:5): matmul gives inf at element 1");
 }
 
+/// A step on two parameters and an index that is read after the first of them has stepped.
+#[test]
+fn a_failed_run_says_which_parameters_it_tore_and_setting_them_mends_the_plan() {
+    let mut builder = Builder::new();
+    let rule = op::OptimizerRule::Sgd { momentum: 0.0, nesterov: false, dampening: 0.0 };
+    let settings = builder.argument("settings", Role::Setting, TensorType::f32(&[rule.settings()]));
+    let gradient = builder.argument("gradient", Role::Input, TensorType::f32(&[4]));
+    let index = builder.argument("index", Role::Input, TensorType::new(DType::I64, &[1]));
+    let trained = Role::Parameter { trained: true };
+    let [first, last] = ["first", "last"].map(|name| builder.argument(name, trained, TensorType::f32(&[4])));
+    let update = op::OptimizerUpdate { rule, weight_decay: 0.0 };
+    let next_first = builder.emit_one(update, &[first, gradient, settings]).unwrap();
+    let picked = builder.emit_one(op::Take { axis: 0 }, &[gradient, index]).unwrap();
+    let next_last = builder.emit_one(update, &[last, gradient, settings]).unwrap();
+    builder.output("picked", picked);
+    builder.update(first, next_first);
+    builder.update(last, next_last);
+    let mut plan = CpuEngine::new(1).unwrap().prepare(&builder.finish()).unwrap();
+    let ones = Tensor::f32(&[4], vec![1.0; 4]);
+    let place = |plan: &mut Box<dyn Plan>, index| plan.set("index", &Tensor::new(&[1], crate::Data::I64(vec![index]))).unwrap();
+    for name in ["first", "last", "gradient"] {
+        plan.set(name, &ones).unwrap();
+    }
+    let numbers = rule.settings_at(1, 0.25, 1.0).into_iter().map(|x| x as f32).collect();
+    plan.set("settings", &Tensor::f32(&[rule.settings()], numbers)).unwrap();
+    place(&mut plan, 7);
+    assert!(matches!(plan.run(RunKey::default()), Err(RunError::Instruction { instruction: "take", .. })));
+    let torn = RunError::Torn { name: "first".into() };
+    assert_eq!(plan.get("first"), Err(torn.clone()));
+    assert_eq!(plan.get("last"), Ok(ones.clone()), "it was not reached");
+    place(&mut plan, 3);
+    assert_eq!(plan.run(RunKey::default()), Err(torn));
+    plan.set("first", &ones).unwrap();
+    plan.run(RunKey::default()).unwrap();
+    for name in ["first", "last"] {
+        assert_eq!(plan.get(name).unwrap(), Tensor::f32(&[4], vec![0.75; 4]), "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
 

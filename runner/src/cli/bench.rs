@@ -48,6 +48,9 @@ pub struct Arguments {
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     format: Output,
+    /// Compute the activations of modules again in the backward pass instead of keeping them: `*.blocks.*`
+    #[arg(long, value_name = "PATTERN")]
+    rematerialize: Vec<String>,
     /// Also say where the time goes, by kernel and by node
     #[arg(long)]
     profile: bool,
@@ -119,7 +122,8 @@ fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<()
     // A classifier is measured as one: what a backbone gives beside its logits is for other uses.
     let has_logits = checked.outputs().iter().any(|output| &*output.name == "logits");
     let only_output = has_logits.then(|| "logits".to_string());
-    let options = CompileOptions { dtype: arguments.dtype.dtype(), only_output, ..CompileOptions::default() };
+    let rematerialize = arguments.rematerialize.clone();
+    let options = CompileOptions { dtype: arguments.dtype.dtype(), only_output, rematerialize, ..CompileOptions::default() };
     let start = Instant::now();
     let program = match arguments.mode {
         Mode::Train => training(checked, sizes, &options),

@@ -1,20 +1,22 @@
 //! `sward run`: tensors in, tensors out, so that any other program can be compared with ours.
 
 use super::Exit;
-use super::fill::{Values, fill};
 use super::graph::{GraphOptions, Opened, open};
+use super::weights::load_failure;
 use crate::engines::{EngineChoice, engine};
-use crate::rundir::Disk;
-use crate::tensors::{from_view, to_out};
-use crate::weights::{Part, WeightSet, write};
+use crate::initialize::initial_values_but;
+use crate::parameters::write_tensors;
+use crate::tensors::from_view;
+use crate::weights::{Loaded, Part, WeightError, WeightSet, load_several};
 use clap::Args;
-use indexmap::IndexMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
-use sward_core::program::{Role, RunKey};
+use sward_core::program::{Array, Program, Role, RunKey};
 use sward_kernels::Tensor;
+use sward_kernels::dfdx::gradients;
 use sward_ops::primitives::AddAlgebra;
 use sward_ops::training::{GradientOptions, Loss, gradient_program};
 
@@ -96,46 +98,90 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
     sizes_from_inputs(checked, &given, sizes).map_err(usage)?;
     let options = LowerOptions { training: arguments.training, ..LowerOptions::default() };
     let builder = lower(checked, sizes, &options, &AddAlgebra).map_err(usage)?;
+    // dfdx differentiates by itself: it gets the program before our autodiff.
+    let traced_output = arguments.gradients_of.as_ref().filter(|_| arguments.engine == EngineChoice::Dfdx);
     let program = match &arguments.gradients_of {
-        Some(output) => {
+        Some(output) if traced_output.is_none() => {
             let wanted = GradientOptions { loss: Loss::Output(output.clone()), parameters: true, inputs: true };
             gradient_program(builder, &wanted).map_err(usage)?
         }
-        None => builder.finish(),
+        _ => builder.finish(),
     };
-    let engine = engine(arguments.engine, arguments.threads).map_err(fault)?;
-    let mut plan = engine.prepare(&program).map_err(fault)?;
-    plan.trap_nonfinite(arguments.trap_nonfinite);
-    let values =
-        Values { parts: &arguments.weights, mapping: arguments.mapping.as_deref(), keep: &arguments.keep, seed: arguments.seed };
-    fill(plan.as_mut(), checked, sizes, &program, &values)?;
-    let mut expected = Vec::new();
+    let mut values = held_values(arguments, checked, sizes, &program)?;
+    values.extend(read_inputs(&program, &given, arguments)?);
+    let results = match traced_output {
+        Some(output) => run_on_tape(&program, &values, output, arguments)?,
+        None => run_plan(&program, &values, arguments)?,
+    };
+    write_tensors(&arguments.outputs, &results).map_err(fault)?;
+    for (name, tensor) in &results {
+        println!("{name} {}", tensor.tensor_type());
+    }
+    Ok(())
+}
+
+/// The tensors of all inputs, none of the file left over.
+fn read_inputs(program: &Program, given: &WeightSet, arguments: &Arguments) -> Result<Vec<(String, Tensor)>, Failure> {
+    let mut inputs: Vec<(String, Tensor)> = Vec::new();
     for argument in program.arguments.iter().filter(|argument| argument.role == Role::Input) {
         let wanted = program.type_of(argument.value);
-        let view = given.get(&argument.name).ok_or_else(|| usage(missing_input(&argument.name, &given)))?;
+        let view = given.get(&argument.name).ok_or_else(|| usage(missing_input(&argument.name, given)))?;
         if view.shape != wanted.shape.as_slice() {
             return Err(usage(format!(
                 "the input `{}` has the shape {:?}, {:?} is expected",
                 argument.name, view.shape, wanted.shape
             )));
         }
-        plan.set(&argument.name, &from_view(&view, wanted).map_err(usage)?).map_err(fault)?;
-        expected.push(argument.name.as_str());
+        inputs.push((argument.name.clone(), from_view(&view, wanted).map_err(usage)?));
     }
-    if let Some(extra) = given.names().find(|name| !expected.contains(name)) {
+    if let Some(extra) = given.names().find(|name| !inputs.iter().any(|(own, _)| own == name)) {
         return Err(usage(format!("the tensor `{extra}` of {} is no input of the graph", arguments.inputs.display())));
     }
+    Ok(inputs)
+}
+
+/// Runs a program on the engine that was chosen; gives its outputs.
+fn run_plan(program: &Program, values: &[(String, Tensor)], arguments: &Arguments) -> Result<Vec<(String, Tensor)>, Failure> {
+    let engine = engine(arguments.engine, arguments.threads).map_err(fault)?;
+    let mut plan = engine.prepare(program).map_err(fault)?;
+    plan.trap_nonfinite(arguments.trap_nonfinite);
+    for (name, tensor) in values {
+        plan.set(name, tensor).map_err(fault)?;
+    }
     plan.run(RunKey { seed: arguments.seed, step: 0 }).map_err(fault)?;
-    let mut results: Vec<(String, Tensor)> = Vec::new();
-    for output in &program.outputs {
-        results.push((output.name.clone(), plan.output(&output.name).map_err(fault)?));
+    let read = |name: &str| plan.output(name).map(|tensor| (name.to_string(), tensor)).map_err(fault);
+    program.outputs.iter().map(|output| read(&output.name)).collect()
+}
+
+/// Runs a forward program on dfdx's tape; gives its outputs and the gradients of the sum of one of them.
+fn run_on_tape(
+    program: &Program,
+    values: &[(String, Tensor)],
+    output: &str,
+    arguments: &Arguments,
+) -> Result<Vec<(String, Tensor)>, Failure> {
+    if arguments.trap_nonfinite {
+        return Err(usage(
+            "--trap-nonfinite runs a program; with --engine dfdx, --gradients-of takes gradients from dfdx's tape",
+        ));
     }
-    let tensors: Vec<_> = results.iter().map(|(name, tensor)| to_out(name, tensor)).collect();
-    write(&Disk, &arguments.outputs, &tensors, &IndexMap::new()).map_err(fault)?;
-    for (name, tensor) in &results {
-        println!("{name} {}", tensor.tensor_type());
+    let Some(own) = program.output(output) else {
+        let known: Vec<&str> = program.outputs.iter().map(|own| own.name.as_str()).collect();
+        return Err(usage(format!("no output `{output}` to take gradients of; the outputs are {}", known.join(", "))));
+    };
+    let given = values.iter().map(|(name, tensor)| (name.clone(), tensor.to_array())).collect();
+    let weights = Array::filled(program.type_of(own.value), 1.0);
+    let key = RunKey { seed: arguments.seed, step: 0 };
+    let traced = gradients(program, &given, &BTreeMap::from([(output.to_string(), weights)]), key).map_err(fault)?;
+    let mut results: Vec<(String, Tensor)> =
+        program.outputs.iter().map(|own| (own.name.clone(), Tensor::from_array(&traced.outputs[&own.name]))).collect();
+    for argument in &program.arguments {
+        if let Some(gradient) = traced.gradients.get(&argument.name) {
+            let prefix = if argument.role == Role::Input { "grad_in" } else { "grad" };
+            results.push((format!("{prefix}.{}", argument.name), Tensor::from_array(gradient)));
+        }
     }
-    Ok(())
+    Ok(results)
 }
 
 fn missing_input(name: &str, given: &WeightSet) -> String {
@@ -166,4 +212,29 @@ fn sizes_from_inputs(checked: &Checked, given: &WeightSet, sizes: &mut Sizes) ->
         }
     }
     Ok(())
+}
+
+/// A value for every parameter and buffer: from the checkpoints, else its start.
+fn held_values(
+    arguments: &Arguments,
+    checked: &Checked,
+    sizes: &Sizes,
+    program: &Program,
+) -> Result<Vec<(String, Tensor)>, Failure> {
+    let mapping = arguments.mapping.as_deref();
+    let loaded = match arguments.weights.as_slice() {
+        [] => Vec::new(),
+        parts => load_several(checked, sizes, parts, mapping, &arguments.keep).map_err(load_failure)?,
+    };
+    let names: HashSet<String> = loaded.iter().flat_map(Loaded::names).collect();
+    let mut values = initial_values_but(checked, program, arguments.seed, &|name| names.contains(name));
+    for loaded in loaded {
+        eprintln!("{}", loaded.report.summary());
+        let read = loaded.for_each(|name, tensor| {
+            values.push((name.to_string(), tensor));
+            Ok::<(), WeightError>(())
+        });
+        read.map_err(usage)?;
+    }
+    Ok(values)
 }

@@ -39,8 +39,11 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(exit) => return exit,
     };
     if arguments.program {
-        let options =
-            CompileOptions { dtype: arguments.dtype.dtype(), stop_after: arguments.stop_after.clone(), only_output: None };
+        let options = CompileOptions {
+            dtype: arguments.dtype.dtype(),
+            stop_after: arguments.stop_after.clone(),
+            ..CompileOptions::default()
+        };
         let compiled = if arguments.train { training(&checked, &sizes, &options) } else { inference(&checked, &sizes, &options) };
         return match compiled {
             Ok(program) => {
