@@ -3,7 +3,7 @@
 use super::Exit;
 use super::experiment::{ExperimentOptions, OpenedExperiment, open_experiment, report};
 use super::graph::write_out;
-use crate::experiment::Joined;
+use crate::experiment::{Joined, Parts};
 use crate::feed::{Batch, Cell, Feed, contact_sheet};
 use crate::pixels::Picture;
 use crate::train::{Prepared, TrainError, data_folder, prepare};
@@ -105,6 +105,7 @@ fn spread(data: &Data) -> String {
 
 fn cell(joined: &Joined, prepared: &Prepared<'_>, batch: &Batch, rows: &[usize], index: usize) -> Result<Cell, TrainError> {
     let mut pictures: Vec<Picture> = Vec::new();
+    let mut columns = None;
     let mut lines = vec![format!("row {}", rows[index])];
     for (input, (_, tensor)) in joined.inputs.iter().zip(batch) {
         let field = &joined.data.fields[&input.field];
@@ -116,6 +117,9 @@ fn cell(joined: &Joined, prepared: &Prepared<'_>, batch: &Batch, rows: &[usize],
             let own = transform.invert(&values[index * width..(index + 1) * width]).map_err(|source| {
                 TrainError::Feed(crate::feed::FeedError::Picture { place: "the sheet".to_owned(), source: Box::new(source) })
             })?;
+            if let Parts::Tiles(tiles) = &transform.parts {
+                columns = Some(tiles.columns);
+            }
             pictures.extend(own);
         }
     }
@@ -128,7 +132,7 @@ fn cell(joined: &Joined, prepared: &Prepared<'_>, batch: &Batch, rows: &[usize],
             }
         }
     }
-    Ok(Cell { pictures, lines })
+    Ok(Cell { pictures, columns, lines })
 }
 
 fn write_png(picture: &Picture, path: &std::path::Path) -> Result<(), TrainError> {

@@ -26,6 +26,18 @@ pub use read_data::{
 pub use settings::{best_metric, field_of, predicted_columns, watched_direction};
 pub use transform::{Item, Parts, TransformFile, TransformGraph};
 
+/// A session with the catalogue and the built-in library, and no search roots.
+pub fn library_session() -> Session<'static> {
+    use sward_core::roots::{MemoryFolder, Roots};
+    let mut roots = Roots::new();
+    let mut library = MemoryFolder::new();
+    for (path, text) in sward_graphs::files() {
+        library.insert(path, text);
+    }
+    roots.set_library(library);
+    Session::new(sward_ops::catalogue::catalogue(), roots)
+}
+
 /// Checks a file of any kind, and reports in the session what is wrong.
 pub fn check(session: &mut Session<'_>, file: FileId, graph_file: &GraphFile, overrides: &Overrides) {
     match graph_file {

@@ -1,0 +1,122 @@
+//! What a run promises where nothing goes wrong.
+
+use super::project::{DATA, EXPERIMENT, Project, assert_same, result, stderr, stdout, table};
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let project = Project::new();
+    let one = project.train("one", &["--threads", "1"]);
+    let two = project.train("two", &["--threads", "2"]);
+    assert_same(&one, &two);
+    let other = project.train("other", &["--seed", "7"]);
+    assert_ne!(result(&one)[0].1, result(&other)[0].1, "another seed is another run");
+}
+
+#[test]
+fn a_run_directory_alone_evaluates_and_predicts() {
+    let project = Project::new();
+    let run = project.train("runs", &[]);
+    let run = run.to_str().unwrap();
+    let results: serde_json::Value = serde_json::from_slice(&std::fs::read(format!("{run}/results.json")).unwrap()).unwrap();
+    // The graph files are gone; the run has its own.
+    for name in ["experiment.ron", "data.ron"] {
+        std::fs::remove_file(project.path().join(name)).unwrap();
+    }
+    let output = project.sward(&["eval", run, "--format", "json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let evaluated: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    for metric in ["r2", "mae"] {
+        assert_eq!(evaluated["metrics"][metric], results["metrics"][format!("val/{metric}")], "{metric}");
+    }
+    // New rows need the columns of features, of nothing else.
+    std::fs::write(project.path().join("new.csv"), "name,a,b\nq1,0.25,0.5\n=q2,0.75,\n").unwrap();
+    let output = project.sward(&["predict", run, "--table", "new.csv", "-o", "predicted.csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = std::fs::read_to_string(project.path().join("predicted.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "name,u,v");
+    assert!(lines[1].starts_with("q1,") && lines[2].starts_with("'=q2,"), "a name that looks like a formula is escaped: {text}");
+    let numbers: Vec<f64> = lines[1].split(',').skip(1).map(|cell| cell.parse().unwrap()).collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| number.is_finite()));
+}
+
+#[test]
+fn several_runs_are_averaged() {
+    let project = Project::new();
+    let one = project.train("one", &[]);
+    let two = project.train("two", &["--seed", "7"]);
+    let predict = |runs: &[&str], file: &str| -> Vec<f64> {
+        let output = project.sward(&[&["predict"], runs, &["-o", file]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = std::fs::read_to_string(project.path().join(file)).unwrap();
+        text.lines().skip(1).flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>()).collect()
+    };
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let (a, b, mean) = (predict(&[one], "a.csv"), predict(&[two], "b.csv"), predict(&[one, two], "c.csv"));
+    for ((a, b), mean) in a.iter().zip(&b).zip(mean) {
+        assert!(((a + b) / 2.0 - mean).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn validation_rows_change_nothing_that_is_fitted_or_learned() {
+    let project = Project::new();
+    let clean = project.train("clean", &[]);
+    let split: serde_json::Value = serde_json::from_slice(&std::fs::read(clean.join("split.json")).unwrap()).unwrap();
+    let rows: Vec<usize> = split["validation"].as_array().unwrap().iter().map(|row| row.as_u64().unwrap() as usize).collect();
+    let poisoned: String = table()
+        .lines()
+        .enumerate()
+        .map(|(line, text)| {
+            if line == 0 || !rows.contains(&(line - 1)) {
+                return format!("{text}\n");
+            }
+            let cells: Vec<&str> = text.split(',').collect();
+            format!("{},{},9e9,-9e9,{},9e9,-9e9\n", cells[0], cells[1], cells[4])
+        })
+        .collect();
+    let other = Project::with(EXPERIMENT, DATA, &poisoned);
+    let poisoned = other.train("poisoned", &[]);
+    let read = |run: &std::path::Path, name: &str| std::fs::read(run.join(name)).unwrap();
+    assert_eq!(read(&clean, "fitted.json"), read(&poisoned, "fitted.json"));
+    // The best epoch may be another one; what the last one learned is not.
+    let weights = |run: &std::path::Path| {
+        let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
+        file.tensors().map(|view| (view.name.to_owned(), view.bytes.to_vec())).collect::<Vec<_>>()
+    };
+    assert_eq!(weights(&clean), weights(&poisoned));
+}
+
+#[test]
+fn accumulated_batches_learn_as_one_large_batch_does() {
+    // Without dropout, and with losses that are means over equally many observed cells, both take the same steps.
+    let experiment = EXPERIMENT.replace("\"drop\": Dropout(p: 0.1), ", "").replace("[\"u\", \"v\"]", "[\"v\"]");
+    let experiment = experiment.replace("Linear(units: 2)", "Linear(units: 1)");
+    let data = DATA.replace("Targets([\"u\", \"v\"]", "Targets([\"v\"]");
+    let project = Project::with(&experiment, &data, &table());
+    let whole = project.train("whole", &["--batch-size", "16", "--set", "train.checkpoint_steps=0"]);
+    let parts = project.train("parts", &["--batch-size", "4", "--set", "train.accumulate=4", "--set", "train.checkpoint_steps=0"]);
+    let read = |run: &std::path::Path| {
+        let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
+        file.get("model.fc1.weight").unwrap().to_f32().unwrap().into_owned()
+    };
+    for (a, b) in read(&whole).iter().zip(read(&parts)) {
+        assert!((a - b).abs() < 2e-5, "{a} and {b}");
+    }
+}
+
+#[test]
+fn every_file_of_the_run_is_what_others_read() {
+    let project = Project::new();
+    let run = project.train("runs", &[]);
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let records: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = records.iter().rev().find(|record| record.get("val/r2").is_some()).expect("validation is logged");
+    assert!(last["train/loss"].as_f64().unwrap() < records[0]["train/step_loss"].as_f64().unwrap(), "the loss falls");
+    assert!(std::fs::read_dir(&run).unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("events.out.tfevents.")));
+    let description: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(description["state"], "finished");
+    assert!(description["inputs"].as_object().unwrap().keys().any(|name| name.ends_with("table.csv")), "{description}");
+    let table = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
+    assert!(table.starts_with("row,name,u,v,u.label,v.label\n"), "{table}");
+}
