@@ -3,7 +3,7 @@
 use super::checked::{Node, NodeKind, Source};
 use super::elaborate::{Elaborator, number_tensor};
 use super::instance::{Feed, Instance, Outcome, Tensor, join};
-use super::rules::{Answer, Arrived};
+use super::rules::{Answer, Arrived, AtPort};
 use super::values;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::Dim;
@@ -14,6 +14,9 @@ use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// A reference as it was written, and its place.
+type Named = (Arc<str>, Span);
 
 impl Elaborator<'_, '_> {
     /// Elaborates one op. `trained` says whether its parameters are trained, in place of the op and the instance.
@@ -81,7 +84,7 @@ impl Elaborator<'_, '_> {
         instance: &Instance<'_>,
         body: &OpBody,
         fields: &Fields,
-        arrived: &Arrived<(Arc<str>, Span)>,
+        arrived: &Arrived<Named>,
     ) -> Option<Arc<Answer>> {
         let schema = body.op.schema();
         let known_id = self.known_id;
@@ -94,7 +97,7 @@ impl Elaborator<'_, '_> {
         let inputs: SmallVec<[SmallVec<[Input; 1]>; 4]> = arrived
             .iter()
             .map(|port| {
-                let input = |((name, span), tensor): &((Arc<str>, Span), Tensor)| Input {
+                let input = |((name, span), tensor): &(Named, Tensor)| Input {
                     tensor_type: tensor.tensor_type.clone(),
                     span: *span,
                     producer: Some(tensor.span),
@@ -189,7 +192,7 @@ impl Elaborator<'_, '_> {
         name: &str,
         feed: Feed,
         fields: &mut Fields,
-    ) -> Option<Arrived<(Arc<str>, Span)>> {
+    ) -> Option<Arrived<Named>> {
         let schema = body.op.schema();
         let mut fed = match feed {
             Feed::None => None,
@@ -200,7 +203,7 @@ impl Elaborator<'_, '_> {
         let mut sound = true;
         let mut inputs = Arrived::with_capacity(schema.ports.len());
         for (index, port) in schema.ports.iter().enumerate() {
-            let mut arrived: SmallVec<[((Arc<str>, Span), Tensor); 1]> = SmallVec::new();
+            let mut arrived = AtPort::<Named>::new();
             let fed_here = match &body.ports[index] {
                 // Later iterations of a repeat feed the first input, although the first iteration names it.
                 Some(_) => index == 0 && is_iteration_over && fed.is_some(),
@@ -251,7 +254,7 @@ impl Elaborator<'_, '_> {
         instance: &Instance<'_>,
         body: &OpBody,
         fields: &mut Fields,
-        arrived: &mut SmallVec<[((Arc<str>, Span), Tensor); 1]>,
+        arrived: &mut AtPort<Named>,
     ) -> Option<()> {
         let schema = body.op.schema();
         let index = schema.fields.iter().position(|field| field.kind == FieldKind::Formula)?;

@@ -14,8 +14,10 @@ use std::sync::Arc;
 /// The most answers that are kept: more distinct nodes than any library has, and few enough to hold in memory.
 const MAX_ANSWERS: usize = 20_000;
 
+/// The tensors that arrive at one port, each with what it is named by.
+pub type AtPort<N> = SmallVec<[(N, Tensor); 1]>;
 /// The tensors that arrive at an op, by port.
-pub type Arrived<N> = SmallVec<[SmallVec<[(N, Tensor); 1]>; 2]>;
+pub type Arrived<N> = SmallVec<[AtPort<N>; 2]>;
 
 /// What an op's rules say of a node.
 #[derive(Debug)]
