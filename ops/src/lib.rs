@@ -31,6 +31,7 @@
 //! ```
 
 pub mod catalogue;
+pub mod frozen;
 pub mod passes;
 pub mod primitives;
 pub mod training;

@@ -3,7 +3,7 @@
 use super::maps::Expressions;
 use super::rewrite::rewrite;
 use crate::primitives::Map;
-use sward_core::program::{BuildError, Program, ValueId};
+use sward_core::program::{BuildError, Program, Role, ValueId};
 
 pub(super) fn run(program: &mut Program) -> Result<usize, BuildError> {
     let mut live = liveness(program);
@@ -30,6 +30,15 @@ pub(super) fn run(program: &mut Program) -> Result<usize, BuildError> {
     program.instructions.retain(|instruction| instruction.outputs.iter().any(|output| live[output.index()]));
     renumber(program);
     Ok(before - program.instructions.len() + pruned)
+}
+
+/// Removes instructions and inputs that nothing reads; with `keeps_parameters`, parameters and state stay: they are what a graph has, used
+/// or not.
+pub fn prune(program: &mut Program, keeps_parameters: bool) {
+    let live = liveness(program);
+    program.instructions.retain(|instruction| instruction.outputs.iter().any(|output| live[output.index()]));
+    program.arguments.retain(|argument| (keeps_parameters && argument.role != Role::Input) || live[argument.value.index()]);
+    renumber(program);
 }
 
 /// For every value, whether an output or update depends on it.

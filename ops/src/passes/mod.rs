@@ -26,6 +26,8 @@ mod reshapes;
 mod rewrite;
 mod schedule;
 
+pub use dead::prune;
+
 use sward_core::program::{BuildError, DType, Program, Role, VerifyError, verify};
 
 /// When a pass may run.

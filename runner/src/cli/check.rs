@@ -3,6 +3,7 @@
 use super::Exit;
 use super::graph::{Format, GraphOptions, overrides, print, session, write_out};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -82,19 +83,15 @@ fn check_once(arguments: &Arguments) -> Exit {
         return Exit::Usage;
     }
     if !changes_graphs && let Some(counts) = all_sound(arguments, &files) {
-        report_sound(arguments, counts, 0, start);
+        report_sound(arguments, &counts, 0, start);
         return Exit::Fine;
     }
     let mut unreadable = false;
-    let (mut modules, mut interfaces, mut others) = (0, 0, 0);
+    let mut counts = Counts::new();
     for file in &files {
         match session.open(&file.to_string_lossy()) {
             Some((id, graph_file)) => {
-                match &*graph_file {
-                    GraphFile::Module(_) => modules += 1,
-                    GraphFile::Interface(_) => interfaces += 1,
-                    GraphFile::Other { .. } => others += 1,
-                }
+                *counts.entry(kind(&graph_file)).or_insert(0) += 1;
                 crate::experiment::check(&mut session, id, &graph_file, &overrides);
             }
             None => unreadable = true,
@@ -108,29 +105,34 @@ fn check_once(arguments: &Arguments) -> Exit {
     if errors > 0 {
         return if unreadable && files.len() == 1 { Exit::Usage } else { Exit::Findings };
     }
-    report_sound(arguments, Counts { modules, interfaces, others }, warnings, start);
+    report_sound(arguments, &counts, warnings, start);
     Exit::Fine
 }
 
-/// How many files of each kind were read.
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    modules: usize,
-    interfaces: usize,
-    others: usize,
+/// How many files of each kind were read, by the kinds' words.
+type Counts = BTreeMap<(u8, &'static str), usize>;
+
+/// What a file holds, in one word, and where that stands in a listing.
+fn kind(graph_file: &GraphFile) -> (u8, &'static str) {
+    match graph_file {
+        GraphFile::Module(_) => (0, "module"),
+        GraphFile::Interface(_) => (1, "interface"),
+        GraphFile::Other { kind, .. } => match kind.value.as_str() {
+            "Data" => (2, "data file"),
+            "Transform" => (3, "transform"),
+            "Experiment" => (4, "experiment"),
+            "Ablation" => (5, "ablation"),
+            _ => (6, "mapping"),
+        },
+    }
 }
 
-fn report_sound(arguments: &Arguments, counts: Counts, warnings: usize, start: Instant) {
+fn report_sound(arguments: &Arguments, counts: &Counts, warnings: usize, start: Instant) {
     if arguments.format != Format::Text || arguments.quiet {
         return;
     }
-    let mut text = format!("checked {}", count(counts.modules, "module"));
-    if counts.interfaces > 0 {
-        text += &format!(", {}", count(counts.interfaces, "interface"));
-    }
-    if counts.others > 0 {
-        text += &format!("; read {}", count(counts.others, "other file"));
-    }
+    let parts: Vec<String> = counts.iter().map(|((_, kind), number)| count(*number, kind)).collect();
+    let mut text = format!("checked {}", parts.join(", "));
     text += &format!(" in {:.0} ms: ", start.elapsed().as_secs_f64() * 1e3);
     text += &if warnings > 0 { count(warnings, "warning") } else { "all well-formed".to_string() };
     write_out(&mut std::io::stdout(), &format!("{text}\n"));
@@ -149,7 +151,7 @@ fn all_sound(arguments: &Arguments, files: &[PathBuf]) -> Option<Counts> {
     }
     let (next, is_sound) = (AtomicUsize::new(0), AtomicBool::new(true));
     let work = || {
-        let mut counts = Counts::default();
+        let mut counts = Counts::new();
         let Ok(mut session) = session(&arguments.options.roots) else {
             is_sound.store(false, Ordering::Relaxed);
             return counts;
@@ -158,12 +160,8 @@ fn all_sound(arguments: &Arguments, files: &[PathBuf]) -> Option<Counts> {
             && let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed))
         {
             if let Some((id, graph_file)) = session.open(&file.to_string_lossy()) {
-                match &*graph_file {
-                    GraphFile::Module(_) => counts.modules += 1,
-                    GraphFile::Interface(_) => counts.interfaces += 1,
-                    GraphFile::Other { .. } => counts.others += 1,
-                }
-                session.check_file(id, &graph_file, &Overrides::default());
+                *counts.entry(kind(&graph_file)).or_insert(0) += 1;
+                crate::experiment::check(&mut session, id, &graph_file, &Overrides::default());
             }
             if !session.diagnostics.is_empty() {
                 is_sound.store(false, Ordering::Relaxed);
@@ -178,11 +176,9 @@ fn all_sound(arguments: &Arguments, files: &[PathBuf]) -> Option<Counts> {
     if !is_sound.into_inner() || all.len() < threads {
         return None;
     }
-    Some(all.iter().fold(Counts::default(), |sum, own| Counts {
-        modules: sum.modules + own.modules,
-        interfaces: sum.interfaces + own.interfaces,
-        others: sum.others + own.others,
-    }))
+    let mut sum = Counts::new();
+    all.into_iter().flatten().for_each(|(kind, number)| *sum.entry(kind).or_insert(0) += number);
+    Some(sum)
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render;
 use sward_core::dim::{Dim, Sizes};
+use sward_core::language::GraphFile;
 use sward_core::op::{SymbolicType, display_shape};
 use sward_core::program::DType;
 use sward_core::roots::{MemoryFolder, Roots};
@@ -104,7 +105,13 @@ pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Op
     let overrides = overrides(&mut session, options, with_dims)?;
     let sizes = sizes(&mut session, &options.dims)?;
     let checked = match session.open(file) {
-        Some((id, graph_file)) => session.check_file(id, &graph_file, &overrides),
+        Some((id, graph_file)) => match &*graph_file {
+            // An experiment is one graph, from fields to losses and predictions.
+            GraphFile::Other { kind, tree } if kind.value == "Experiment" => {
+                crate::experiment::join(&mut session, id, tree, &overrides).map(|joined| joined.checked)
+            }
+            _ => session.check_file(id, &graph_file, &overrides),
+        },
         None => {
             print(&session, Format::Text);
             return Err(Exit::Usage);
@@ -113,7 +120,7 @@ pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Op
     print(&session, Format::Text);
     let Some(checked) = checked else {
         if !session.diagnostics.has_errors() {
-            eprintln!("error: {file} holds no Module; this verb needs one");
+            eprintln!("error: {file} holds no Module and no Experiment; this verb needs one");
             return Err(Exit::Usage);
         }
         return Err(Exit::Findings);

@@ -54,6 +54,9 @@ pub fn check(session: &mut Session<'_>, file: FileId, graph_file: &GraphFile, ov
             "Experiment" => {
                 join(session, file, tree, overrides);
             }
+            "Weights" => {
+                crate::weights::mapping::read_mapping(&session.sources, file, &mut session.diagnostics);
+            }
             // The reader knows no other kind.
             _ => ablation::check(session, file, tree),
         },

@@ -5,7 +5,8 @@ use sward_core::program::{Role, RunKey};
 use sward_kernels::{Engine, Plan, Tensor};
 
 use super::error::Result;
-use super::programs::evaluation;
+use super::features::FeatureStore;
+use super::programs::{evaluation_forward, frozen_part, optimized};
 use crate::experiment::{Joined, prediction_output};
 use crate::feed::{Feed, FittedData};
 
@@ -20,6 +21,7 @@ pub struct Evaluator<'a> {
     plans: Vec<(usize, Box<dyn Plan>)>,
     weights: Vec<(String, Tensor)>,
     seed: u64,
+    uses_features: bool,
 }
 
 /// What a graph gives for some rows.
@@ -36,7 +38,17 @@ impl<'a> Evaluator<'a> {
     pub fn new(engine: &'a dyn Engine, joined: &'a Joined, fitted: &'a FittedData, with_losses: bool) -> Evaluator<'a> {
         let train = &joined.experiment.train.value;
         let (batch, seed) = (train.batch, train.seed);
-        Evaluator { engine, joined, fitted, with_losses, batch, plans: Vec::new(), weights: Vec::new(), seed }
+        Evaluator {
+            engine,
+            joined,
+            fitted,
+            with_losses,
+            batch,
+            plans: Vec::new(),
+            weights: Vec::new(),
+            seed,
+            uses_features: false,
+        }
     }
 
     /// Gives the graph its parameters and buffers, by their names in the graph.
@@ -57,13 +69,33 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// A photograph that cannot be read, or a fault of the engine.
     pub fn run(&mut self, feed: &Feed<'_>, rows: &[usize], draw: Option<u64>) -> Result<RawOutputs> {
+        self.run_with(feed, rows, draw, None)
+    }
+
+    /// As [`Evaluator::run`], with kept features in place of the graph's frozen part; the feed gives what is read beside them.
+    ///
+    /// # Errors
+    /// As [`Evaluator::run`].
+    pub fn run_with(
+        &mut self,
+        feed: &Feed<'_>,
+        rows: &[usize],
+        draw: Option<u64>,
+        features: Option<&FeatureStore>,
+    ) -> Result<RawOutputs> {
+        self.uses_features = features.is_some();
         let mut outputs = RawOutputs::default();
         for part in rows.chunks(self.batch) {
-            let batch = feed.batch(part, draw.unwrap_or(0), draw.is_some(), None)?;
+            let mut batch = feed.batch(part, draw.unwrap_or(0), draw.is_some(), None)?;
+            if let Some(features) = features {
+                features.add_to(&mut batch, part);
+            }
             let key = RunKey { seed: self.seed, step: 0 };
             let plan = self.plan(part.len())?;
             for (name, tensor) in &batch {
-                plan.set(name, tensor)?;
+                if plan.program().argument(name).is_some() {
+                    plan.set(name, tensor)?;
+                }
             }
             plan.run(key)?;
             let names: Vec<String> = plan.program().outputs.iter().map(|output| output.name.clone()).collect();
@@ -99,8 +131,13 @@ impl<'a> Evaluator<'a> {
         if let Some(index) = self.plans.iter().position(|(own, _)| *own == batch) {
             return Ok(&mut self.plans[index].1);
         }
-        let program = evaluation(self.joined, self.fitted, batch, self.with_losses)?;
-        let mut plan = self.engine.prepare(&program)?;
+        let mut program = evaluation_forward(self.joined, self.fitted, batch, self.with_losses)?;
+        if self.uses_features
+            && let Some(split) = frozen_part(self.joined, &program, batch)
+        {
+            program = split.suffix;
+        }
+        let mut plan = self.engine.prepare(&optimized(self.joined, program)?)?;
         assign(plan.as_mut(), &self.weights)?;
         // Beside the whole batch one remainder is kept: rows of another count come seldom.
         if self.plans.len() > 1 {

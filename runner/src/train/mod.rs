@@ -12,6 +12,7 @@
 mod checkpoint;
 mod error;
 mod evaluate;
+mod features;
 mod measure;
 mod output;
 mod predictions;

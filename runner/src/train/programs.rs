@@ -4,6 +4,7 @@ use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
 use sward_core::program::{Builder, DType, Program, Role};
+use sward_ops::frozen::{FrozenSplit, split_frozen};
 use sward_ops::passes::{PassOptions, optimize, optimize_forward};
 use sward_ops::primitives::{AddAlgebra, OptimizerRule};
 use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainOptions, training_program};
@@ -11,7 +12,7 @@ use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainO
 use super::error::Result;
 use crate::compile::CompileError;
 use crate::experiment::Joined;
-use crate::experiment::spec::{Optimizer, Precision, Train};
+use crate::experiment::spec::{Cache, Optimizer, Precision, Train};
 use crate::feed::FittedData;
 
 /// The sizes that an experiment's graph has at a batch of so many samples.
@@ -116,14 +117,42 @@ pub fn step(joined: &Joined, forward: Builder, accumulation: Accumulation) -> Re
     Ok(optimize(program, &passes).map_err(CompileError::from)?)
 }
 
-/// The program of an evaluation: predictions, and losses where asked for.
-pub fn evaluation(joined: &Joined, fitted: &FittedData, batch: usize, with_losses: bool) -> Result<Program> {
+/// The program of an evaluation before the passes: predictions, and losses where asked for.
+pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, with_losses: bool) -> Result<Program> {
     let sizes = sizes_for(&joined.checked, fitted, batch);
     let lowered = lower(&joined.checked, &sizes, &LowerOptions::default(), &AddAlgebra).map_err(CompileError::from)?;
     let mut program = lowered.finish();
     program.outputs.retain(|output| output.name.starts_with("predict.") || with_losses);
+    Ok(program)
+}
+
+/// A program as an engine runs it.
+pub fn optimized(joined: &Joined, program: Program) -> Result<Program> {
     let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
     Ok(optimize(program, &passes).map_err(CompileError::from)?)
+}
+
+/// Where a forward program's frozen part ends, if that is worth anything: what sees the same numbers whenever it sees a row.
+pub fn frozen_part(joined: &Joined, program: &Program, batch: usize) -> Option<FrozenSplit> {
+    let train = &joined.experiment.train.value;
+    if train.cache == Cache::Never || train.mix.is_some() {
+        return None;
+    }
+    let groups = parameter_groups(train);
+    let is_frozen = |name: &str| {
+        let group = groups.iter().find(|group| sward_ops::training::path_matches(&group.pattern, name));
+        group.is_some_and(|group| group.frozen)
+    };
+    split_frozen(program, batch, &|argument| match argument.role {
+        Role::Parameter { trained } => !trained || is_frozen(&argument.name),
+        Role::State => true,
+        Role::Setting => false,
+        Role::Input => {
+            let input = joined.inputs.iter().find(|input| input.input == argument.name);
+            let field = input.map(|input| &joined.data.fields[&input.field]);
+            field.is_some_and(|field| field.transform.as_ref().is_none_or(|transform| !transform.is_random()))
+        }
+    })
 }
 
 /// Elements of parameters.

@@ -7,23 +7,25 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
 use sward_core::check::Session;
-use sward_core::program::RunKey;
+use sward_core::program::{Role, RunKey};
 use sward_kernels::Engine;
+use sward_ops::frozen::FrozenSplit;
 
 use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
 use super::error::{Result, TrainError};
 use super::evaluate::Evaluator;
+use super::features::{FeatureStore, inputs_of};
 use super::measure::measure_all;
 use super::output::{prediction_rows, write_predictions};
 use super::predictions::{Predictions, invert};
 use super::prepare::{Prepared, prepare};
 use super::pretrained::{Pretrained, load_pretrained};
-use super::programs::{ParameterCount, parameter_groups};
+use super::programs::{ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups};
 use super::record::{RunSettings, files, write};
 use super::schedule::resolve_schedule;
 use super::steps::Stepper;
 use crate::experiment::spec::{Nonfinite, Sampler as WrittenSampler, Schedule as WrittenSchedule, Train};
-use crate::experiment::{Joined, best_metric, watched_direction};
+use crate::experiment::{GraphField, Joined, best_metric, watched_direction};
 use crate::feed::{Batch, Feed, FeedError, Labels, MixSpec, labels};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Step, Verbosity};
@@ -101,6 +103,8 @@ struct Trainer<'a> {
     run: RunDirectory,
     stepper: Stepper,
     evaluator: Evaluator<'a>,
+    features: Option<FeatureStore>,
+    inputs: Vec<GraphField>,
     labels: IndexMap<String, Labels>,
     schedule: Schedule,
     batch: usize,
@@ -123,7 +127,14 @@ impl<'a> Trainer<'a> {
         let steps = batches.steps_per_epoch().div_ceil(train.accumulate);
         let total = steps * train.epochs;
         let schedule = resolve_schedule(&train.schedule, steps, total)?;
-        let mut stepper = Stepper::new(request.engine, joined, &prepared.fitted, batch)?;
+        let lowered = forward(joined, &prepared.fitted, batch)?;
+        let streams = lowered.next_stream();
+        let whole = (lowered.finish(), streams);
+        let split = frozen_part(joined, &whole.0, batch);
+        let mut stepper = match &split {
+            Some(split) => Stepper::new(request.engine, joined, &(split.suffix.clone(), streams))?,
+            None => Stepper::new(request.engine, joined, &whole)?,
+        };
         let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, true);
         let mut known = IndexMap::new();
         for name in joined.experiment.predictions.keys() {
@@ -152,6 +163,24 @@ impl<'a> Trainer<'a> {
                 (run, state)
             }
         };
+        let features = match &split {
+            Some(split) => keep_features(request, prepared, split, batch, &stepper)?,
+            None => None,
+        };
+        if split.is_some() && features.is_none() {
+            // What was split is put together again: the same parameters, the whole graph.
+            let mut again = Stepper::new(request.engine, joined, &whole)?;
+            again.take_over(&stepper)?;
+            stepper = again;
+        }
+        let inputs = match &features {
+            Some(_) => {
+                let evaluation = evaluation_forward(joined, &prepared.fitted, batch, true)?;
+                let rest = frozen_part(joined, &evaluation, batch).map_or(evaluation, |split| split.suffix);
+                inputs_of(joined, &[stepper.program(), &rest])
+            }
+            None => joined.inputs.clone(),
+        };
         let log = MetricsLog::open(request.storage.clone(), run.path(), state.step)?;
         let events = EventFile::open(&request.storage, run.path(), state.step, now())?;
         let progress = Progress::new(request.verbosity, total, train.epochs, state.step);
@@ -162,6 +191,8 @@ impl<'a> Trainer<'a> {
             run,
             stepper,
             evaluator,
+            features,
+            inputs,
             labels: known,
             schedule,
             batch,
@@ -241,8 +272,8 @@ impl<'a> Trainer<'a> {
         let accumulate = self.train.accumulate;
         let steps = per_epoch.div_ceil(accumulate);
         let seed = seed_after(self.train.seed, rewinds);
-        let (data, inputs) = (&self.request.joined.data, &self.request.joined.inputs);
-        let feed = Feed::new(data, inputs, &self.prepared.encoded, seed, self.request.cache_bytes);
+        let inputs = self.inputs.clone();
+        let feed = Feed::new(&self.request.joined.data, &inputs, &self.prepared.encoded, seed, self.request.cache_bytes);
         let mix = self.train.mix;
         let first = self.state.done_in_epoch * accumulate;
         let chosen = |place: u64| -> Vec<usize> { order[batches.range(place)].iter().map(|index| rows[*index]).collect() };
@@ -401,7 +432,7 @@ impl<'a> Trainer<'a> {
     fn validate(&mut self, feed: &Feed<'_>) -> Result<(Predictions, IndexMap<String, f64>, Vec<String>)> {
         let joined = self.request.joined;
         let rows = &self.prepared.split().validation;
-        let raw = self.evaluator.run(feed, rows, None)?;
+        let raw = self.evaluator.run_with(feed, rows, None, self.features.as_ref())?;
         let predictions = invert(&joined.data, &self.prepared.fitted, &raw);
         let mut values: IndexMap<String, f64> = raw.losses.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
         let (metrics, reasons) = measure_all(joined, &predictions, &self.labels, rows);
@@ -426,7 +457,8 @@ impl<'a> Trainer<'a> {
     fn finish(&mut self) -> Result<Outcome> {
         let joined = self.request.joined;
         self.evaluator.set_weights(load_weights(&checkpoint_path(self.run.path(), Checkpoint::Best))?)?;
-        let feed = Feed::new(&joined.data, &joined.inputs, &self.prepared.encoded, self.train.seed, 0);
+        let inputs = self.inputs.clone();
+        let feed = Feed::new(&joined.data, &inputs, &self.prepared.encoded, self.train.seed, 0);
         let (predictions, values, _) = self.validate(&feed)?;
         let rows = &self.prepared.split().validation;
         let table = prediction_rows(joined, &self.prepared.loaded.table, &predictions, &self.labels, rows);
@@ -457,6 +489,47 @@ impl<'a> Trainer<'a> {
         ));
         self.progress.message(&crate::cli::profile_text(&self.stepper.profile()));
     }
+}
+
+/// Computes what a frozen part gives for all rows, where it is kept: where it fits into memory, where a row's features are its own, and where
+/// evaluation has the same part.
+fn keep_features(
+    request: &TrainRequest<'_>,
+    prepared: &Prepared<'_>,
+    split: &FrozenSplit,
+    batch: usize,
+    stepper: &Stepper,
+) -> Result<Option<FeatureStore>> {
+    let joined = request.joined;
+    let weights = |name: &str| match stepper.program().argument(name) {
+        Some(argument) if argument.role != Role::Input => Ok(Some(stepper.plan().get(name)?)),
+        _ => Ok(None),
+    };
+    let mut store = FeatureStore::new(request.engine, joined, split, batch, &weights)?;
+    let own = prepared.split();
+    let rows: Vec<usize> = own.train.iter().chain(&own.validation).copied().collect();
+    let evaluation = evaluation_forward(joined, &prepared.fitted, batch, true)?;
+    let same = frozen_part(joined, &evaluation, batch).is_some_and(|other| store.serves(&other));
+    let bytes = store.bytes_of_a_row().saturating_mul(rows.len());
+    let seed = joined.experiment.train.value.seed;
+    if !same || bytes > request.cache_bytes || !store.is_by_row(joined, &prepared.encoded, seed, &own.train)? {
+        return Ok(None);
+    }
+    let begin = Instant::now();
+    let mut shown = Instant::now();
+    let mut tell = |done: usize| {
+        if !request.verbosity.quiet && (shown.elapsed().as_secs() >= 5 || done == rows.len()) {
+            shown = Instant::now();
+            eprintln!(
+                "features of the frozen part: {done} of {} rows, {} MiB in all, {:.1} s",
+                rows.len(),
+                bytes >> 20,
+                begin.elapsed().as_secs_f64()
+            );
+        }
+    };
+    store.ensure(joined, &prepared.encoded, seed, &rows, &mut tell)?;
+    Ok(Some(store))
 }
 
 /// Seconds since 1970, for curves.

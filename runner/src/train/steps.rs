@@ -1,15 +1,15 @@
 //! One optimizer step: one batch, or several whose gradients are added.
 
 use sward_core::check::Checked;
-use sward_core::program::{Program, Role, RunKey};
+use sward_core::program::{Builder, Program, Role, RunKey};
 use sward_kernels::{Engine, InstructionTime, Memory, Plan, RunError, Tensor};
 use sward_ops::primitives::OptimizerRule;
 use sward_ops::training::Accumulation;
 
 use super::error::{Result, TrainError};
-use super::programs::{forward, step};
+use super::programs::step;
 use crate::experiment::Joined;
-use crate::feed::{Batch, FittedData};
+use crate::feed::Batch;
 use crate::initialize::initial_values;
 
 /// What a step found.
@@ -37,17 +37,18 @@ pub struct Stepper {
 }
 
 impl Stepper {
-    /// Compiles and prepares the programs of a step.
+    /// Compiles and prepares the programs of a step from its forward part, a program and its next random stream.
     ///
     /// # Errors
     /// A graph that has no program at these sizes, or an engine that cannot run it.
-    pub fn new(engine: &dyn Engine, joined: &Joined, fitted: &FittedData, batch: usize) -> Result<Stepper> {
+    pub fn new(engine: &dyn Engine, joined: &Joined, forward: &(Program, u32)) -> Result<Stepper> {
         let train = &joined.experiment.train.value;
         let many = train.accumulate > 1;
         let last = if many { Accumulation::Finish } else { Accumulation::None };
-        let finish = engine.prepare(&step(joined, forward(joined, fitted, batch)?, last)?)?;
+        let builder = || Builder::from_program(forward.0.clone(), forward.1);
+        let finish = engine.prepare(&step(joined, builder(), last)?)?;
         let gather = match many {
-            true => Some(engine.prepare(&step(joined, forward(joined, fitted, batch)?, Accumulation::Gather)?)?),
+            true => Some(engine.prepare(&step(joined, builder(), Accumulation::Gather)?)?),
             false => None,
         };
         let names = |keep: &dyn Fn(&str, Role) -> bool| -> Vec<String> {
@@ -118,6 +119,21 @@ impl Stepper {
             self.finish.set(&argument.name, &zeros)?;
         }
         Ok(())
+    }
+
+    /// Takes over everything that another stepper of the same graph holds.
+    ///
+    /// # Errors
+    /// A fault of the engine.
+    pub fn take_over(&mut self, other: &Stepper) -> Result<()> {
+        let held: Vec<String> = other
+            .program()
+            .arguments
+            .iter()
+            .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
+            .map(|argument| argument.name.clone())
+            .collect();
+        copy(other.plan(), self.finish.as_mut(), &held)
     }
 
     /// The parameters and buffers that validation and prediction use: averaged where averages are kept.

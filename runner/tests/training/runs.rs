@@ -49,7 +49,10 @@ fn several_runs_are_averaged() {
         let output = project.sward(&[&["predict"], runs, &["-o", file]].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         let text = std::fs::read_to_string(project.path().join(file)).unwrap();
-        text.lines().skip(1).flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>()).collect()
+        text.lines()
+            .skip(1)
+            .flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>())
+            .collect()
     };
     let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
     let (a, b, mean) = (predict(&[one], "a.csv"), predict(&[two], "b.csv"), predict(&[one, two], "c.csv"));
@@ -95,7 +98,8 @@ fn accumulated_batches_learn_as_one_large_batch_does() {
     let data = DATA.replace("Targets([\"u\", \"v\"]", "Targets([\"v\"]");
     let project = Project::with(&experiment, &data, &table());
     let whole = project.train("whole", &["--batch-size", "16", "--set", "train.checkpoint_steps=0"]);
-    let parts = project.train("parts", &["--batch-size", "4", "--set", "train.accumulate=4", "--set", "train.checkpoint_steps=0"]);
+    let parts =
+        project.train("parts", &["--batch-size", "4", "--set", "train.accumulate=4", "--set", "train.checkpoint_steps=0"]);
     let read = |run: &std::path::Path| {
         let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
         file.get("model.fc1.weight").unwrap().to_f32().unwrap().into_owned()
@@ -108,15 +112,50 @@ fn accumulated_batches_learn_as_one_large_batch_does() {
 #[test]
 fn every_file_of_the_run_is_what_others_read() {
     let project = Project::new();
-    let run = project.train("runs", &[]);
+    let run = project.train("runs", &["--epochs", "30"]);
     let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let records: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = records.iter().rev().find(|record| record.get("val/r2").is_some()).expect("validation is logged");
     assert!(last["train/loss"].as_f64().unwrap() < records[0]["train/step_loss"].as_f64().unwrap(), "the loss falls");
-    assert!(std::fs::read_dir(&run).unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("events.out.tfevents.")));
+    assert!(
+        std::fs::read_dir(&run).unwrap().any(|entry| entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with("events.out.tfevents."))
+    );
     let description: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
     assert_eq!(description["state"], "finished");
     assert!(description["inputs"].as_object().unwrap().keys().any(|name| name.ends_with("table.csv")), "{description}");
     let table = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
     assert!(table.starts_with("row,name,u,v,u.label,v.label\n"), "{table}");
+}
+
+#[test]
+fn outputs_of_a_frozen_part_are_computed_once_and_change_nothing() {
+    let layers =
+        r#"layers: { "fc1": Linear(units: 64), "act1": Gelu, "fc2": Linear(units: 64), "act2": Gelu, "head": Linear(units: 2) }"#;
+    let start = EXPERIMENT.find("layers:").unwrap();
+    let end = start + EXPERIMENT[start..].find(" }),").unwrap() + 2;
+    let experiment = format!("{}{layers}{}", &EXPERIMENT[..start], &EXPERIMENT[end..]);
+    let groups = "groups: [Group(match: \"model.fc*\", frozen: true)], clip_norm";
+    let project = Project::with(&experiment.replace("clip_norm", groups), DATA, &table());
+    let train = |root: &str, cache: &str| {
+        let output = project.sward(&["train", "experiment.ron", "--output", root, "--set", &format!("train.cache={cache}")]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        (project.run(root), stderr(&output))
+    };
+    let (kept, said) = train("kept", "Auto");
+    assert!(said.contains("features of the frozen part: 48 of 48 rows"), "{said}");
+    let (whole, said) = train("whole", "Never");
+    assert!(!said.contains("features of the frozen part"), "{said}");
+    let read = |run: &std::path::Path, name: &str| {
+        let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
+        file.get(name).unwrap_or_else(|| panic!("{name} is in the checkpoint")).to_f32().unwrap().into_owned()
+    };
+    for name in ["model.fc1.weight", "model.fc2.bias", "model.head.weight", "model.head.bias"] {
+        for (a, b) in read(&kept, name).iter().zip(read(&whole, name)) {
+            assert!((a - b).abs() < 1e-5, "{name}: {a} and {b}");
+        }
+    }
 }
