@@ -360,6 +360,15 @@ pub enum FieldSpec {
         /// The shape of each.
         shape: Vec<usize>,
     },
+    /// A text as ids of tokens.
+    Tokens {
+        /// The column.
+        from: Spanned<String>,
+        /// The model's `tokenizer.json`, relative to the data file's folder.
+        tokenizer: Spanned<String>,
+        /// Tokens a row.
+        length: usize,
+    },
     /// Numbers to predict.
     Targets {
         /// The columns.
@@ -408,6 +417,7 @@ impl FieldSpec {
             FieldSpec::Coordinates { .. } => "Coordinates",
             FieldSpec::Vector { .. } => "Vector",
             FieldSpec::Tensors { .. } => "Tensors",
+            FieldSpec::Tokens { .. } => "Tokens",
             FieldSpec::Targets { .. } => "Targets",
             FieldSpec::Present { .. } => "Present",
             FieldSpec::Labels { .. } => "Labels",
@@ -421,6 +431,7 @@ impl FieldSpec {
             | FieldSpec::Categories { from }
             | FieldSpec::DayOfYear { from }
             | FieldSpec::Labels { from }
+            | FieldSpec::Tokens { from, .. }
             | FieldSpec::Tensors { key: from, .. } => vec![from],
             FieldSpec::Coordinates { latitude, longitude, .. } => vec![latitude, longitude],
             FieldSpec::Numbers { from, .. }

@@ -334,6 +334,7 @@ fn fits(session: &mut Session<'_>, spec: &FieldSpec, column: &Column, name: &str
         | FieldSpec::Coordinates { .. } => ("Number", matches!(column, Column::Number { .. })),
         FieldSpec::Categories { .. } | FieldSpec::Labels { .. } => ("Category", matches!(column, Column::Category { .. })),
         FieldSpec::DayOfYear { .. } => ("Date", matches!(column, Column::Date { .. })),
+        FieldSpec::Tokens { .. } => ("Text or Category", matches!(column, Column::Text { .. } | Column::Category { .. })),
         FieldSpec::Tensors { .. } => {
             ("Image, Id, Text or Category", !matches!(column, Column::Number { .. } | Column::Date { .. }))
         }
@@ -384,6 +385,7 @@ fn mask(spec: &FieldSpec, columns: &[(String, Column)]) -> Option<Vec<usize>> {
     match spec {
         FieldSpec::Targets { .. } | FieldSpec::Present { .. } => Some(vec![columns.len()]),
         FieldSpec::Labels { .. } => Some(Vec::new()),
+        FieldSpec::Tokens { length, .. } => Some(vec![*length]),
         FieldSpec::Numbers { missing: Some(MissingFeature::Masked), .. } => Some(vec![columns.len()]),
         FieldSpec::DayOfYear { .. } | FieldSpec::Coordinates { .. } | FieldSpec::Categories { .. } if any_missing => {
             Some(Vec::new())
@@ -434,6 +436,10 @@ fn types(
         FieldSpec::Coordinates { levels, .. } => match levels {
             1..=16 => Some((DType::F32, vec![4 * *levels as usize], "Finite")),
             _ => fault(format!("`levels` is {levels}; it is from 1 to 16"), "4 levels tell regions apart, 8 farms"),
+        },
+        FieldSpec::Tokens { length, .. } => match length {
+            1..=65_536 => Some((DType::I64, vec![*length], "Any")),
+            _ => fault(format!("`length` is {length}; it is from 1 to 65536"), "sentences take about 64 tokens"),
         },
         FieldSpec::Tensors { shape, .. } => {
             let elements = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));

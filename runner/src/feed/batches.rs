@@ -78,7 +78,10 @@ impl<'d> Feed<'d> {
                 let data = rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect();
                 Tensor::f32(&shape(&field.shape), data)
             }
-            Values::Whole(values) => Tensor::new(&shape(&[]), Data::I64(rows.iter().map(|row| values[*row]).collect())),
+            Values::Whole(width, values) => {
+                let data = rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect();
+                Tensor::new(&shape(&field.shape), Data::I64(data))
+            }
             Values::Pictures(paths, cells) => {
                 let transform = field.transform.as_ref().expect("a picture field has a transform");
                 let index = self.data.fields.get_index_of(&input.field).unwrap_or(0);

@@ -9,6 +9,7 @@ use super::load::{DataFolder, picture_path};
 use crate::experiment::data::{Column as ColumnSpec, FieldSpec};
 use crate::experiment::{DataFile, Field, FieldRole};
 use crate::table::{Table, encode_targets, numbers, vector};
+use crate::text::TextEncoder;
 use crate::weights::WeightFile;
 
 /// The rows of a table, encoded.
@@ -31,8 +32,8 @@ pub struct EncodedField {
 pub enum Values {
     /// So many numbers a row.
     Floats(usize, Vec<f32>),
-    /// One whole number a row.
-    Whole(Vec<i64>),
+    /// So many whole numbers a row.
+    Whole(usize, Vec<i64>),
     /// A photograph a row, with the cells that name them.
     Pictures(Vec<PathBuf>, Vec<String>),
 }
@@ -90,7 +91,7 @@ fn encode_field(data: &DataFile, field: &Field, fitted: &Fitted, table: &Table, 
         Fitted::Categories(encoder) => {
             let indices = encoder.encode(table.column(&encoder.column)?);
             let observed = indices.iter().map(|index| *index > 0).collect();
-            masked(Values::Whole(indices), observed)
+            masked(Values::Whole(1, indices), observed)
         }
         Fitted::DayOfYear(encoder) => {
             let features = encoder.encode(table.column(&field.columns[0])?)?;
@@ -106,6 +107,7 @@ fn encode_field(data: &DataFile, field: &Field, fitted: &Fitted, table: &Table, 
             EncodedField { values: Values::Floats(features.width, features.values), observed: None }
         }
         Fitted::Tensors => tensors(field, table, folder)?,
+        Fitted::Tokens => tokens(field, table, folder)?,
         Fitted::Targets(encoders) => {
             let targets = encode_targets(encoders, table)?;
             EncodedField {
@@ -128,9 +130,20 @@ fn encode_field(data: &DataFile, field: &Field, fitted: &Fitted, table: &Table, 
         Fitted::Labels(encoder) => {
             let indices = encoder.encode(table.column(&encoder.column)?);
             let observed = indices.iter().map(|index| *index > 0).collect();
-            masked(Values::Whole(indices.into_iter().map(|index| (index - 1).max(0)).collect()), observed)
+            masked(Values::Whole(1, indices.into_iter().map(|index| (index - 1).max(0)).collect()), observed)
         }
     })
+}
+
+/// The tokens of a row's text; a missing text has the special tokens alone.
+fn tokens(field: &Field, table: &Table, folder: &DataFolder) -> Result<EncodedField> {
+    let FieldSpec::Tokens { tokenizer, length, .. } = &field.spec else { unreachable!("the field is made of a text") };
+    let encoder = TextEncoder::open(&folder.find("the tokenizer", &tokenizer.value)?, *length)?;
+    let column = table.column(&field.columns[0])?;
+    let texts: Vec<&str> = column.texts().map(Option::unwrap_or_default).collect();
+    let tokens = encoder.encode(&texts)?;
+    let mask = tokens.mask.into_iter().map(|here| here != 0).collect();
+    Ok(EncodedField { values: Values::Whole(*length, tokens.ids), observed: Some((*length, mask)) })
 }
 
 /// A tensor a row, by the text of a column.

@@ -66,6 +66,9 @@ pub enum FeedError {
     /// A file of tensors.
     #[error(transparent)]
     Weights(#[from] WeightError),
+    /// A tokenizer, or a text that it refuses.
+    #[error(transparent)]
+    Text(#[from] crate::text::TextError),
     /// A row whose tensor is not there or of another shape.
     #[error("{place}: {cause}")]
     Tensor {

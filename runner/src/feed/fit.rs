@@ -27,6 +27,8 @@ pub enum Fitted {
     Vector(f64),
     /// Tensors of a file: nothing is fitted.
     Tensors,
+    /// Texts: nothing is fitted.
+    Tokens,
     /// Numbers to predict.
     Targets(Vec<TargetEncoder>),
     /// Whether numbers are above a bound: the rules of missing cells, and the bound.
@@ -71,6 +73,7 @@ fn fit_field(data: &DataFile, field: &Field, table: &Table, rows: &[usize]) -> R
     Ok(match &field.spec {
         FieldSpec::Transform { .. } => Fitted::Picture,
         FieldSpec::Tensors { .. } => Fitted::Tensors,
+        FieldSpec::Tokens { .. } => Fitted::Tokens,
         FieldSpec::Vector { divide, .. } => Fitted::Vector(*divide),
         FieldSpec::Numbers { scale, missing, .. } => {
             let missing = match missing {

@@ -11,8 +11,8 @@ use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainO
 
 use super::error::Result;
 use crate::compile::CompileError;
-use crate::experiment::Joined;
 use crate::experiment::spec::{Cache, Optimizer, Precision, Train};
+use crate::experiment::{FieldRole, Joined};
 use crate::feed::FittedData;
 
 /// The sizes that an experiment's graph has at a batch of so many samples.
@@ -150,7 +150,10 @@ pub fn frozen_part(joined: &Joined, program: &Program, batch: usize) -> Option<F
         Role::Input => {
             let input = joined.inputs.iter().find(|input| input.input == argument.name);
             let field = input.map(|input| &joined.data.fields[&input.field]);
-            field.is_some_and(|field| field.transform.as_ref().is_none_or(|transform| !transform.is_random()))
+            // Targets go into losses, where they meet whole batches.
+            field.is_some_and(|field| {
+                field.role == FieldRole::Feature && field.transform.as_ref().is_none_or(|transform| !transform.is_random())
+            })
         }
     })
 }
