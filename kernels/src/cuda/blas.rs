@@ -183,7 +183,7 @@ fn layout(matrix: &BlasMatrix, batch: usize) -> Result<sys::cublasLtMatrixLayout
 /// The description is alive.
 unsafe fn describe(description: sys::cublasLtMatmulDesc_t, product: &Product) -> Result<(), DeviceError> {
     use sys::cublasLtMatmulDescAttributes_t as Attribute;
-    // SAFETY (of each use): the caller's promise; values are read before the call returns.
+    // SAFETY: the caller's promise; values are read before the call returns.
     let set = |attribute: Attribute, value: *const c_void, bytes: usize| unsafe {
         result::set_matmul_desc_attribute(description, attribute, value, bytes).map_err(call("cublasLtMatmulDescSetAttribute"))
     };

@@ -4,6 +4,7 @@ mod blas;
 pub mod cache;
 mod compiler;
 pub mod device;
+mod draft;
 pub mod driver;
 #[cfg(any(test, feature = "host-shim"))]
 pub mod host;
@@ -81,7 +82,7 @@ pub fn kernels_of<'a>(
     let limits = steps::Limits { shared_memory };
     let mut kernels = Vec::new();
     for program in programs {
-        kernels.extend(plan::kernels_of(program, limits)?);
+        kernels.extend(draft::kernels_of(program, limits)?);
     }
     kernels.sort_by(|a, b| (a.family, &a.name).cmp(&(b.family, &b.name)));
     kernels.dedup();

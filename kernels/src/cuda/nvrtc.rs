@@ -33,7 +33,7 @@ pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError>
     let program = result::create_program(&text, Some(c"sward.cu")).map_err(|error| failed("nvrtcCreateProgram", error))?;
     let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".to_string(), "-default-device".to_string()];
     // SAFETY: the program was just created and is destroyed once, below; the buffers have the sizes that the library says.
-    let code = unsafe {
+    unsafe {
         let compiled = result::compile_program(program, &options);
         let code = match compiled {
             Ok(()) => cubin(program),
@@ -45,8 +45,7 @@ pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError>
         };
         let destroyed = result::destroy_program(program).map_err(|error| failed("nvrtcDestroyProgram", error));
         code.and_then(|code| destroyed.map(|()| code))
-    };
-    code
+    }
 }
 
 /// # Safety

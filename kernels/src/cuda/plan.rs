@@ -11,17 +11,12 @@ use sward_core::program::{Program, Role, RunKey, ValueId};
 
 use super::compiler;
 use super::device::{Address, Device, DeviceError, Function, Graph, Launch, Mark, PreparedProduct};
+use super::draft::{CONTROL_BYTES, Draft, Layout, bind_all, trap_kernels};
 use super::source::Kernel;
-use super::steps::{self, Action, Limits, Operand, Site, Step};
+use super::steps::{self, Action, Limits, Site};
 use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
-use crate::memory::{self, MemoryPlan, Place, Rules};
+use crate::memory::MemoryPlan;
 use crate::tensor::Tensor;
-
-/// Where each part of a plan's memory begins; sizes are multiples of this many bytes.
-const ALIGNMENT: usize = 256;
-
-/// The control block: seed, step, first bad index, first value that is not finite.
-const CONTROL_BYTES: usize = 32;
 
 /// Of parameters, so much is staged at once.
 const STAGED_BYTES: usize = 32 << 20;
@@ -86,36 +81,12 @@ enum Recording {
     Graph(Graph),
 }
 
-/// Where everything lies.
-struct Layout {
-    control: Address,
-    tables: Address,
-    held: Vec<Address>,
-    arena: Address,
-    bytes: usize,
-}
-
-impl Layout {
-    fn new(base: Address, tables: usize, memory: &MemoryPlan) -> Layout {
-        let mut next = base;
-        let mut take = |bytes: usize| {
-            let address = next;
-            next += bytes.next_multiple_of(ALIGNMENT) as u64;
-            address
-        };
-        let control = take(CONTROL_BYTES);
-        let tables = take(tables);
-        let held = memory.held.iter().map(|bytes| take(*bytes)).collect();
-        let arena = take(memory.arena);
-        Layout { control, tables, held, arena, bytes: (next - base) as usize }
-    }
-
-    fn address(&self, place: Place) -> Address {
-        match place {
-            Place::Arena(offset) => self.arena + offset as u64,
-            Place::Held(index) => self.held[index],
-        }
-    }
+/// What kernels noted in the control block.
+struct Complaints {
+    /// The first bad index, as (instruction, element).
+    bad_index: Option<(usize, usize)>,
+    /// The first element that is not finite, where one was looked for.
+    not_finite: Option<usize>,
 }
 
 pub(super) struct CudaPlan {
@@ -138,72 +109,6 @@ pub(super) struct CudaPlan {
     trap: bool,
     profiling: bool,
     seconds: Vec<(f64, u64)>,
-}
-
-/// What a program needs, found without a device's memory.
-struct Draft {
-    memory: MemoryPlan,
-    tables: Vec<usize>,
-}
-
-fn operand(program: &Program, value: ValueId, address: Address) -> Operand {
-    Operand { address, tensor_type: program.type_of(value).clone() }
-}
-
-/// Binds every instruction at the addresses that `address` and `site` give.
-fn bind_all(
-    program: &Program,
-    address: &dyn Fn(ValueId) -> Address,
-    site: &dyn Fn(usize) -> Site,
-) -> Result<(Vec<Step>, Vec<Kernel>), PrepareError> {
-    let mut kernels = Vec::new();
-    let mut steps = Vec::with_capacity(program.instructions.len());
-    for (index, instruction) in program.instructions.iter().enumerate() {
-        let at = |values: &[ValueId]| values.iter().map(|value| operand(program, *value, address(*value))).collect::<Vec<_>>();
-        let (inputs, outputs) = (at(&instruction.inputs), at(&instruction.outputs));
-        let step = steps::bind(instruction.op.as_ref(), &inputs, &outputs, site(index), &mut kernels).map_err(|reason| {
-            let origin = &program.origins[instruction.origin.0 as usize];
-            PrepareError::Unsupported {
-                engine: "cuda",
-                path: origin.path.clone(),
-                place: origin.place.clone(),
-                instruction: format!("{}<{}>", instruction.op.name(), instruction.op.attributes()),
-                reason,
-            }
-        })?;
-        steps.push(step);
-    }
-    Ok((steps, kernels))
-}
-
-/// All kernels of a program, for tests that compile them ahead.
-///
-/// # Errors
-/// Where an instruction has none.
-pub(super) fn kernels_of(program: &Program, limits: Limits) -> Result<Vec<Kernel>, PrepareError> {
-    let site = |index| Site { control: 0, workspace: 0, tables: 0, index, limits };
-    let (_, mut kernels) = bind_all(program, &|_| 0, &site)?;
-    kernels.extend(trap_kernels(program).into_iter().map(|(kernel, ..)| kernel));
-    kernels.push(steps::copy_whole(0, 0, 0, 0).0);
-    Ok(kernels)
-}
-
-fn trap_kernels(program: &Program) -> Vec<(Kernel, u32, super::device::Arguments)> {
-    program.types.iter().filter_map(|tensor_type| steps::first_not_finite(0, 0, tensor_type)).collect()
-}
-
-impl Draft {
-    fn new(program: &Program, limits: Limits, share: bool) -> Result<Draft, PrepareError> {
-        // Sizes do not depend on addresses: a first pass at address 0 finds what has no kernel and how much room each step needs.
-        let site = |index| Site { control: 0, workspace: 0, tables: 0, index, limits };
-        let (steps, _) = bind_all(program, &|_| 0, &site)?;
-        let in_place = |index: usize| steps::in_place(program, &program.instructions[index]);
-        let writes_slots = |index: usize| steps::writes_slots(&program.instructions[index]);
-        let workspace = |index: usize| steps[index].workspace;
-        let rules = Rules { in_place: &in_place, writes_slots: &writes_slots, workspace: &workspace };
-        let memory = memory::plan(program, &rules, share);
-        Ok(Draft { memory, tables: steps.iter().map(|step| step.tables).collect() })
-    }
 }
 
 impl CudaPlan {
@@ -340,8 +245,7 @@ impl CudaPlan {
         }
     }
 
-    /// The first bad index as (instruction, element), and the first element that is not finite.
-    fn complaints(&self) -> Result<(Option<(usize, usize)>, Option<usize>), DeviceError> {
+    fn complaints(&self) -> Result<Complaints, DeviceError> {
         let mut status = [0; 16];
         self.device.download(self.layout.control + 16, &mut status)?;
         let word = |at: usize| {
@@ -349,8 +253,8 @@ impl CudaPlan {
             let word = u64::from_ne_bytes(bytes);
             (word != u64::MAX).then_some(word)
         };
-        let index = word(0).map(|word| ((word >> 40) as usize, (word & ((1 << 40) - 1)) as usize));
-        Ok((index, word(8).map(|word| word as usize)))
+        let bad_index = word(0).map(|word| ((word >> 40) as usize, (word & ((1 << 40) - 1)) as usize));
+        Ok(Complaints { bad_index, not_finite: word(8).map(|word| word as usize) })
     }
 
     fn call(&self, call: &Call) -> Result<(), DeviceError> {
@@ -439,7 +343,7 @@ impl CudaPlan {
         });
         for (output, trap) in floats.zip(&self.steps[index].traps) {
             self.call(trap)?;
-            if let (_, Some(element)) = self.complaints()? {
+            if let Some(element) = self.complaints()?.not_finite {
                 let origin = &self.program.origins[instruction.origin.0 as usize];
                 let value = self.read(*output)?.to_array().data[element] as f32;
                 return Err(RunError::NonFinite {
@@ -606,7 +510,7 @@ impl Plan for CudaPlan {
             self.launch_all()?;
         }
         // Reading the complaints waits for the run, and with it for all uploads.
-        let (bad_index, _) = self.complaints()?;
+        let Complaints { bad_index, .. } = self.complaints()?;
         self.is_uploading = false;
         if let Some((index, element)) = bad_index {
             return Err(self.bad_index(index, element));

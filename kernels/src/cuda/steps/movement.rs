@@ -66,8 +66,8 @@ impl StridedCopy {
             let fits = self.sizes[last] as i64 % factor == 0
                 && self.from[..last].iter().all(divides)
                 && self.to[..last].iter().all(divides)
-                && self.source % (2 * bytes as u64) == 0
-                && self.target % (2 * bytes as u64) == 0;
+                && self.source.is_multiple_of(2 * bytes as u64)
+                && self.target.is_multiple_of(2 * bytes as u64);
             if !fits {
                 break;
             }

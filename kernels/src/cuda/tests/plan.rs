@@ -163,7 +163,7 @@ fn without_a_driver_the_engine_says_what_is_missing() {
         eprintln!("skipped: there is a CUDA driver");
         return;
     }
-    let error = CudaEngine::new().err().expect("no driver").to_string();
+    let error = CudaEngine::new().expect_err("no driver").to_string();
     assert!(error.starts_with("the CUDA driver is not on this machine (searched for libcuda.so"), "{error}");
 }
 
