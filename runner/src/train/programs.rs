@@ -121,7 +121,7 @@ pub fn evaluation(joined: &Joined, fitted: &FittedData, batch: usize, with_losse
     let sizes = sizes_for(&joined.checked, fitted, batch);
     let lowered = lower(&joined.checked, &sizes, &LowerOptions::default(), &AddAlgebra).map_err(CompileError::from)?;
     let mut program = lowered.finish();
-    program.outputs.retain(|output| output.name.starts_with("predict.") || with_losses);
+    program.outputs.retain(|output| output.name.starts_with("predict.") || output.name.starts_with("map.") || with_losses);
     let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
     Ok(optimize(program, &passes).map_err(CompileError::from)?)
 }

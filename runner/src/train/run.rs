@@ -13,10 +13,11 @@ use sward_kernels::Engine;
 use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
 use super::error::{Result, TrainError};
 use super::evaluate::Evaluator;
+use super::labelled::write_maps;
 use super::measure::measure_all;
 use super::output::{prediction_rows, write_predictions};
 use super::predictions::{Predictions, invert};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare_run, row_groups};
 use super::pretrained::{Pretrained, load_pretrained};
 use super::programs::{ParameterCount, parameter_groups};
 use super::record::{RunSettings, files, write};
@@ -51,6 +52,8 @@ pub struct TrainRequest<'a> {
     pub threads: usize,
     /// Where runs lie.
     pub root: PathBuf,
+    /// The directory of a new run, in place of one below `root`.
+    pub directory: Option<PathBuf>,
     /// A run that is continued.
     pub resume: Option<PathBuf>,
     /// What writes go through.
@@ -84,7 +87,7 @@ pub struct Outcome {
 /// # Errors
 /// Data, graph or machine that do not allow it; numbers that are not finite; storage that fails. The last checkpoint survives.
 pub fn train(request: &TrainRequest<'_>) -> Result<Outcome> {
-    let prepared = prepare(request.joined, &request.settings.data, request.settings.fold)?;
+    let prepared = prepare_run(request.joined, &request.settings)?;
     let mut trainer = Trainer::new(request, &prepared)?;
     let outcome = trainer.run();
     if outcome.is_err() {
@@ -109,8 +112,18 @@ struct Trainer<'a> {
     events: EventFile,
     progress: Progress,
     best: (String, Direction),
+    started: Instant,
+    first_step: u64,
     waited: f64,
     worked: f64,
+}
+
+/// What an evaluation of the validation rows gives.
+struct Validated {
+    predictions: Predictions,
+    values: IndexMap<String, f64>,
+    reasons: Vec<String>,
+    maps: IndexMap<String, Vec<Vec<f32>>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -155,6 +168,7 @@ impl<'a> Trainer<'a> {
         let log = MetricsLog::open(request.storage.clone(), run.path(), state.step)?;
         let events = EventFile::open(&request.storage, run.path(), state.step, now())?;
         let progress = Progress::new(request.verbosity, total, train.epochs, state.step);
+        let first_step = state.step;
         let mut trainer = Trainer {
             request,
             prepared,
@@ -170,6 +184,8 @@ impl<'a> Trainer<'a> {
             events,
             progress,
             best: (watched, direction),
+            started: Instant::now(),
+            first_step,
             waited: 0.0,
             worked: 0.0,
         };
@@ -356,7 +372,7 @@ impl<'a> Trainer<'a> {
         values.insert("train/loss".to_owned(), self.state.loss_sum / self.state.loss_count.max(1) as f64);
         values.insert("train/lr".to_owned(), self.state.plateau.as_ref().map_or(rate, |plateau| plateau.rate(rate)));
         self.evaluator.set_weights(self.stepper.weights()?)?;
-        let (_, measured, reasons) = self.validate(feed)?;
+        let Validated { values: measured, reasons, .. } = self.validate(feed)?;
         for reason in reasons {
             self.progress.warning(&format!("no value for {reason}"));
         }
@@ -398,7 +414,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Predictions, losses and metrics of the validation rows.
-    fn validate(&mut self, feed: &Feed<'_>) -> Result<(Predictions, IndexMap<String, f64>, Vec<String>)> {
+    fn validate(&mut self, feed: &Feed<'_>) -> Result<Validated> {
         let joined = self.request.joined;
         let rows = &self.prepared.split().validation;
         let raw = self.evaluator.run(feed, rows, None)?;
@@ -406,7 +422,7 @@ impl<'a> Trainer<'a> {
         let mut values: IndexMap<String, f64> = raw.losses.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
         let (metrics, reasons) = measure_all(joined, &predictions, &self.labels, rows);
         values.extend(metrics.into_iter().map(|(name, value)| (format!("val/{name}"), value)));
-        Ok((predictions, values, reasons))
+        Ok(Validated { predictions, values, reasons, maps: raw.maps })
     }
 
     /// Appends to the logs.
@@ -427,10 +443,17 @@ impl<'a> Trainer<'a> {
         let joined = self.request.joined;
         self.evaluator.set_weights(load_weights(&checkpoint_path(self.run.path(), Checkpoint::Best))?)?;
         let feed = Feed::new(&joined.data, &joined.inputs, &self.prepared.encoded, self.train.seed, 0);
-        let (predictions, values, _) = self.validate(&feed)?;
+        let Validated { predictions, values, maps, .. } = self.validate(&feed)?;
         let rows = &self.prepared.split().validation;
         let table = prediction_rows(joined, &self.prepared.loaded.table, &predictions, &self.labels, rows);
         write_predictions(&self.run.path().join("predictions.csv"), &table)?;
+        if !maps.is_empty() {
+            write_maps(&self.run.path().join(super::labelled::MAPS), rows, &maps)?;
+        }
+        // After a resume, the time of the steps before is taken to be that of the steps since.
+        let steps = self.state.step - self.first_step;
+        let seconds = (steps > 0).then(|| self.started.elapsed().as_secs_f64() * self.state.step as f64 / steps as f64);
+        self.run.write_json("timing.json", &serde_json::json!({ "version": 1, "seconds": seconds, "steps": self.state.step }))?;
         let best_epoch = self.state.best.map_or(0, |(_, epoch)| epoch);
         let finite: IndexMap<&String, Option<f64>> =
             values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
@@ -536,10 +559,20 @@ fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Result<RunDirec
         description.inputs.insert(table.display().to_string(), blake3::hash(&bytes).to_hex().to_string());
     }
     let environment = Environment::current(request.engine.name(), request.threads);
-    let run = RunDirectory::create(request.storage.clone(), &request.root, description, &environment)?;
+    let storage = request.storage.clone();
+    let run = match &request.directory {
+        Some(path) => RunDirectory::create_at(storage, path, description, &environment)?,
+        None => RunDirectory::create(storage, &request.root, description, &environment)?,
+    };
     write(&run, request.session, &request.settings, &prepared.fitted)?;
     let split = prepared.split();
-    let splits = serde_json::json!({ "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation });
+    let groups = row_groups(prepared.joined, &prepared.loaded.table)?.map(|(columns, groups)| {
+        let names: Vec<String> = split.validation.iter().map(|row| groups.name(groups.of_row()[*row])).collect();
+        serde_json::json!({ "columns": columns, "validation": names })
+    });
+    let splits = serde_json::json!({
+        "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation, "groups": groups,
+    });
     run.write_json("split.json", &splits)?;
     Ok(run)
 }

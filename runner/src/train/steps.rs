@@ -12,6 +12,15 @@ use crate::experiment::Joined;
 use crate::feed::{Batch, FittedData};
 use crate::initialize::initial_values;
 
+/// The bytes that a training step of an experiment takes.
+///
+/// # Errors
+/// A graph that has no program at these sizes, or an engine that cannot run it.
+pub fn step_memory(engine: &dyn Engine, joined: &Joined, fitted: &FittedData, rows: usize) -> Result<Memory> {
+    let batch = joined.experiment.train.value.batch.min(rows);
+    Ok(Stepper::new(engine, joined, fitted, batch)?.memory())
+}
+
 /// What a step found.
 #[derive(Clone, Debug, Default)]
 pub struct StepResult {

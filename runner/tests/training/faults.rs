@@ -111,7 +111,11 @@ fn a_truncated_photograph_ends_the_run_or_is_left_out_as_the_data_file_says() {
     let project = photographs("Skip(1)");
     truncate(&project);
     let output = project.sward(&["train", "experiment.ron"]);
-    assert!(output.status.success() && stderr(&output).contains("left out") && stderr(&output).contains("table.csv:7"), "{}", stderr(&output));
+    assert!(
+        output.status.success() && stderr(&output).contains("left out") && stderr(&output).contains("table.csv:7"),
+        "{}",
+        stderr(&output)
+    );
     std::fs::write(project.path().join("p6.jpg"), b"no photograph").unwrap();
     let (code, message) = fails(&project);
     assert!(code == 2 && message.contains("at most 1"), "{message}");
@@ -119,7 +123,8 @@ fn a_truncated_photograph_ends_the_run_or_is_left_out_as_the_data_file_says() {
 
 #[test]
 fn numbers_that_are_not_finite_stop_the_run_and_are_never_saved() {
-    let experiment = EXPERIMENT.replace("lr: 0.01", "lr: 1e30").replace("clip_norm: 1.0, ", "").replace("AdamW(lr: 1e30)", "Sgd(lr: 1e30)");
+    let experiment =
+        EXPERIMENT.replace("lr: 0.01", "lr: 1e30").replace("clip_norm: 1.0, ", "").replace("AdamW(lr: 1e30)", "Sgd(lr: 1e30)");
     let project = Project::with(&experiment, DATA, &table());
     let (code, message) = fails(&project);
     assert_eq!(code, 3, "{message}");
@@ -136,7 +141,8 @@ fn numbers_that_are_not_finite_stop_the_run_and_are_never_saved() {
 
 #[test]
 fn steps_that_are_not_finite_may_be_left_out_so_often() {
-    let experiment = EXPERIMENT.replace("lr: 0.01", "lr: 1e30").replace("clip_norm: 1.0, ", "").replace("AdamW(lr: 1e30)", "Sgd(lr: 1e30)");
+    let experiment =
+        EXPERIMENT.replace("lr: 0.01", "lr: 1e30").replace("clip_norm: 1.0, ", "").replace("AdamW(lr: 1e30)", "Sgd(lr: 1e30)");
     let project = Project::with(&experiment.replace("ema: 0.9", "ema: 0.9, nonfinite: Skip(2)"), DATA, &table());
     let (code, message) = fails(&project);
     assert!(code == 3 && message.matches("left out").count() == 2, "{message}");

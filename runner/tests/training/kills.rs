@@ -132,7 +132,9 @@ fn storage_that_fails_at_any_write_leaves_a_run_that_goes_on() {
         let runs = project.path().join(&root).join("experiment");
         let run = std::fs::read_dir(&runs).ok().and_then(|mut entries| entries.next()).map(|entry| entry.unwrap().path());
         // Whatever stands there under a checkpoint's name is whole, and training goes on from it.
-        if let Some(run) = run.filter(|run| run.join("checkpoints/last.safetensors").is_file() && run.join("fitted.json").is_file()) {
+        if let Some(run) =
+            run.filter(|run| run.join("checkpoints/last.safetensors").is_file() && run.join("fitted.json").is_file())
+        {
             attempt(std::sync::Arc::new(Disk), &root, Some(run.clone())).unwrap_or_else(|error| panic!("write {at}: {error}"));
             assert_same(&whole, &run);
         }

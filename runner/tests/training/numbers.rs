@@ -38,7 +38,11 @@ fn twenty_steps_end_where_pytorch_ends() {
 )"#
     .replace("\"a..c\": Number()", "\"a\": Number(), \"b\": Number(), \"c\": Number()");
     let mut rows = std::fs::read_to_string(fixture("steps.csv")).unwrap().replace("a,b,c,y\n", "a,b,c,y,part\n");
-    rows = rows.lines().enumerate().map(|(line, text)| if line == 0 { format!("{text}\n") } else { format!("{text},t\n") }).collect();
+    rows = rows
+        .lines()
+        .enumerate()
+        .map(|(line, text)| if line == 0 { format!("{text}\n") } else { format!("{text},t\n") })
+        .collect();
     rows += "0,0,0,1,v\n0,0,1,1,v\n";
     let project = Project::with(experiment, &data, &rows);
     std::fs::copy(fixture("start.safetensors"), project.path().join("start.safetensors")).unwrap();

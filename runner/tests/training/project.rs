@@ -104,10 +104,17 @@ pub fn stdout(output: &Output) -> String {
 
 /// What a run found: the files that must not depend on how it came about.
 pub fn result(run: &Path) -> Vec<(String, Vec<u8>)> {
-    ["checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.jsonl", "metrics.csv", "predictions.csv", "results.json"]
-        .into_iter()
-        .map(|name| (name.to_owned(), std::fs::read(run.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))))
-        .collect()
+    [
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "metrics.jsonl",
+        "metrics.csv",
+        "predictions.csv",
+        "results.json",
+    ]
+    .into_iter()
+    .map(|name| (name.to_owned(), std::fs::read(run.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))))
+    .collect()
 }
 
 /// Compares two runs' results, file by file.

@@ -49,7 +49,10 @@ fn several_runs_are_averaged() {
         let output = project.sward(&[&["predict"], runs, &["-o", file]].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         let text = std::fs::read_to_string(project.path().join(file)).unwrap();
-        text.lines().skip(1).flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>()).collect()
+        text.lines()
+            .skip(1)
+            .flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>())
+            .collect()
     };
     let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
     let (a, b, mean) = (predict(&[one], "a.csv"), predict(&[two], "b.csv"), predict(&[one, two], "c.csv"));
@@ -95,7 +98,8 @@ fn accumulated_batches_learn_as_one_large_batch_does() {
     let data = DATA.replace("Targets([\"u\", \"v\"]", "Targets([\"v\"]");
     let project = Project::with(&experiment, &data, &table());
     let whole = project.train("whole", &["--batch-size", "16", "--set", "train.checkpoint_steps=0"]);
-    let parts = project.train("parts", &["--batch-size", "4", "--set", "train.accumulate=4", "--set", "train.checkpoint_steps=0"]);
+    let parts =
+        project.train("parts", &["--batch-size", "4", "--set", "train.accumulate=4", "--set", "train.checkpoint_steps=0"]);
     let read = |run: &std::path::Path| {
         let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
         file.get("model.fc1.weight").unwrap().to_f32().unwrap().into_owned()
@@ -113,7 +117,13 @@ fn every_file_of_the_run_is_what_others_read() {
     let records: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = records.iter().rev().find(|record| record.get("val/r2").is_some()).expect("validation is logged");
     assert!(last["train/loss"].as_f64().unwrap() < records[0]["train/step_loss"].as_f64().unwrap(), "the loss falls");
-    assert!(std::fs::read_dir(&run).unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("events.out.tfevents.")));
+    assert!(
+        std::fs::read_dir(&run).unwrap().any(|entry| entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with("events.out.tfevents."))
+    );
     let description: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
     assert_eq!(description["state"], "finished");
     assert!(description["inputs"].as_object().unwrap().keys().any(|name| name.ends_with("table.csv")), "{description}");
