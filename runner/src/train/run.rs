@@ -382,7 +382,7 @@ impl<'a> Trainer<'a> {
         let (name, direction) = (self.best.0.clone(), self.best.1);
         let value = watched(&name);
         let is_better = match self.state.best {
-            None => !value.is_nan(),
+            None => value.is_finite(),
             Some((best, _)) => direction.improves(value, best, 0.0),
         };
         if let (Some(plateau), WrittenSchedule::Plateau { metric, .. }) = (&mut self.state.plateau, &self.train.schedule)
@@ -407,7 +407,8 @@ impl<'a> Trainer<'a> {
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
         self.state.finished = ends;
         if is_better || self.state.best.is_none() {
-            self.state.best = (!value.is_nan()).then_some((value, epoch));
+            // An infinite value has no place in a checkpoint's JSON, and says no more than none.
+            self.state.best = value.is_finite().then_some((value, epoch));
             save(&self.run, Checkpoint::Best, &self.stepper.weights()?, &self.state)?;
         }
         self.save()
