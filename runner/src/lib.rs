@@ -13,8 +13,10 @@
 //!
 //! [`Graph`] and [`Model`] read, compile, run, train, load and save; `docs/rust.md` shows the layers below.
 
+pub mod ablate;
 pub mod cli;
 pub mod compile;
+pub mod cv;
 pub mod engines;
 pub mod exit;
 pub mod experiment;
@@ -26,6 +28,7 @@ pub mod interrupt;
 pub mod metrics;
 pub mod parameters;
 pub mod pixels;
+pub mod plain;
 pub mod progress;
 pub mod random;
 pub mod report;

@@ -1,7 +1,9 @@
 //! The `sward` command line: one file a verb.
 
+mod ablate;
 mod bench;
 mod check;
+mod cv;
 mod devices;
 
 pub mod diff;
@@ -9,10 +11,13 @@ pub mod experiment;
 mod fill;
 mod graph;
 mod init;
+mod inspect;
 pub mod plot;
 mod predict;
 pub mod render;
+mod report;
 mod run;
+mod runs;
 pub mod schema;
 mod show;
 mod show_data;
@@ -65,6 +70,16 @@ enum Verb {
     Run(run::Arguments),
     /// Train an experiment
     Train(train::Arguments),
+    /// Train all folds of an experiment, and measure what each says of the rows it never saw
+    Cv(cv::Arguments),
+    /// Train variants of an experiment, and compare them row by row
+    Ablate(ablate::Arguments),
+    /// Draw a run, a cross-validation or an ablation as one HTML file
+    Report(report::Arguments),
+    /// Say what was trained, on what, and how it went
+    Inspect(inspect::Arguments),
+    /// List and compare the runs in a folder
+    Runs(runs::Arguments),
     /// Measure a run on its validation rows, or on another labelled table
     Eval(predict::EvalArguments),
     /// Write what a run predicts
@@ -93,6 +108,11 @@ pub fn main() -> ExitCode {
             Verb::Init(arguments) => init::run(&arguments),
             Verb::Run(arguments) => run::run(&arguments),
             Verb::Train(arguments) => train::run(&arguments),
+            Verb::Cv(arguments) => cv::run(&arguments),
+            Verb::Ablate(arguments) => ablate::run(&arguments),
+            Verb::Report(arguments) => report::run(&arguments),
+            Verb::Inspect(arguments) => inspect::run(&arguments),
+            Verb::Runs(arguments) => runs::run(&arguments),
             Verb::Eval(arguments) => predict::eval(&arguments),
             Verb::Predict(arguments) => predict::predict(&arguments),
             Verb::ShowData(arguments) => show_data::run(&arguments),

@@ -3,6 +3,7 @@
 use super::Exit;
 use super::experiment::{ShowOptions, cache_bytes, report};
 use super::graph::{Format, RootOptions, print, session, write_out};
+use crate::cv::expand_runs;
 use crate::engines::{EngineChoice, engine};
 use crate::experiment::Joined;
 use crate::feed::{DataFolder, Feed, FittedData, Loaded, encode, labels, load_rows};
@@ -46,9 +47,9 @@ struct Source {
   sward predict runs/experiment/20261126T210000Z-1a2b3c4d -o submission.csv
   sward predict RUN --table new/photos.csv -o predictions.csv --tta 4
 
-Several runs (the folds of a cross-validation, say) are averaged: sward predict RUN1 RUN2 RUN3.")]
+A cross-validation stands for all its folds. Several runs are averaged: sward predict RUN1 RUN2 RUN3, or sward predict CV.")]
 pub struct PredictArguments {
-    /// Run directories
+    /// Run directories, or directories of cross-validations
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The file to write
@@ -156,7 +157,8 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
     let source = &arguments.source;
     let engine = open_engine(source)?;
     let mut total: Option<(Predictions, OpenRun, Loaded)> = None;
-    for path in &arguments.runs {
+    let runs = expand_runs(&arguments.runs).map_err(|error| report(&error.into()))?;
+    for path in &runs {
         let run = open_run(path, &source.roots)?;
         let told = |error: TrainError| report(&error);
         let folder = folder(&run, source).map_err(told)?;
@@ -184,9 +186,9 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
         });
     }
     let Some((mut mean, run, loaded)) = total else { return Err(Exit::Usage) };
-    mean.values_mut().for_each(|own| own.divide(arguments.runs.len() as f64));
+    mean.values_mut().for_each(|own| own.divide(runs.len() as f64));
     write_output(&run.joined, &loaded, &mean, &arguments.output).map_err(|error| report(&error))?;
-    let models = if arguments.runs.len() > 1 { format!(", the mean of {} runs", arguments.runs.len()) } else { String::new() };
+    let models = if runs.len() > 1 { format!(", the mean of {} runs", runs.len()) } else { String::new() };
     Ok(format!("{} samples predicted{models}: {}\n", loaded.table.rows(), arguments.output.display()))
 }
 
@@ -221,7 +223,7 @@ fn try_eval(arguments: &EvalArguments) -> Result<String, Exit> {
     let rows: Vec<usize> = match &source.table {
         Some(_) => (0..loaded.table.rows()).collect(),
         None => {
-            let seed = run.joined.experiment.train.value.seed;
+            let seed = run.settings.fold_seed(&run.joined);
             let mut splits = fold_splits(&run.joined, &loaded.table, seed).map_err(told)?;
             splits.swap_remove(run.settings.fold).validation
         }

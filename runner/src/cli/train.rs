@@ -109,6 +109,7 @@ fn train_one(
         engine: engine.as_ref(),
         threads: arguments.threads,
         root: arguments.output.clone(),
+        directory: None,
         resume: arguments.resume.clone(),
         storage: Arc::new(Disk),
         pretrained,
@@ -123,6 +124,7 @@ fn train_one(
             Exit::Interrupted
         }
         Ok(outcome) => {
+            super::report::write_report(&outcome.directory, arguments.show.quiet);
             write_out(&mut std::io::stdout(), &summary(&outcome));
             Exit::Fine
         }

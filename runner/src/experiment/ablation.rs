@@ -62,6 +62,12 @@ pub fn arms(session: &mut Session<'_>, file: FileId, tree: &Value) -> Option<Arm
         let span = spec.metric.as_ref().map_or(tree.span, |metric| metric.span);
         session.diagnostics.push(Diagnostic::new(codes::ABLATION, format!("the base has no metric `{metric}`"), span));
     }
+    if metric == "val/loss" {
+        let span = spec.metric.as_ref().map_or(tree.span, |metric| metric.span);
+        let message = "a loss is a mean over batches, and arms are compared row by row: it cannot be the metric of an ablation";
+        let help = "name one of the base's metrics with `metric`, such as \"val/score\"";
+        session.diagnostics.push(Diagnostic::new(codes::ABLATION, message, span).help(help));
+    }
     let mut arms = vec![Arm {
         name: "base".to_owned(),
         choices: IndexMap::new(),
@@ -233,8 +239,15 @@ fn compare(session: &mut Session<'_>, arms: &[Arm], arm: &Arm, metric: &str) {
     if folds(base) != folds(arm) {
         fault(format!("the arm `{}` has other folds than the base, so that samples cannot be paired", arm.name));
     }
+    let measured = |arm: &Arm| {
+        let name = metric.strip_prefix("val/").unwrap_or(metric);
+        let own = arm.joined.experiment.metrics.iter().find(|(own, _)| own.value == name);
+        own.map(|(_, own)| unplaced(&format!("{:?}", own.value)))
+    };
     if watched_direction(&arm.joined.experiment, metric).is_none() {
         fault(format!("the arm `{}` has no metric `{metric}`", arm.name));
+    } else if measured(base) != measured(arm) {
+        fault(format!("the arm `{}` computes the metric `{metric}` in another way than the base", arm.name));
     }
     let own = fingerprint(&arm.joined);
     if let Some(twin) = arms.iter().find(|other| fingerprint(&other.joined) == own) {

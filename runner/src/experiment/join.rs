@@ -30,7 +30,7 @@ pub struct Joined {
     pub experiment: Experiment,
     /// Columns and fields.
     pub data: DataFile,
-    /// The graph: inputs are fields, outputs are `loss`, `loss.<name>` and `predict.<field>`.
+    /// The graph: inputs are fields, outputs are `loss`, `loss.<name>`, `predict.<field>` and `map.<field>`.
     pub checked: Checked,
     /// Which field each input of the graph is.
     pub inputs: Vec<GraphField>,
@@ -54,6 +54,11 @@ pub fn prediction_output(field: &str) -> String {
     format!("predict.{field}")
 }
 
+/// The name of the output that weighs the tiles of a field of photographs.
+pub fn map_output(field: &str) -> String {
+    format!("map.{field}")
+}
+
 /// Reads and proves an experiment. `None` where an error was reported.
 pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &Overrides) -> Option<Joined> {
     let errors_before = session.diagnostics.errors();
@@ -65,6 +70,7 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
     let data = read_data(session, file, &spec.data, &parted.data)?;
     let experiment = experiment?;
     check_predictions(session, &experiment, &data);
+    check_maps(session, &experiment, &data);
     check_losses(session, &spec, &experiment);
     check_settings(session, &experiment, &data);
     if session.diagnostics.errors() > errors_before {
@@ -124,6 +130,7 @@ fn read_parts(session: &mut Session<'_>, spec: &ExperimentFile) -> Option<Experi
         doc: spec.doc.as_ref().map(|doc| doc.value.clone()),
         weights: weights?.value,
         predictions: spec.predictions.clone(),
+        maps: spec.maps.clone(),
         train: train?,
         folds: folds?,
         metrics,
@@ -152,6 +159,30 @@ fn check_predictions(session: &mut Session<'_>, experiment: &Experiment, data: &
         let message = "nothing is predicted: `predictions` is empty";
         let help = "write for example predictions: { \"biomass\": \"model:biomass\" }";
         session.diagnostics.push(Diagnostic::new(codes::PREDICTION, message, experiment.train.span).help(help));
+    }
+}
+
+/// Maps weigh the tiles or views of photographs.
+fn check_maps(session: &mut Session<'_>, experiment: &Experiment, data: &DataFile) {
+    for field in experiment.maps.keys() {
+        let tiled = |field: &Field| field.transform.as_ref().is_some_and(|transform| transform.parts.count().is_some());
+        let diagnostic = match data.fields.get(&field.value) {
+            Some(known) if tiled(known) => continue,
+            Some(known) => {
+                let message = format!(
+                    "`{}` is made by {} and has no tiles or views to weigh",
+                    field.value,
+                    if known.transform.is_some() { "a Transform without Tiles or Views" } else { known.spec.kind() }
+                );
+                Diagnostic::new(codes::PREDICTION, message, field.span)
+            }
+            None => {
+                let fields = data.fields.values().filter(|field| tiled(field)).map(|field| field.name.as_str());
+                Diagnostic::new(codes::PREDICTION, format!("the data has no field `{}`", field.value), field.span)
+                    .suggest(nearest(&field.value, fields))
+            }
+        };
+        session.diagnostics.push(diagnostic);
     }
 }
 
@@ -198,7 +229,7 @@ fn used_inputs(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile) 
             plain |= mentions(&text.replace(&mask, ""), &field.name);
         };
         node_trees(spec).for_each(|tree| for_each_text(tree, &mut look));
-        experiment.predictions.values().for_each(|reference| look(&reference.value));
+        experiment.predictions.values().chain(experiment.maps.values()).for_each(|reference| look(&reference.value));
         if plain {
             inputs.push(GraphField { input: field.name.clone(), field: field.name.clone(), is_mask: false });
         }
@@ -278,6 +309,15 @@ fn module(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile, input
             call(reference.span, "As", vec![source, stated], Vec::new()),
         ));
     }
+    for (field, reference) in &experiment.maps {
+        let tiles = data.fields[&field.value].shape.first().copied().unwrap_or_default();
+        let whole = Value { span: reference.span, kind: sward_core::syntax::Kind::Integer(tiles as i64) };
+        let shape = list(reference.span, vec![text(reference.span, "batch"), whole]);
+        let stated = call(reference.span, "F32", vec![shape], Vec::new());
+        let source = text(reference.span, renamed(&reference.value));
+        outputs
+            .push((spanned(map_output(&field.value), field.span), call(reference.span, "As", vec![source, stated], Vec::new())));
+    }
     let all = map(span, nodes);
     let mut fields = vec![("inputs", map(span, ports))];
     let params = sizes(data, &all, experiment, span);
@@ -332,8 +372,11 @@ fn sizes(data: &DataFile, nodes: &Value, experiment: &Experiment, span: Span) ->
 /// Predictions depend on features alone.
 fn check_reach(session: &mut Session<'_>, experiment: &Experiment, data: &DataFile, checked: &Checked, inputs: &[GraphField]) {
     let graph = checked.graph();
-    for (field, reference) in &experiment.predictions {
-        let output = checked.outputs().iter().find(|output| *output.name == *prediction_output(&field.value));
+    let predicted =
+        experiment.predictions.iter().map(|(field, reference)| (prediction_output(&field.value), "prediction", field, reference));
+    let mapped = experiment.maps.iter().map(|(field, reference)| (map_output(&field.value), "map", field, reference));
+    for (name, what, field, reference) in predicted.chain(mapped) {
+        let output = checked.outputs().iter().find(|output| *output.name == *name);
         let Some(Source::Node { node, .. }) = output.map(|output| output.source) else { continue };
         let mut seen = vec![false; graph.node_count()];
         let mut open = vec![node];
@@ -348,7 +391,7 @@ fn check_reach(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
                     let why = if known.role == FieldRole::Target { "is a target" } else { "has the role TrainOnly" };
                     let columns = known.columns.join(", ");
                     let message = format!(
-                        "the prediction of `{}` depends on the field `{}`, which {why}: it is not there at prediction time",
+                        "the {what} of `{}` depends on the field `{}`, which {why}: it is not there at prediction time",
                         field.value, known.name
                     );
                     let diagnostic = Diagnostic::new(codes::TRAIN_ONLY, message, reference.span)

@@ -29,6 +29,9 @@ pub struct ExperimentFile {
     pub weights: Option<Raw>,
     /// Which output predicts which field.
     pub predictions: IndexMap<Spanned<String>, Spanned<String>>,
+    /// Which output weighs the tiles of which field of photographs.
+    #[serde(default)]
+    pub maps: IndexMap<Spanned<String>, Spanned<String>>,
     /// A [`Train`].
     pub train: Raw,
     /// A [`Folds`].
@@ -54,6 +57,8 @@ pub struct Experiment {
     pub weights: Weights,
     /// Which output predicts which field.
     pub predictions: IndexMap<Spanned<String>, Spanned<String>>,
+    /// Which output weighs the tiles of which field of photographs.
+    pub maps: IndexMap<Spanned<String>, Spanned<String>>,
     /// How it is trained.
     pub train: Spanned<Train>,
     /// How rows are split.

@@ -75,7 +75,7 @@ pub fn mentions(text: &str, name: &str) -> bool {
 }
 
 /// The fields of an experiment that `--set` reaches by their names; every other path leads into the graph.
-const OWN: &[&str] = &["doc", "data", "weights", "predictions", "train", "folds", "metrics", "output", "contract"];
+const OWN: &[&str] = &["doc", "data", "weights", "predictions", "maps", "train", "folds", "metrics", "output", "contract"];
 
 /// Overrides by where they lead.
 #[derive(Default)]

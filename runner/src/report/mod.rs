@@ -7,9 +7,12 @@
 //! Colours: figures are drawn in the light palette of [`plot`]; the style sheet maps each of these colours to its dark
 //! partner.
 
+mod build;
 mod figures;
 mod page;
 mod plot;
+
+pub use build::build;
 
 use crate::metrics::{Bin, Interval};
 
@@ -76,7 +79,7 @@ pub enum Content {
     Table(Table),
     /// Any text, in a fixed-width face: a configuration, a graph.
     Text(String),
-    /// A drawing made elsewhere, as an SVG element. It goes into the page as it is.
+    /// A drawing made elsewhere, as an SVG file.
     Drawing(String),
 }
 

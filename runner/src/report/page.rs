@@ -1,5 +1,7 @@
 //! The page around the figures.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::figures::{ablation, calibration, curves, distributions, gallery, groups, predictions};
@@ -69,7 +71,12 @@ fn content(section: &Section) -> Result<Markup, ReportError> {
         Content::Ablation(arms) => ablation(arms),
         Content::Table(table) => self::table(&section.title, table),
         Content::Text(text) => Ok(html! { pre tabindex="0" { code { (text) } } }),
-        Content::Drawing(svg) => Ok(html! { figure.drawing { (PreEscaped(svg)) } }),
+        // As an image of its own: the styles of the drawing and of the page do not meet.
+        Content::Drawing(svg) => Ok(html! {
+            figure.drawing {
+                img src={ "data:image/svg+xml;base64," (STANDARD.encode(svg)) } alt={ "A drawing: " (section.title) };
+            }
+        }),
     }
 }
 

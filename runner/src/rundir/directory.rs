@@ -101,6 +101,13 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// Whether the caller named the wrong directory, rather than the machine failing.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, RunError::Name(_) | RunError::Outside(_) | RunError::NotARun { .. } | RunError::OtherLayout { .. })
+    }
+}
+
 /// A run directory that this process holds the lock of.
 pub struct RunDirectory {
     path: PathBuf,
@@ -170,23 +177,47 @@ impl RunDirectory {
         description: Description,
         environment: &Environment,
     ) -> Result<Self, RunError> {
-        let name = &description.name;
-        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) || !name.chars().all(allowed) || name.len() > 100 {
-            return Err(RunError::Name(name.clone()));
-        }
-        let parent = root.join(name);
-        storage.create_directory(&parent).map_err(StorageError::wrap("create", &parent))?;
-        let time: String = description.created.chars().filter(|letter| !"-:".contains(*letter)).collect();
-        let short: String = description.hash.chars().take(8).collect();
-        let path = fresh_directory(&parent, &format!("{time}-{short}"))?;
+        let path = fresh_place(&*storage, root, &description.name, "", &description.created, &description.hash)?;
         let lock = Lock::take(&path)?;
+        let run = Self::describe(storage, path, description, lock, environment)?;
+        let parent = run.path.parent().unwrap_or(root).to_owned();
+        run.storage.sync_directory(&parent).map_err(StorageError::wrap("make durable", &parent))?;
+        Ok(run)
+    }
+
+    /// Makes a run in a directory that the caller names: one fold of many, one job of an ablation. What a process left there that died
+    /// before its first checkpoint is taken over.
+    ///
+    /// # Errors
+    /// A directory that another process works in, or that holds a checkpoint already; storage that fails.
+    pub fn create_at(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        description: Description,
+        environment: &Environment,
+    ) -> Result<Self, RunError> {
+        storage.create_directory(path).map_err(StorageError::wrap("create", path))?;
+        let lock = Lock::take(path)?;
+        if checkpoint_path(path, Checkpoint::Last).exists() {
+            let reason = "it holds a run with a checkpoint already; go on with that one".to_owned();
+            return Err(RunError::NotARun { path: path.to_owned(), reason });
+        }
+        Self::describe(storage, path.to_owned(), description, lock, environment)
+    }
+
+    /// Writes what every run begins with.
+    fn describe(
+        storage: Arc<dyn Storage>,
+        path: PathBuf,
+        description: Description,
+        lock: Lock,
+        environment: &Environment,
+    ) -> Result<Self, RunError> {
         let checkpoints = path.join(Self::CHECKPOINTS);
         storage.create_directory(&checkpoints).map_err(StorageError::wrap("create", &checkpoints))?;
         let run = Self { path, storage, description, lock };
         run.write_json(Self::DESCRIPTION, &run.description)?;
         run.write_json("environment.json", environment)?;
-        run.storage.sync_directory(&parent).map_err(StorageError::wrap("make durable", &parent))?;
         Ok(run)
     }
 
@@ -253,11 +284,7 @@ impl RunDirectory {
     /// # Errors
     /// A path that leaves the directory, or storage that fails.
     pub fn write_file(&self, relative: impl AsRef<Path>, content: &[u8]) -> Result<(), RunError> {
-        let path = self.inside(relative.as_ref())?;
-        if let Some(parent) = path.parent() {
-            self.storage.create_directory(parent).map_err(StorageError::wrap("create", parent))?;
-        }
-        Ok(write_atomically(&*self.storage, &path, |writer| writer.write_all(content))?)
+        write_inside(&*self.storage, &self.path, relative.as_ref(), content)
     }
 
     /// Writes a value as indented JSON.
@@ -265,27 +292,98 @@ impl RunDirectory {
     /// # Errors
     /// As [`RunDirectory::write_file`].
     pub fn write_json(&self, relative: impl AsRef<Path>, value: &impl Serialize) -> Result<(), RunError> {
-        let path = self.path.join(relative.as_ref());
-        let mut text = serde_json::to_vec_pretty(value).map_err(|error| StorageError::wrap("write", &path)(error.into()))?;
-        text.push(b'\n');
-        self.write_file(relative, &text)
+        write_json_inside(&*self.storage, &self.path, relative.as_ref(), value)
     }
+}
 
-    /// The absolute place of a relative path without `..`, none of whose folders is a symbolic link.
-    fn inside(&self, relative: &Path) -> Result<PathBuf, RunError> {
-        let plain = relative.components().all(|component| matches!(component, Component::Normal(_)));
-        if !plain || relative.file_name().is_none() {
+/// How far the run is that a directory may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// There is none, or it died before its first checkpoint.
+    Absent,
+    /// It can be gone on with.
+    Begun,
+    /// It reached its end.
+    Finished,
+}
+
+impl Standing {
+    /// Looks at a directory, without a lock.
+    ///
+    /// # Errors
+    /// A run of another layout.
+    pub fn of(path: &Path) -> Result<Standing, RunError> {
+        if !path.join(RunDirectory::DESCRIPTION).exists() {
+            return Ok(Standing::Absent);
+        }
+        Ok(match Description::read(path)?.state {
+            State::Finished => Standing::Finished,
+            _ if checkpoint_path(path, Checkpoint::Last).exists() => Standing::Begun,
+            _ => Standing::Absent,
+        })
+    }
+}
+
+/// Writes a file inside a directory, atomically, with the folders above it.
+///
+/// # Errors
+/// A path that leaves the directory, or storage that fails.
+pub fn write_inside(storage: &dyn Storage, root: &Path, relative: &Path, content: &[u8]) -> Result<(), RunError> {
+    let path = inside(root, relative)?;
+    if let Some(parent) = path.parent() {
+        storage.create_directory(parent).map_err(StorageError::wrap("create", parent))?;
+    }
+    Ok(write_atomically(storage, &path, |writer| writer.write_all(content))?)
+}
+
+/// Writes a value as indented JSON inside a directory.
+///
+/// # Errors
+/// As [`write_inside`].
+pub fn write_json_inside(storage: &dyn Storage, root: &Path, relative: &Path, value: &impl Serialize) -> Result<(), RunError> {
+    let path = root.join(relative);
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| StorageError::wrap("write", &path)(error.into()))?;
+    text.push(b'\n');
+    write_inside(storage, root, relative, &text)
+}
+
+/// The absolute place of a relative path without `..`, none of whose folders is a symbolic link.
+fn inside(root: &Path, relative: &Path) -> Result<PathBuf, RunError> {
+    let plain = relative.components().all(|component| matches!(component, Component::Normal(_)));
+    if !plain || relative.file_name().is_none() {
+        return Err(RunError::Outside(relative.to_owned()));
+    }
+    let mut path = root.to_owned();
+    for component in relative.components() {
+        path.push(component);
+        if std::fs::symlink_metadata(&path).is_ok_and(|existing| existing.is_symlink()) {
             return Err(RunError::Outside(relative.to_owned()));
         }
-        let mut path = self.path.clone();
-        for component in relative.components() {
-            path.push(component);
-            if std::fs::symlink_metadata(&path).is_ok_and(|existing| existing.is_symlink()) {
-                return Err(RunError::Outside(relative.to_owned()));
-            }
-        }
-        Ok(path)
     }
+    Ok(path)
+}
+
+/// Makes `<root>/<name>/<prefix><time>-<hash>/`, which did not exist before.
+///
+/// # Errors
+/// A name that is no file name, or storage that fails.
+pub fn fresh_place(
+    storage: &dyn Storage,
+    root: &Path,
+    name: &str,
+    prefix: &str,
+    created: &str,
+    hash: &str,
+) -> Result<PathBuf, RunError> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) || !name.chars().all(allowed) || name.len() > 100 {
+        return Err(RunError::Name(name.to_owned()));
+    }
+    let parent = root.join(name);
+    storage.create_directory(&parent).map_err(StorageError::wrap("create", &parent))?;
+    let time: String = created.chars().filter(|letter| !"-:".contains(*letter)).collect();
+    let short: String = hash.chars().take(8).collect();
+    Ok(fresh_directory(&parent, &format!("{prefix}{time}-{short}"))?)
 }
 
 /// Where a checkpoint of a run directory lies.

@@ -17,7 +17,10 @@ mod lock;
 mod log;
 mod storage;
 
-pub use directory::{Checkpoint, Description, RunDirectory, RunError, State, checkpoint_path, content_hash};
+pub use directory::{
+    Checkpoint, Description, RunDirectory, RunError, Standing, State, checkpoint_path, content_hash, fresh_place, write_inside,
+    write_json_inside,
+};
 pub use environment::Environment;
 pub use events::{EventFile, masked_crc32c};
 pub use faulty::{Fault, Faulty};

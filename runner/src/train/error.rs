@@ -64,6 +64,14 @@ pub enum TrainError {
     /// A loss or gradient that is not finite.
     #[error("{0}")]
     NonFinite(String),
+    /// One arm of an ablation.
+    #[error("the arm `{arm}`: {source}")]
+    Arm {
+        /// The arm's name.
+        arm: String,
+        /// What is wrong with it.
+        source: Box<TrainError>,
+    },
     /// What was asked for cannot be.
     #[error("{0}")]
     Usage(String),
@@ -82,6 +90,8 @@ impl TrainError {
             | TrainError::Checkpoint { .. }
             | TrainError::Usage(_)
             | TrainError::Weights(_) => Exit::Usage,
+            TrainError::Directory(error) if error.is_usage() => Exit::Usage,
+            TrainError::Arm { source, .. } => source.exit(),
             _ => Exit::Fault,
         }
     }

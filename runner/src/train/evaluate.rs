@@ -31,6 +31,8 @@ pub struct RawOutputs {
     pub fields: IndexMap<String, Vec<f32>>,
     /// Losses by name, means over rows; empty where none were asked for.
     pub losses: IndexMap<String, f64>,
+    /// Weights of tiles by field of photographs, row by row.
+    pub maps: IndexMap<String, Vec<Vec<f32>>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -102,6 +104,11 @@ impl<'a> Evaluator<'a> {
             for name in names {
                 let tensor = plan.output(&name)?;
                 let numbers = tensor.as_f32().unwrap_or_default();
+                if let Some(field) = name.strip_prefix("map.") {
+                    let tiles = (numbers.len() / part.len()).max(1);
+                    outputs.maps.entry(field.to_owned()).or_default().extend(numbers.chunks(tiles).map(<[f32]>::to_vec));
+                    continue;
+                }
                 match name.strip_prefix("predict.") {
                     Some(field) => outputs.fields.entry(field.to_owned()).or_default().extend_from_slice(numbers),
                     None => {

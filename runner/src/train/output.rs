@@ -12,13 +12,13 @@ use crate::feed::{FeedError, Labels, Loaded};
 use crate::table::{Cell, Table, write};
 
 /// One column of a written table.
-struct Written<'a> {
-    name: String,
-    cells: Vec<Cell<'a>>,
+pub(super) struct Written<'a> {
+    pub(super) name: String,
+    pub(super) cells: Vec<Cell<'a>>,
 }
 
 /// The columns of all predicted fields, in the order of the experiment.
-fn columns(predictions: &Predictions, probabilities: bool) -> Vec<Written<'_>> {
+pub(super) fn columns(predictions: &Predictions, probabilities: bool) -> Vec<Written<'_>> {
     let mut columns = Vec::new();
     for (field, prediction) in predictions {
         match prediction {
@@ -168,9 +168,9 @@ pub fn prediction_rows(
     PredictionRows { header, rows }
 }
 
-type LabelText<'a> = Box<dyn Fn(usize) -> String + 'a>;
+pub(super) type LabelText<'a> = Box<dyn Fn(usize) -> String + 'a>;
 
-fn label_columns<'a>(predictions: &Predictions, labels: &'a IndexMap<String, Labels>) -> Vec<(String, LabelText<'a>)> {
+pub(super) fn label_columns<'a>(predictions: &Predictions, labels: &'a IndexMap<String, Labels>) -> Vec<(String, LabelText<'a>)> {
     let mut columns: Vec<(String, LabelText<'a>)> = Vec::new();
     for field in predictions.keys() {
         match &labels[field] {

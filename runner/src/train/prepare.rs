@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::{Result, TrainError};
+use super::record::RunSettings;
 use crate::experiment::spec::Folds;
 use crate::experiment::{FieldRole, Joined, data::Role};
 use crate::feed::{DataFolder, Encoded, FittedData, Loaded, encode, fit, load_rows};
@@ -41,9 +42,20 @@ impl Prepared<'_> {
 /// # Errors
 /// Data that is not what the files say, folds that leak or cannot be.
 pub fn prepare<'j>(joined: &'j Joined, folder: &Path, fold: usize) -> Result<Prepared<'j>> {
+    prepare_fold(joined, folder, fold, joined.experiment.train.value.seed)
+}
+
+/// As [`prepare`], for a run: its data, its fold, the seed that its folds are drawn with.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_run<'j>(joined: &'j Joined, settings: &RunSettings) -> Result<Prepared<'j>> {
+    prepare_fold(joined, &settings.data, settings.fold, settings.fold_seed(joined))
+}
+
+fn prepare_fold<'j>(joined: &'j Joined, folder: &Path, fold: usize, seed: u64) -> Result<Prepared<'j>> {
     let folder = DataFolder::open(folder)?;
     let loaded = load_rows(&joined.data, &joined.data.spec.table.value, None, &folder, true)?;
-    let seed = joined.experiment.train.value.seed;
     let splits = fold_splits(joined, &loaded.table, seed)?;
     if fold >= splits.len() {
         let count = splits.len();
@@ -59,17 +71,8 @@ pub fn prepare<'j>(joined: &'j Joined, folder: &Path, fold: usize) -> Result<Pre
 /// # Errors
 /// Folds that cannot be made of these rows, part a group, or leave a target without a label to learn from.
 pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Split>> {
-    let texts = |name: &str| -> Result<Vec<Option<String>>> {
-        let column = table.column(name).map_err(crate::feed::FeedError::from)?;
-        let present = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        Ok(column.texts().map(present).collect())
-    };
-    let groups = |names: &[&str]| -> Result<Groups> {
-        let columns: Vec<(&str, Vec<Option<String>>)> =
-            names.iter().map(|name| Ok((*name, texts(name)?))).collect::<Result<_>>()?;
-        let borrowed: Vec<(&str, &[Option<String>])> = columns.iter().map(|(name, texts)| (*name, texts.as_slice())).collect();
-        Ok(Groups::new(&borrowed)?)
-    };
+    let texts = |name: &str| cells(table, name);
+    let groups = |names: &[&str]| groups_by(table, names);
     let rows = table.rows();
     let names = |list: &crate::experiment::data::OneOrMany| list.0.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
     let splits = match &joined.experiment.folds.value {
@@ -98,16 +101,30 @@ pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Spli
             vec![Split { train: (0..rows - count).collect(), validation: (rows - count..rows).collect() }]
         }
     };
-    check_splits(joined, table, &splits, &groups)?;
+    check_splits(joined, table, &splits)?;
     Ok(splits)
 }
 
-fn as_refs(names: &[String]) -> Vec<&str> {
-    names.iter().map(String::as_str).collect()
+/// The texts of a column; `None` where a cell is empty.
+fn cells(table: &Table, name: &str) -> Result<Vec<Option<String>>> {
+    let column = table.column(name).map_err(crate::feed::FeedError::from)?;
+    let present = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    Ok(column.texts().map(present).collect())
 }
 
-/// No group on both sides, no target without a label in a training split.
-fn check_splits(joined: &Joined, table: &Table, splits: &[Split], groups: &dyn Fn(&[&str]) -> Result<Groups>) -> Result<()> {
+fn groups_by(table: &Table, names: &[&str]) -> Result<Groups> {
+    let columns: Vec<(&str, Vec<Option<String>>)> =
+        names.iter().map(|name| Ok((*name, cells(table, name)?))).collect::<Result<_>>()?;
+    let borrowed: Vec<(&str, &[Option<String>])> = columns.iter().map(|(name, texts)| (*name, texts.as_slice())).collect();
+    Ok(Groups::new(&borrowed)?)
+}
+
+/// The groups that folds keep whole, with the columns that make them: those that the folds name, else those of the role Group.
+/// `None` where rows stand alone.
+///
+/// # Errors
+/// A row without a group.
+pub fn row_groups(joined: &Joined, table: &Table) -> Result<Option<(Vec<String>, Groups)>> {
     let kept: Vec<String> = match &joined.experiment.folds.value {
         Folds::GroupKFold { by, .. } | Folds::HoldOut { by: Some(by), .. } => {
             by.0.iter().map(|name| name.value.clone()).collect()
@@ -120,8 +137,20 @@ fn check_splits(joined: &Joined, table: &Table, splits: &[Split], groups: &dyn F
             .map(|(name, _)| name.clone())
             .collect(),
     };
-    let names: Vec<&str> = kept.iter().map(String::as_str).collect();
-    let own = if names.is_empty() { None } else { Some(groups(&names)?) };
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    let groups = groups_by(table, &as_refs(&kept))?;
+    Ok(Some((kept, groups)))
+}
+
+fn as_refs(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// No group on both sides, no target without a label in a training split.
+fn check_splits(joined: &Joined, table: &Table, splits: &[Split]) -> Result<()> {
+    let own = row_groups(joined, table)?.map(|(_, groups)| groups);
     if let Some(leak) = leaks(splits, own.as_ref()).into_iter().next() {
         return Err(TrainError::Fold(format!("the folds leak: {leak}")));
     }

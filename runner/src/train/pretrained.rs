@@ -14,7 +14,7 @@ use crate::feed::FittedData;
 use crate::weights::{LoadRequest, WeightError, load};
 
 /// A file of weights and the part of the graph that it fills.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pretrained {
     /// The file.
     pub file: PathBuf,

@@ -122,7 +122,7 @@ pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, wi
     let sizes = sizes_for(&joined.checked, fitted, batch);
     let lowered = lower(&joined.checked, &sizes, &LowerOptions::default(), &AddAlgebra).map_err(CompileError::from)?;
     let mut program = lowered.finish();
-    program.outputs.retain(|output| output.name.starts_with("predict.") || with_losses);
+    program.outputs.retain(|output| output.name.starts_with("predict.") || output.name.starts_with("map.") || with_losses);
     Ok(program)
 }
 

@@ -9,9 +9,9 @@ use sward_core::language::{FieldForm, GraphFile};
 use sward_core::syntax::{Kind, Value, print};
 
 use super::error::{Result, TrainError};
-use crate::experiment::{Joined, join};
+use crate::experiment::{Joined, join, library_session};
 use crate::feed::FittedData;
-use crate::rundir::RunDirectory;
+use crate::rundir::{RunDirectory, Storage, write_inside};
 
 /// The folder of a run's graph files.
 pub const FILES: &str = "files";
@@ -29,6 +29,42 @@ pub struct RunSettings {
     pub fold: usize,
     /// The folder of tables and photographs.
     pub data: PathBuf,
+    /// The seed that folds are drawn with, where it is not the run's own: arms and seeds of an ablation share their folds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold_seed: Option<u64>,
+}
+
+impl RunSettings {
+    /// The seed that folds are drawn with.
+    pub fn fold_seed(&self, joined: &Joined) -> u64 {
+        self.fold_seed.unwrap_or(joined.experiment.train.value.seed)
+    }
+}
+
+/// A run that is open again, in a session of its own.
+pub struct OpenedRun {
+    /// Its directory.
+    pub path: PathBuf,
+    /// The session that its files were read in.
+    pub session: Session<'static>,
+    /// The experiment.
+    pub joined: Joined,
+    /// What is not in the files.
+    pub settings: RunSettings,
+    /// What was fitted on its training rows.
+    pub fitted: FittedData,
+}
+
+impl OpenedRun {
+    /// Opens a run from what its directory holds.
+    ///
+    /// # Errors
+    /// As [`reopen`].
+    pub fn open(path: &Path) -> Result<OpenedRun> {
+        let mut session = library_session();
+        let (joined, settings, fitted) = reopen(&mut session, path)?;
+        Ok(OpenedRun { path: path.to_owned(), session, joined, settings, fitted })
+    }
 }
 
 /// The texts of overrides, as the command line would give them.
@@ -66,7 +102,7 @@ pub fn settings(session: &Session<'_>, joined: &Joined, overrides: &Overrides, f
     let (sets, swaps) = override_texts(overrides);
     let experiment = inside(session, joined.file).unwrap_or_else(|| session.sources.path(joined.file).to_owned());
     let data = data_folder(session, joined)?;
-    Ok(RunSettings { experiment, sets, swaps, fold, data })
+    Ok(RunSettings { experiment, sets, swaps, fold, data, fold_seed: None })
 }
 
 /// The folder of an experiment's data file.
@@ -98,14 +134,23 @@ pub fn files(session: &Session<'_>) -> Vec<(String, String)> {
 /// # Errors
 /// Storage that fails.
 pub fn write(run: &RunDirectory, session: &Session<'_>, settings: &RunSettings, fitted: &FittedData) -> Result<()> {
-    for (path, text) in files(session) {
-        run.write_file(Path::new(FILES).join(path), text.as_bytes())?;
-    }
-    // The mark of a root: nothing above the run's files is looked at.
-    run.write_file(Path::new(FILES).join(sward_core::roots::ROOT_MARKER), b"")?;
+    write_files(&**run.storage(), run.path(), session)?;
     run.write_json("settings.json", settings)?;
     run.write_json("fitted.json", fitted)?;
     Ok(())
+}
+
+/// Writes the files of a session below `files` of a directory of results.
+///
+/// # Errors
+/// Storage that fails.
+pub fn write_files(storage: &dyn Storage, directory: &Path, session: &Session<'_>) -> Result<()> {
+    let folder = Path::new(FILES);
+    for (path, text) in files(session) {
+        write_inside(storage, directory, &folder.join(path), text.as_bytes())?;
+    }
+    // The mark of a root: nothing above the run's files is looked at.
+    Ok(write_inside(storage, directory, &folder.join(sward_core::roots::ROOT_MARKER), b"")?)
 }
 
 /// Opens a run again: its experiment, from the files that it keeps.
@@ -127,6 +172,15 @@ pub fn reopen(session: &mut Session<'_>, run: &Path) -> Result<(Joined, RunSetti
     };
     let settings: RunSettings = serde_json::from_str(&read("settings.json")?).map_err(|error| broken("settings.json", error))?;
     let fitted: FittedData = serde_json::from_str(&read("fitted.json")?).map_err(|error| broken("fitted.json", error))?;
+    let joined = rejoin(session, run, &settings)?;
+    Ok((joined, settings, fitted))
+}
+
+/// Reads and proves the experiment again whose files a directory of results keeps.
+///
+/// # Errors
+/// Files that no longer check with this version; what is wrong is in the session.
+pub fn rejoin(session: &mut Session<'_>, run: &Path, settings: &RunSettings) -> Result<Joined> {
     let path = run.join(FILES).join(&settings.experiment);
     let fault = || TrainError::Checkpoint {
         path: path.display().to_string(),
@@ -135,6 +189,5 @@ pub fn reopen(session: &mut Session<'_>, run: &Path) -> Result<(Joined, RunSetti
     let (file, graph_file) = session.open(&path.to_string_lossy()).ok_or_else(fault)?;
     let overrides = session.overrides(&settings.sets, &settings.swaps, &[]).ok_or_else(fault)?;
     let GraphFile::Other { tree, .. } = &*graph_file else { return Err(fault()) };
-    let joined = join(session, file, tree, &overrides).ok_or_else(fault)?;
-    Ok((joined, settings, fitted))
+    join(session, file, tree, &overrides).ok_or_else(fault)
 }

@@ -15,10 +15,11 @@ use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
 use super::error::{Result, TrainError};
 use super::evaluate::Evaluator;
 use super::features::{FeatureStore, inputs_of};
+use super::labelled::write_maps;
 use super::measure::measure_all;
 use super::output::{prediction_rows, write_predictions};
 use super::predictions::{Predictions, invert};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare_run, row_groups};
 use super::pretrained::{Pretrained, load_pretrained};
 use super::programs::{ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups};
 use super::record::{RunSettings, files, write};
@@ -53,6 +54,8 @@ pub struct TrainRequest<'a> {
     pub threads: usize,
     /// Where runs lie.
     pub root: PathBuf,
+    /// The directory of a new run, in place of one below `root`.
+    pub directory: Option<PathBuf>,
     /// A run that is continued.
     pub resume: Option<PathBuf>,
     /// What writes go through.
@@ -86,7 +89,7 @@ pub struct Outcome {
 /// # Errors
 /// Data, graph or machine that do not allow it; numbers that are not finite; storage that fails. The last checkpoint survives.
 pub fn train(request: &TrainRequest<'_>) -> Result<Outcome> {
-    let prepared = prepare(request.joined, &request.settings.data, request.settings.fold)?;
+    let prepared = prepare_run(request.joined, &request.settings)?;
     let mut trainer = Trainer::new(request, &prepared)?;
     let outcome = trainer.run();
     if outcome.is_err() {
@@ -113,8 +116,18 @@ struct Trainer<'a> {
     events: EventFile,
     progress: Progress,
     best: (String, Direction),
+    started: Instant,
+    first_step: u64,
     waited: f64,
     worked: f64,
+}
+
+/// What an evaluation of the validation rows gives.
+struct Validated {
+    predictions: Predictions,
+    values: IndexMap<String, f64>,
+    reasons: Vec<String>,
+    maps: IndexMap<String, Vec<Vec<f32>>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -184,6 +197,7 @@ impl<'a> Trainer<'a> {
         let log = MetricsLog::open(request.storage.clone(), run.path(), state.step)?;
         let events = EventFile::open(&request.storage, run.path(), state.step, now())?;
         let progress = Progress::new(request.verbosity, total, train.epochs, state.step);
+        let first_step = state.step;
         let mut trainer = Trainer {
             request,
             prepared,
@@ -201,6 +215,8 @@ impl<'a> Trainer<'a> {
             events,
             progress,
             best: (watched, direction),
+            started: Instant::now(),
+            first_step,
             waited: 0.0,
             worked: 0.0,
         };
@@ -387,7 +403,7 @@ impl<'a> Trainer<'a> {
         values.insert("train/loss".to_owned(), self.state.loss_sum / self.state.loss_count.max(1) as f64);
         values.insert("train/lr".to_owned(), self.state.plateau.as_ref().map_or(rate, |plateau| plateau.rate(rate)));
         self.evaluator.set_weights(self.stepper.weights()?)?;
-        let (_, measured, reasons) = self.validate(feed)?;
+        let Validated { values: measured, reasons, .. } = self.validate(feed)?;
         for reason in reasons {
             self.progress.warning(&format!("no value for {reason}"));
         }
@@ -397,7 +413,7 @@ impl<'a> Trainer<'a> {
         let (name, direction) = (self.best.0.clone(), self.best.1);
         let value = watched(&name);
         let is_better = match self.state.best {
-            None => !value.is_nan(),
+            None => value.is_finite(),
             Some((best, _)) => direction.improves(value, best, 0.0),
         };
         if let (Some(plateau), WrittenSchedule::Plateau { metric, .. }) = (&mut self.state.plateau, &self.train.schedule)
@@ -422,14 +438,15 @@ impl<'a> Trainer<'a> {
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
         self.state.finished = ends;
         if is_better || self.state.best.is_none() {
-            self.state.best = (!value.is_nan()).then_some((value, epoch));
+            // An infinite value has no place in a checkpoint's JSON, and says no more than none.
+            self.state.best = value.is_finite().then_some((value, epoch));
             save(&self.run, Checkpoint::Best, &self.stepper.weights()?, &self.state)?;
         }
         self.save()
     }
 
     /// Predictions, losses and metrics of the validation rows.
-    fn validate(&mut self, feed: &Feed<'_>) -> Result<(Predictions, IndexMap<String, f64>, Vec<String>)> {
+    fn validate(&mut self, feed: &Feed<'_>) -> Result<Validated> {
         let joined = self.request.joined;
         let rows = &self.prepared.split().validation;
         let raw = self.evaluator.run_with(feed, rows, None, self.features.as_ref())?;
@@ -437,7 +454,7 @@ impl<'a> Trainer<'a> {
         let mut values: IndexMap<String, f64> = raw.losses.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
         let (metrics, reasons) = measure_all(joined, &predictions, &self.labels, rows);
         values.extend(metrics.into_iter().map(|(name, value)| (format!("val/{name}"), value)));
-        Ok((predictions, values, reasons))
+        Ok(Validated { predictions, values, reasons, maps: raw.maps })
     }
 
     /// Appends to the logs.
@@ -459,10 +476,17 @@ impl<'a> Trainer<'a> {
         self.evaluator.set_weights(load_weights(&checkpoint_path(self.run.path(), Checkpoint::Best))?)?;
         let inputs = self.inputs.clone();
         let feed = Feed::new(&joined.data, &inputs, &self.prepared.encoded, self.train.seed, 0);
-        let (predictions, values, _) = self.validate(&feed)?;
+        let Validated { predictions, values, maps, .. } = self.validate(&feed)?;
         let rows = &self.prepared.split().validation;
         let table = prediction_rows(joined, &self.prepared.loaded.table, &predictions, &self.labels, rows);
         write_predictions(&self.run.path().join("predictions.csv"), &table)?;
+        if !maps.is_empty() {
+            write_maps(&self.run.path().join(super::labelled::MAPS), rows, &maps)?;
+        }
+        // After a resume, the time of the steps before is taken to be that of the steps since.
+        let steps = self.state.step - self.first_step;
+        let seconds = (steps > 0).then(|| self.started.elapsed().as_secs_f64() * self.state.step as f64 / steps as f64);
+        self.run.write_json("timing.json", &serde_json::json!({ "version": 1, "seconds": seconds, "steps": self.state.step }))?;
         let best_epoch = self.state.best.map_or(0, |(_, epoch)| epoch);
         let finite: IndexMap<&String, Option<f64>> =
             values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
@@ -609,10 +633,20 @@ fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Result<RunDirec
         description.inputs.insert(table.display().to_string(), blake3::hash(&bytes).to_hex().to_string());
     }
     let environment = Environment::current(request.engine.name(), request.threads);
-    let run = RunDirectory::create(request.storage.clone(), &request.root, description, &environment)?;
+    let storage = request.storage.clone();
+    let run = match &request.directory {
+        Some(path) => RunDirectory::create_at(storage, path, description, &environment)?,
+        None => RunDirectory::create(storage, &request.root, description, &environment)?,
+    };
     write(&run, request.session, &request.settings, &prepared.fitted)?;
     let split = prepared.split();
-    let splits = serde_json::json!({ "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation });
+    let groups = row_groups(prepared.joined, &prepared.loaded.table)?.map(|(columns, groups)| {
+        let names: Vec<String> = split.validation.iter().map(|row| groups.name(groups.of_row()[*row])).collect();
+        serde_json::json!({ "columns": columns, "validation": names })
+    });
+    let splits = serde_json::json!({
+        "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation, "groups": groups,
+    });
     run.write_json("split.json", &splits)?;
     Ok(run)
 }

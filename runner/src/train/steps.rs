@@ -9,8 +9,19 @@ use sward_ops::training::Accumulation;
 use super::error::{Result, TrainError};
 use super::programs::step;
 use crate::experiment::Joined;
-use crate::feed::Batch;
+use crate::feed::{Batch, FittedData};
 use crate::initialize::initial_values;
+
+/// The bytes that a training step of an experiment takes.
+///
+/// # Errors
+/// A graph that has no program at these sizes, or an engine that cannot run it.
+pub fn step_memory(engine: &dyn Engine, joined: &Joined, fitted: &FittedData, rows: usize) -> Result<Memory> {
+    let batch = joined.experiment.train.value.batch.min(rows);
+    let lowered = super::programs::forward(joined, fitted, batch)?;
+    let streams = lowered.next_stream();
+    Ok(Stepper::new(engine, joined, &(lowered.finish(), streams))?.memory())
+}
 
 /// What a step found.
 #[derive(Clone, Debug, Default)]

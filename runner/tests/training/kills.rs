@@ -106,6 +106,7 @@ fn storage_that_fails_at_any_write_leaves_a_run_that_goes_on() {
             engine: &engine,
             threads: 1,
             root: project.path().join(root),
+            directory: None,
             resume,
             storage,
             pretrained: Vec::new(),
