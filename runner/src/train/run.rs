@@ -320,7 +320,7 @@ impl<'a> Trainer<'a> {
                     return Ok(true);
                 }
                 let every = self.train.checkpoint_steps;
-                if every > 0 && self.state.step % every == 0 && self.state.done_in_epoch < steps {
+                if every > 0 && self.state.step.is_multiple_of(every) && self.state.done_in_epoch < steps {
                     self.save()?;
                 }
                 if self.request.interrupt.requested() && self.state.done_in_epoch < steps {
@@ -354,7 +354,7 @@ impl<'a> Trainer<'a> {
         let samples = (batches.len() * self.batch) as u64;
         self.progress.step(Step { step: number, epoch: self.state.epoch, loss: result.loss, rate, samples });
         let every = steps.div_ceil(10).max(1);
-        if self.state.done_in_epoch % every == 0 && self.state.done_in_epoch < steps {
+        if self.state.done_in_epoch.is_multiple_of(every) && self.state.done_in_epoch < steps {
             let mut values = vec![("train/step_loss".to_owned(), result.loss), ("train/lr".to_owned(), rate)];
             values.extend(result.gradient_norm.map(|norm| ("train/gradient_norm".to_owned(), norm)));
             self.record(values.into_iter().collect())?;

@@ -42,6 +42,9 @@ pub struct Recipe {
     pub adapt: Option<Adapt>,
 }
 
+/// A tensor as a checkpoint's file has it: its shape and its values, row-major.
+pub type Unmade = (Vec<usize>, Vec<f32>);
+
 impl Recipe {
     /// Whether the parameter is a tensor of the file as it stands, whatever it is called.
     pub fn is_plain(&self) -> bool {
@@ -172,12 +175,7 @@ impl Recipe {
     ///
     /// # Errors
     /// An original that cannot be read.
-    pub fn unmake(
-        &self,
-        weights: &WeightSet,
-        shape: &[usize],
-        values: &[f32],
-    ) -> Result<Vec<(Vec<usize>, Vec<f32>)>, WeightError> {
+    pub fn unmake(&self, weights: &WeightSet, shape: &[usize], values: &[f32]) -> Result<Vec<Unmade>, WeightError> {
         let view = |source: &Source| weights.get(&source.tensor).expect("a recipe's tensors are there");
         let (mut shape, mut values) = (shape.to_vec(), values.to_vec());
         if let Some(axes) = &self.transpose {
