@@ -294,7 +294,7 @@ pub fn calibration(all: &Labelled) -> Option<Section> {
 /// The graph drawn.
 pub fn graph(joined: &Joined) -> Section {
     let note = "From fields of the data to losses and predictions; a box with a second sheet behind it holds a module.";
-    section("Graph", note, Content::Drawing(crate::cli::plot::svg(&joined.checked, 1)))
+    section("Graph", note, Content::Drawing(crate::cli::plot::svg(&joined.checked, 2)))
 }
 
 /// The experiment's files, and what was changed on the command line.

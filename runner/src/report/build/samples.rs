@@ -18,7 +18,12 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
     let worst: Vec<usize> = order.iter().copied().take(SHOWN).collect();
     let best: Vec<usize> = order.iter().rev().copied().take(SHOWN.min(order.len().saturating_sub(worst.len()))).collect();
     let has_pictures = run.joined.data.fields.values().any(|field| field.transform.is_some());
-    let mut reason = None;
+    let chosen: Vec<usize> = worst.iter().chain(&best).copied().collect();
+    let (mut pictures, reason) = match has_pictures.then(|| photographs(run, all, &chosen)) {
+        Some(Ok(pictures)) if pictures.len() == chosen.len() => (Some(pictures.into_iter()), None),
+        Some(Err(error)) => (None, Some(format!("The photographs cannot be shown: {error}."))),
+        _ => (None, None),
+    };
     let mut sections = Vec::new();
     for (title, note, chosen) in [
         (
@@ -31,9 +36,8 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
         if chosen.is_empty() {
             continue;
         }
-        let pictures = if has_pictures { photographs(run, all, &chosen) } else { Ok(Vec::new()) };
-        let content = match pictures {
-            Ok(pictures) if pictures.len() == chosen.len() => Content::Gallery(
+        let content = match &mut pictures {
+            Some(pictures) => Content::Gallery(
                 chosen
                     .iter()
                     .zip(pictures)
@@ -45,11 +49,7 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
                     })
                     .collect(),
             ),
-            Ok(_) => table(&run.joined, all, &chosen, &errors),
-            Err(error) => {
-                reason = Some(format!("The photographs cannot be shown: {error}"));
-                table(&run.joined, all, &chosen, &errors)
-            }
+            None => table(&run.joined, all, &chosen, &errors),
         };
         sections.push(section(title, note, content));
     }
