@@ -28,10 +28,10 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
     for (title, note, chosen) in [
         (
             "Worst samples",
-            "The largest errors, in spreads of the labels (of classes: one minus the probability of the true one).",
+            "The largest errors, in spreads of the labels (of classes: one minus the probability of the true one). True value → prediction.",
             worst,
         ),
-        ("Best samples", "The smallest errors.", best),
+        ("Best samples", "The smallest errors. True value → prediction.", best),
     ] {
         if chosen.is_empty() {
             continue;
@@ -69,19 +69,19 @@ fn facts(joined: &Joined, all: &Labelled, position: usize, error: Option<f64>) -
                 for (name, numbers) in known {
                     let Some(values) = columns.get(name) else { continue };
                     let truth = match numbers.observed[position] {
-                        true => format!("true {}", number(numbers.values[position])),
-                        false => "not observed".to_owned(),
+                        true => number(numbers.values[position]),
+                        false => "unknown".to_owned(),
                     };
                     let is_presence = matches!(prediction, FieldPrediction::Present(_));
                     let name = if is_presence { format!("presence of {name}") } else { name.clone() };
-                    facts.push((name, format!("{truth}, predicted {}", number(values[position]))));
+                    facts.push((name, format!("{truth} → {}", number(values[position]))));
                 }
             }
             (FieldPrediction::Classes(values, classes), Labels::Classes(known, _)) => {
                 let row = &values[position * classes.len()..(position + 1) * classes.len()];
                 let best = (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });
-                let truth = known[position].map_or("not observed", |class| classes[class].as_str());
-                facts.push((field.clone(), format!("true {truth}, predicted {} ({:.0} %)", classes[best], 100.0 * row[best])));
+                let truth = known[position].map_or("unknown", |class| classes[class].as_str());
+                facts.push((field.clone(), format!("{truth} → {} ({:.0} %)", classes[best], 100.0 * row[best])));
             }
             _ => {}
         }
