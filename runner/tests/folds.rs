@@ -213,7 +213,7 @@ fn an_ablation_compares_arms_row_by_row_and_goes_on_where_it_stopped() {
     let drawn = sward(project.path(), &["report", "spread"]);
     fine(&drawn);
     let html = std::fs::read_to_string(project.path().join("spread/report.html")).unwrap();
-    assert!(html.contains("Not finished: 17 of 18 jobs are done") && html.contains("not finished</text>"));
+    assert!(html.contains("Not finished: 17 of 18 jobs are done") && html.contains("1 of 2 arms have not finished"));
     one(jobs.len() - 1);
     fine(&sward(project.path(), &["ablate", "table", "spread"]));
     let without_seconds = |path: &str| -> Vec<String> {

@@ -180,7 +180,8 @@ pub fn collect(directory: &Path, plan: &Plan) -> Result<Comparison, TrainError> 
         }
         arms.push(result);
     }
-    let groups = base.as_ref().and_then(|base| base.seeds.first()).and_then(|labelled| labelled.groups.clone());
+    let first = base.as_ref().and_then(|base| base.seeds.first()).filter(|labelled| labelled.group_numbers().is_some());
+    let groups = first.and_then(|labelled| labelled.groups.clone());
     Ok(Comparison {
         version: 1,
         name: plan.name.clone(),

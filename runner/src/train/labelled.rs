@@ -213,19 +213,17 @@ impl Labelled {
         measure_all(joined, &self.predictions, &self.labels, &positions)
     }
 
-    /// The number of each row's group, in order of first appearance; `None` where rows stand alone.
+    /// The number of each row's group, in order of first appearance; `None` where rows stand alone, or all are of one group: its rows are
+    /// then the only thing that could be drawn.
     pub fn group_numbers(&self) -> Option<Vec<usize>> {
         let (_, names) = self.groups.as_ref()?;
         let mut numbers: IndexMap<&str, usize> = IndexMap::new();
-        Some(
-            names
-                .iter()
-                .map(|name| {
-                    let next = numbers.len();
-                    *numbers.entry(name).or_insert(next)
-                })
-                .collect(),
-        )
+        let number = |name: &String| {
+            let next = numbers.len();
+            *numbers.entry(name.as_str()).or_insert(next)
+        };
+        let own: Vec<usize> = names.iter().map(number).collect();
+        (own.iter().any(|number| *number > 0)).then_some(own)
     }
 
     /// Writes predictions beside labels, as a run does.

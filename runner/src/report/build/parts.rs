@@ -294,7 +294,7 @@ pub fn calibration(all: &Labelled) -> Option<Section> {
 /// The graph drawn.
 pub fn graph(joined: &Joined) -> Section {
     let note = "From fields of the data to losses and predictions; a box with a second sheet behind it holds a module.";
-    section("Graph", note, Content::Drawing(crate::cli::plot::svg(&joined.checked, 1)))
+    section("Graph", note, Content::Drawing(crate::cli::plot::svg(&joined.checked, 2)))
 }
 
 /// The experiment's files, and what was changed on the command line.
@@ -306,8 +306,14 @@ pub fn configuration(path: &Path, overrides: &indexmap::IndexMap<String, String>
     let root = path.join(FILES);
     let mut files: Vec<PathBuf> = sward_core::roots::graph_files(&root);
     files.sort();
-    for file in files {
-        let Ok(own) = std::fs::read_to_string(&file) else { continue };
+    let mut read: Vec<(PathBuf, String)> =
+        files.into_iter().filter_map(|file| std::fs::read_to_string(&file).ok().map(|text| (file, text))).collect();
+    // What joins the others stands first.
+    read.sort_by_key(|(_, text)| {
+        let kinds = ["Experiment(", "Data(", "Transform("];
+        kinds.iter().position(|kind| text.trim_start().starts_with(kind)).unwrap_or(kinds.len())
+    });
+    for (file, own) in read {
         let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
         if text.len() + own.len() > FILE_TEXT {
             text += &format!("\n// {name}: left out, the text is long\n");

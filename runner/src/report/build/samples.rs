@@ -18,22 +18,26 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
     let worst: Vec<usize> = order.iter().copied().take(SHOWN).collect();
     let best: Vec<usize> = order.iter().rev().copied().take(SHOWN.min(order.len().saturating_sub(worst.len()))).collect();
     let has_pictures = run.joined.data.fields.values().any(|field| field.transform.is_some());
-    let mut reason = None;
+    let chosen: Vec<usize> = worst.iter().chain(&best).copied().collect();
+    let (mut pictures, reason) = match has_pictures.then(|| photographs(run, all, &chosen)) {
+        Some(Ok(pictures)) if pictures.len() == chosen.len() => (Some(pictures.into_iter()), None),
+        Some(Err(error)) => (None, Some(format!("The photographs cannot be shown: {error}."))),
+        _ => (None, None),
+    };
     let mut sections = Vec::new();
     for (title, note, chosen) in [
         (
             "Worst samples",
-            "The largest errors, in spreads of the labels (of classes: one minus the probability of the true one).",
+            "The largest errors, in spreads of the labels (of classes: one minus the probability of the true one). True value → prediction.",
             worst,
         ),
-        ("Best samples", "The smallest errors.", best),
+        ("Best samples", "The smallest errors. True value → prediction.", best),
     ] {
         if chosen.is_empty() {
             continue;
         }
-        let pictures = if has_pictures { photographs(run, all, &chosen) } else { Ok(Vec::new()) };
-        let content = match pictures {
-            Ok(pictures) if pictures.len() == chosen.len() => Content::Gallery(
+        let content = match &mut pictures {
+            Some(pictures) => Content::Gallery(
                 chosen
                     .iter()
                     .zip(pictures)
@@ -45,11 +49,7 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
                     })
                     .collect(),
             ),
-            Ok(_) => table(&run.joined, all, &chosen, &errors),
-            Err(error) => {
-                reason = Some(format!("The photographs cannot be shown: {error}"));
-                table(&run.joined, all, &chosen, &errors)
-            }
+            None => table(&run.joined, all, &chosen, &errors),
         };
         sections.push(section(title, note, content));
     }
@@ -69,19 +69,19 @@ fn facts(joined: &Joined, all: &Labelled, position: usize, error: Option<f64>) -
                 for (name, numbers) in known {
                     let Some(values) = columns.get(name) else { continue };
                     let truth = match numbers.observed[position] {
-                        true => format!("true {}", number(numbers.values[position])),
-                        false => "not observed".to_owned(),
+                        true => number(numbers.values[position]),
+                        false => "unknown".to_owned(),
                     };
                     let is_presence = matches!(prediction, FieldPrediction::Present(_));
                     let name = if is_presence { format!("presence of {name}") } else { name.clone() };
-                    facts.push((name, format!("{truth}, predicted {}", number(values[position]))));
+                    facts.push((name, format!("{truth} → {}", number(values[position]))));
                 }
             }
             (FieldPrediction::Classes(values, classes), Labels::Classes(known, _)) => {
                 let row = &values[position * classes.len()..(position + 1) * classes.len()];
                 let best = (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });
-                let truth = known[position].map_or("not observed", |class| classes[class].as_str());
-                facts.push((field.clone(), format!("true {truth}, predicted {} ({:.0} %)", classes[best], 100.0 * row[best])));
+                let truth = known[position].map_or("unknown", |class| classes[class].as_str());
+                facts.push((field.clone(), format!("{truth} → {} ({:.0} %)", classes[best], 100.0 * row[best])));
             }
             _ => {}
         }

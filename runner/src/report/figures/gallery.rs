@@ -31,7 +31,7 @@ fn sample(sample: &Sample) -> Result<Markup, ReportError> {
     })
 }
 
-/// A grid over the photograph: the heavier a tile, the stronger its colour.
+/// A grid over the photograph: what weighs more than its fair share is coloured, what weighs less is shaded.
 fn overlay(name: &str, tiles: &Tiles, (width, height): (u32, u32)) -> Result<Markup, ReportError> {
     let wrong = |reason: String| Err(ReportError::Data { figure: name.to_owned(), reason });
     if tiles.rows == 0 || tiles.columns == 0 || tiles.weights.len() != tiles.rows * tiles.columns {
@@ -40,8 +40,14 @@ fn overlay(name: &str, tiles: &Tiles, (width, height): (u32, u32)) -> Result<Mar
     if let Some(weight) = tiles.weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
         return wrong(format!("a tile's weight is {weight}"));
     }
-    let heaviest = tiles.weights.iter().fold(f32::MIN_POSITIVE, |most, &weight| most.max(weight));
     let total = tiles.weights.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+    let fair = total / tiles.weights.len() as f32;
+    let heaviest = tiles.weights.iter().fold(0.0f32, |most, &weight| most.max(weight / fair));
+    // Equal weights, all near their fair share, leave the photograph as it is.
+    let mark = |weight: f32| match weight / fair {
+        share if share > 1.0 => ("tile", 0.55 * (share - 1.0) / (heaviest - 1.0).max(1.0)),
+        share => ("tile light", 0.55 * (1.0 - share)),
+    };
     let tile = (f64::from(width) / tiles.columns as f64, f64::from(height) / tiles.rows as f64);
     let letters = (tile.0 / 4.0).min(tile.1 / 2.0).min(f64::from(width) / 14.0);
     Ok(html! {
@@ -49,8 +55,9 @@ fn overlay(name: &str, tiles: &Tiles, (width, height): (u32, u32)) -> Result<Mar
             @for (at, weight) in tiles.weights.iter().enumerate() {
                 @let left = (at % tiles.columns) as f64 * tile.0;
                 @let top = (at / tiles.columns) as f64 * tile.1;
-                rect.tile x=(format!("{left:.1}")) y=(format!("{top:.1}")) width=(format!("{:.1}", tile.0))
-                    height=(format!("{:.1}", tile.1)) fill-opacity=(format!("{:.2}", 0.6 * weight / heaviest)) {}
+                @let (class, opacity) = mark(*weight);
+                rect class=(class) x=(format!("{left:.1}")) y=(format!("{top:.1}")) width=(format!("{:.1}", tile.0))
+                    height=(format!("{:.1}", tile.1)) fill-opacity=(format!("{opacity:.2}")) {}
                 text.weight x=(format!("{:.1}", left + tile.0 / 2.0)) y=(format!("{:.1}", top + tile.1 / 2.0))
                     font-size=(format!("{letters:.1}")) { (format!("{:.0} %", 100.0 * weight / total)) }
             }

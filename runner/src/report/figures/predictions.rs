@@ -11,7 +11,7 @@ const POINTS: usize = 2000;
 
 pub(in super::super) fn predictions(targets: &[Predictions]) -> Result<Markup, ReportError> {
     let drawn = targets.iter().map(target).collect::<Result<Vec<_>, _>>()?;
-    Ok(html! { @for target in drawn { (target) } })
+    Ok(html! { div.targets { @for target in drawn { div { (target) } } } })
 }
 
 fn target(target: &Predictions) -> Result<Markup, ReportError> {
