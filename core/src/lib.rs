@@ -24,7 +24,7 @@
 //!
 //! ```
 //! use sward_core::dim::{Dim, Sizes};
-//! let tokens = Dim::name("height") * Dim::name("width");
+//! let tokens = Dim::product(&[Dim::name("height"), Dim::name("width")])?;
 //! let sizes: Sizes = [("height", 7), ("width", 5)].into_iter().collect();
 //! assert_eq!(tokens.evaluate(&sizes)?, 35);
 //! # Ok::<(), sward_core::dim::DimError>(())
