@@ -309,10 +309,14 @@ impl<'a> Trainer<'a> {
                 let micro: Vec<u64> = (place * accumulate..((place + 1) * accumulate).min(per_epoch)).collect();
                 let waiting = Instant::now();
                 let mut made = Vec::with_capacity(micro.len());
-                for _ in &micro {
-                    let batch =
+                for place in &micro {
+                    let received =
                         receiver.recv().map_err(|_| TrainError::Usage("the thread that reads data has died".to_owned()))?;
-                    made.push(batch?);
+                    let mut batch = received?;
+                    if let Some(features) = &self.features {
+                        features.add_to(&mut batch, &chosen(*place));
+                    }
+                    made.push(batch);
                 }
                 self.waited += waiting.elapsed().as_secs_f64();
                 let keys: Vec<RunKey> = micro.iter().map(|place| RunKey { seed, step: epoch * per_epoch + place }).collect();
