@@ -121,10 +121,12 @@ fn peak_bytes<T>(work: impl FnOnce() -> T) -> usize {
     PEAK.load(Ordering::Relaxed) - before
 }
 
+/// A graph's name, its text for so many nodes, and the numbers of nodes that are measured.
+type Shape = (&'static str, fn(usize) -> String, [usize; 3]);
+
 fn growth(criterion: &mut Criterion) {
     // A file of 100,000 written nodes would be larger than a graph file may be.
-    let shapes: [(&str, fn(usize) -> String, [usize; 3]); 2] =
-        [("repeat", repeated, [1_000, 10_000, 99_000]), ("flat", flat, [1_000, 10_000, 50_000])];
+    let shapes: [Shape; 2] = [("repeat", repeated, [1_000, 10_000, 99_000]), ("flat", flat, [1_000, 10_000, 50_000])];
     for (name, write, counts) in shapes {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);

@@ -85,7 +85,7 @@ impl Text {
         text.plain("Module(\n    inputs: {\n");
         for (name, written, dims) in inputs {
             let entry = text.open(name, dims.clone());
-            text.plain(&format!("{written}"));
+            text.plain(&written.to_string());
             let start = text.text.len() - written.len();
             text.numbers(start, entry);
             text.close(entry);

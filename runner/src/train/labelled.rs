@@ -252,6 +252,9 @@ impl Labelled {
     }
 }
 
+/// Predictions and labels by column.
+type Columns = (IndexMap<String, Vec<f64>>, Vec<(String, Numbers)>);
+
 /// The prediction and the labels of one field. `taken` are the columns that stand before, whose names are not given twice.
 fn read_field(
     run: &OpenedRun,
@@ -261,7 +264,7 @@ fn read_field(
     taken: &mut Vec<String>,
 ) -> Result<(FieldPrediction, Labels)> {
     let spec = &run.joined.data.fields[field];
-    let mut by_column = |names: Vec<String>| -> Result<(IndexMap<String, Vec<f64>>, Vec<(String, Numbers)>)> {
+    let mut by_column = |names: Vec<String>| -> Result<Columns> {
         let (mut predicted, mut labels) = (IndexMap::new(), Vec::new());
         for name in names {
             let written = if taken.contains(&name) { format!("{field}.{name}") } else { name.clone() };
