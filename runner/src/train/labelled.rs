@@ -218,12 +218,12 @@ impl Labelled {
     pub fn group_numbers(&self) -> Option<Vec<usize>> {
         let (_, names) = self.groups.as_ref()?;
         let mut numbers: IndexMap<&str, usize> = IndexMap::new();
-        let number = |name: &String| {
+        let mut own = Vec::with_capacity(names.len());
+        for name in names {
             let next = numbers.len();
-            *numbers.entry(name.as_str()).or_insert(next)
-        };
-        let own: Vec<usize> = names.iter().map(number).collect();
-        (own.iter().any(|number| *number > 0)).then_some(own)
+            own.push(*numbers.entry(name.as_str()).or_insert(next));
+        }
+        (numbers.len() > 1).then_some(own)
     }
 
     /// Writes predictions beside labels, as a run does.
@@ -423,6 +423,17 @@ mod tests {
         assert_eq!(values, &[1.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.25, 0.0, 0.75]);
         let Labels::Classes(known, _) = &all.labels["kind"] else { panic!("classes stay classes") };
         assert_eq!(known, &[Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn one_group_alone_is_no_grouping() {
+        let mut own = part(&[0, 1, 2], &["a"], &[1.0; 3], &[0; 3]);
+        let grouped = |own: &mut Labelled, names: [&str; 3]| {
+            own.groups = Some((vec!["plot".to_owned()], names.map(str::to_owned).to_vec()));
+            own.group_numbers()
+        };
+        assert_eq!(grouped(&mut own, ["p", "q", "p"]), Some(vec![0, 1, 0]));
+        assert_eq!(grouped(&mut own, ["p", "p", "p"]), None);
     }
 
     #[test]
