@@ -13,7 +13,8 @@ const MODEL: &str = r#"Module(
     inputs: { "image": F32(["batch", "tiles", 3, "height", "width"]) },
     nodes: {
         "pixels": Mean(from: "image", axes: [1, 3, 4]),
-        "fusion": Use(module: "fusion.ron", from: "pixels"),
+        "backbone": Chain(from: "pixels", layers: { "fc": Linear(units: 8), "act": Gelu }),
+        "fusion": Use(module: "fusion.ron", from: "backbone"),
         "head": Chain(from: "fusion", layers: { "fc": Linear(units: "targets"), "positive": Softplus }),
     },
     outputs: { "biomass": "head" },
