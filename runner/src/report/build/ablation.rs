@@ -39,7 +39,9 @@ pub fn report(path: &Path) -> Result<Report, TrainError> {
         ("samples".to_owned(), comparison.samples.to_string()),
     ];
     if let Some((arm, effect)) = best {
-        summary.push(("best arm".to_owned(), format!("{} ({})", arm.name, shown(Some(effect)))));
+        let is_better = if plan.larger_is_better { effect > 0.0 } else { effect < 0.0 };
+        let text = if is_better { format!("{} ({})", arm.name, shown(Some(effect))) } else { "the base".to_owned() };
+        summary.push(("best".to_owned(), text));
     }
     let mut sections = Vec::new();
     if comparison.arms.len() > 1 {

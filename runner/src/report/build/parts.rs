@@ -30,9 +30,9 @@ pub fn curves(runs: &[(String, Vec<Record>)]) -> Vec<CurvePanel> {
     let mut panels: Vec<CurvePanel> = Vec::new();
     for (run, records) in runs {
         for name in measures(records) {
-            let title = panel_of(&name);
+            let title = panel_of(&name, runs.len() > 1);
             let points = records.iter().filter_map(|record| Some(((record.epoch + 1) as f64, *record.values.get(&name)?)));
-            let label = if run.is_empty() { name.clone() } else { format!("{run}: {name}") };
+            let label = if run.is_empty() { name.clone() } else { run.clone() };
             let curve = Curve { name: label, points: points.collect() };
             match panels.iter_mut().find(|panel| panel.title == title) {
                 Some(panel) => panel.curves.push(curve),
@@ -62,8 +62,11 @@ fn measures(records: &[Record]) -> Vec<String> {
     names
 }
 
-fn panel_of(name: &str) -> String {
+/// The panel of a measure. Several runs have a panel for each loss: more curves than colours would be alike.
+fn panel_of(name: &str, is_of_several: bool) -> String {
     match name {
+        "train/loss" if is_of_several => "training loss".to_owned(),
+        "val/loss" if is_of_several => "validation loss".to_owned(),
         "train/loss" | "val/loss" => "loss".to_owned(),
         "train/lr" => "learning rate".to_owned(),
         _ => name.strip_prefix("val/").unwrap_or(name).to_owned(),
