@@ -2,7 +2,7 @@
 
 use super::Exit;
 use clap::{Args, ValueEnum};
-use sward_kernels::cpu::features::{Features, Level};
+use sward_kernels::cpu::features::{Bf16Products, Features, Level};
 use sward_kernels::cuda::device::Description;
 use sward_kernels::cuda::{cache, driver, libraries::Library, nvrtc};
 
@@ -40,7 +40,8 @@ pub fn run(arguments: &Arguments) -> Exit {
 /// What the CPU engine has.
 struct Cpu {
     level: &'static str,
-    amx: bool,
+    /// What multiplies bf16 matrices without converting them.
+    bf16: Option<&'static str>,
     threads: usize,
     memory_mib: Option<u64>,
 }
@@ -53,8 +54,13 @@ impl Cpu {
             Level::Avx2 => "AVX2",
             Level::Avx512 => "AVX-512",
         };
+        let bf16 = match features.bf16_products() {
+            Bf16Products::Converted => None,
+            Bf16Products::Dot => Some("AVX-512 BF16"),
+            Bf16Products::Tiles => Some("AMX"),
+        };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Cpu { level, amx: features.amx(), threads, memory_mib: memory_mib() }
+        Cpu { level, bf16, threads, memory_mib: memory_mib() }
     }
 }
 
@@ -79,9 +85,9 @@ fn library(library: Library) -> Result<String, Vec<String>> {
 }
 
 fn text(cpu: &Cpu, gpus: &Result<Vec<Description>, String>) -> String {
-    let amx = if cpu.amx { ", AMX" } else { "" };
+    let bf16 = cpu.bf16.map_or_else(String::new, |name| format!(", {name}"));
     let memory = cpu.memory_mib.map_or_else(String::new, |mib| format!(", {mib} MiB"));
-    let mut text = format!("cpu   {}{amx}, {} threads{memory}\n", cpu.level, cpu.threads);
+    let mut text = format!("cpu   {}{bf16}, {} threads{memory}\n", cpu.level, cpu.threads);
     match gpus {
         Ok(gpus) if gpus.is_empty() => text += "cuda  the driver shows no device\n",
         Ok(gpus) => {
@@ -124,7 +130,7 @@ fn json(cpu: &Cpu, gpus: &Result<Vec<Description>, String>) -> serde_json::Value
         .collect();
     serde_json::json!({
         "version": 1,
-        "cpu": { "instructions": cpu.level, "amx": cpu.amx, "threads": cpu.threads, "memory_mib": cpu.memory_mib },
+        "cpu": { "instructions": cpu.level, "bf16": cpu.bf16, "threads": cpu.threads, "memory_mib": cpu.memory_mib },
         "cuda": { "devices": devices, "reason": gpus.as_ref().err(), "libraries": libraries },
     })
 }
@@ -134,7 +140,7 @@ mod tests {
     use super::*;
 
     fn cpu() -> Cpu {
-        Cpu { level: "AVX2", amx: false, threads: 4, memory_mib: Some(8000) }
+        Cpu { level: "AVX2", bf16: None, threads: 4, memory_mib: Some(8000) }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::matmul::{Data, DataMut, Panels, Source};
 use super::rows::{convert, load, save, sum_lanes};
-use crate::cpu::features::Features;
+use crate::cpu::features::{Bf16Products, Features};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch, math};
 use crate::cpu::threads::{Scratch, parallel};
 
@@ -107,9 +107,9 @@ fn padded(n: usize) -> usize {
 }
 
 impl Attention {
-    /// Products run on AMX when all operands are bf16.
-    fn amx(&self) -> bool {
-        self.features.amx() && self.q.is_bf16() && self.k.is_bf16() && self.v.is_bf16()
+    /// Products stay bf16 when all operands are, and the machine multiplies bf16.
+    fn tiled(&self) -> bool {
+        self.features.bf16_products() != Bf16Products::Converted && self.q.is_bf16() && self.k.is_bf16() && self.v.is_bf16()
     }
 
     /// Tokens of one head as a matrix `[tokens, width]` from token `first` on.
@@ -226,7 +226,7 @@ impl Kernel for ForwardHead<'_> {
     fn run<S: Simd>(self, s: S) {
         let ForwardHead { attention, results, batch, head, queries } = self;
         let Attention { features, keys, width, value_width, .. } = *attention;
-        let amx = attention.amx();
+        let tiled = attention.tiled();
         let seen = attention.seen(queries.end);
         let blocks = seen.div_ceil(KEYS);
         let (key_bytes, value_bytes) = (Panels::bytes(KEYS, width), Panels::bytes(value_width, KEYS));
@@ -248,10 +248,10 @@ impl Kernel for ForwardHead<'_> {
                     let (data, stride) = attention.head(attention.k, batch, head, keys, first, width);
                     let source = Source::Matrix { data, i_stride: stride, k_stride: 1 };
                     let at = packed.add(block * (key_bytes + value_bytes));
-                    let key_panels = Panels::pack(features, amx, source, n, width, at);
+                    let key_panels = Panels::pack(features, tiled, source, n, width, at);
                     let (data, stride) = attention.head(attention.v, batch, head, keys, first, value_width);
                     let source = Source::Matrix { data, i_stride: 1, k_stride: stride };
-                    (key_panels, Panels::pack(features, amx, source, value_width, n, at.add(key_bytes)))
+                    (key_panels, Panels::pack(features, tiled, source, value_width, n, at.add(key_bytes)))
                 })
                 .collect();
             for first_query in queries.clone().step_by(QUERIES) {
@@ -340,7 +340,7 @@ impl Kernel for BackwardHead<'_> {
     fn run<S: Simd>(self, s: S) {
         let BackwardHead { attention, tensors, batch, head } = self;
         let Attention { features, keys, queries, heads, width, value_width, .. } = *attention;
-        let amx = attention.amx() && tensors.dout.is_bf16();
+        let tiled = attention.tiled() && tensors.dout.is_bf16();
         let (key_width, out_width) = (padded(width), padded(value_width));
         let all_keys = padded(keys);
         // The gradients of this head's keys and values, and a block's packed operands.
@@ -377,9 +377,9 @@ impl Kernel for BackwardHead<'_> {
                     let for_dp = Source::Matrix { data: v, i_stride: v_stride, k_stride: 1 };
                     let for_dq = Source::Matrix { data: k, i_stride: 1, k_stride };
                     [
-                        Panels::pack(features, amx, for_scores, n, width, at),
-                        Panels::pack(features, amx, for_dp, n, value_width, at.add(bytes[0])),
-                        Panels::pack(features, amx, for_dq, width, n, at.add(bytes[0] + bytes[1])),
+                        Panels::pack(features, tiled, for_scores, n, width, at),
+                        Panels::pack(features, tiled, for_dp, n, value_width, at.add(bytes[0])),
+                        Panels::pack(features, tiled, for_dq, width, n, at.add(bytes[0] + bytes[1])),
                     ]
                 })
                 .collect();
@@ -396,9 +396,9 @@ impl Kernel for BackwardHead<'_> {
                     *delta.add(row) = sum_lanes!(s, value_width, |i, n| s.mul(load(s, a.add(i), n), load(s, b.add(i), n)));
                 }
                 let source = Source::Matrix { data: q_data, i_stride: 1, k_stride: q_stride };
-                let q_panels = Panels::pack(features, amx, source, width, rows, side_at);
+                let q_panels = Panels::pack(features, tiled, source, width, rows, side_at);
                 let source = Source::Matrix { data: dout_data, i_stride: 1, k_stride: dout_stride };
-                let dout_panels = Panels::pack(features, amx, source, value_width, rows, side_at.add(side[0]));
+                let dout_panels = Panels::pack(features, tiled, source, value_width, rows, side_at.add(side[0]));
                 std::slice::from_raw_parts_mut(dq, QUERIES * key_width).fill(0.0);
                 for (block, [for_scores, for_dp, for_dq]) in panels.iter().enumerate() {
                     let first_key = block * KEYS;

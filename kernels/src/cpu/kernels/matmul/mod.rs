@@ -1,11 +1,13 @@
 //! Products of matrices: `out[i, j] = sum over k of left[i, k] * right[j, k]`, batched, with a fused epilogue.
 //!
 //! Both operands are [`Source`]s, so transposes, strides and the patches of a convolution cost nothing but their packing. Two inner loops:
-//! f32 on vectors (`float`), and bf16 on AMX tiles (`tiles`); bf16 without AMX, and mixed operands, are converted to f32 while packed.
+//! f32 on vectors (`float`), and bf16 in tiles of pairs (`tiles`), by AMX or AVX-512 BF16; bf16 without either, and mixed operands, are converted
+//! to f32 while packed.
 //!
 //! The result is cut into regions by the problem's shape alone. A region's sum over `k` runs in blocks of one fixed order; when there are few
 //! regions and many summands, `k` is cut into a fixed number of parts that are added in order. So bits do not depend on threads.
 
+mod dot;
 mod float;
 mod small;
 mod source;
@@ -20,7 +22,7 @@ pub(super) use small::Panels;
 use source::Block;
 pub use source::{Data, Patches, Source};
 
-use crate::cpu::features::{Features, Level};
+use crate::cpu::features::{Bf16Products, Features, Level};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
 
@@ -100,7 +102,8 @@ pub struct Product<'a> {
 /// How the problem is cut: a function of its shape and the inner loop only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cut {
-    amx: bool,
+    /// Both operands stay bf16, packed in tiles of pairs.
+    tiled: bool,
     /// Rows and columns of the inner loop's tile.
     tile_rows: usize,
     tile_columns: usize,
@@ -114,14 +117,19 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(features: Features, amx: bool, batch: usize, m: usize, n: usize, k: usize) -> Cut {
-        let (tile_rows, tile_columns) = if amx {
+    fn new(features: Features, tiled: bool, batch: usize, m: usize, n: usize, k: usize) -> Cut {
+        let (tile_rows, tile_columns) = if tiled {
             (tiles::SIDE, tiles::SIDE)
         } else {
             let (rows, vectors) = float::shape(features.level());
             (rows, vectors * LANES)
         };
-        let (target, unit) = if amx { (1024, tiles::DEPTH) } else { (512, 1) };
+        let (target, unit) = match (tiled, features.bf16_products()) {
+            (true, Bf16Products::Tiles) => (1024, tiles::DEPTH),
+            // A panel of that depth stays in the nearest cache while a strip's rows go by in turns.
+            (true, _) => (dot::DEPTH, tiles::DEPTH),
+            (false, _) => (512, 1),
+        };
         let blocks = k.div_ceil(target).max(1);
         let depth = k.div_ceil(blocks).next_multiple_of(unit).max(unit);
         let mut rows = 256usize.next_multiple_of(tile_rows).min(m.max(1).next_multiple_of(tile_rows));
@@ -143,23 +151,23 @@ impl Cut {
         }
         let blocks = k.div_ceil(depth).max(1);
         let splits = if m * n * k * batch > 1 << 22 { (16 / regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
-        Cut { amx, tile_rows, tile_columns, rows, columns, depth, splits }
+        Cut { tiled, tile_rows, tile_columns, rows, columns, depth, splits }
     }
 
     /// Elements of a packed right operand.
     fn packed_elements(&self, n: usize, k: usize) -> usize {
-        let unit = if self.amx { tiles::SIDE } else { LANES };
-        let depth = if self.amx { k.next_multiple_of(tiles::DEPTH) } else { k };
+        let unit = if self.tiled { tiles::SIDE } else { LANES };
+        let depth = if self.tiled { k.next_multiple_of(tiles::DEPTH) } else { k };
         n.next_multiple_of(unit) * depth
     }
 
     /// Summands of a block as packed.
     fn packed_depth(&self, nk: usize) -> usize {
-        if self.amx { nk.next_multiple_of(tiles::DEPTH) } else { nk }
+        if self.tiled { nk.next_multiple_of(tiles::DEPTH) } else { nk }
     }
 
     fn element_bytes(&self) -> usize {
-        if self.amx { 2 } else { 4 }
+        if self.tiled { 2 } else { 4 }
     }
 }
 
@@ -203,9 +211,12 @@ pub unsafe fn multiply(product: &Product<'_>) {
 
 impl Product<'_> {
     fn cut(&self) -> Cut {
-        let amx = self.features.amx() && self.batch > 0 && (self.left)(0).is_bf16() && (self.right)(0).is_bf16();
+        let tiled = self.features.bf16_products() != Bf16Products::Converted
+            && self.batch > 0
+            && (self.left)(0).is_bf16()
+            && (self.right)(0).is_bf16();
         // What depends on the number of matrices would make a packed operand useless for another batch; only regions do.
-        Cut::new(self.features, amx, self.batch, self.m, self.n, self.k)
+        Cut::new(self.features, tiled, self.batch, self.m, self.n, self.k)
     }
 
     unsafe fn run(&self) {
@@ -217,7 +228,7 @@ impl Product<'_> {
             self.right_shared
                 && packed.n == self.n
                 && packed.k == self.k
-                && packed.cut.amx == cut.amx
+                && packed.cut.tiled == cut.tiled
                 && packed.cut.depth == cut.depth
         });
         // SAFETY: the caller's promise; buffers are as long as the cut says.
@@ -248,7 +259,7 @@ impl Product<'_> {
         let source = (self.right)(batch);
         let panels = self.n.div_ceil(cut.tile_columns);
         let blocks = self.k.div_ceil(cut.depth);
-        let padded = self.n.next_multiple_of(if cut.amx { tiles::SIDE } else { LANES });
+        let padded = self.n.next_multiple_of(if cut.tiled { tiles::SIDE } else { LANES });
         let to = Shared::from_pointer(to);
         parallel(panels * blocks, |part| {
             let (block, panel) = (part / panels, part % panels);
@@ -323,7 +334,7 @@ impl Kernel for PackPanel {
         let mut scratch = Scratch::bytes(Source::scratch(columns, nk) * cut.element_bytes());
         // SAFETY: the panel lies within the operand, the buffers are as long as the cut says.
         unsafe {
-            if S::LEVEL == Level::Avx512 && cut.amx {
+            if S::LEVEL == Level::Avx512 && cut.tiled {
                 let block = source.block::<S, bf16>(s, (first, columns), (k0, nk), scratch.pointer());
                 tiles::pack_panel(s, block, columns, nk, to.cast());
             } else {
@@ -351,8 +362,8 @@ impl Kernel for Region<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Region { product, cut, place, .. } = self;
-        // AMX stores whole tiles, so its region must be padded unless it fits.
-        let whole = !cut.amx || (place.rows % tiles::SIDE == 0 && place.columns % tiles::SIDE == 0);
+        // Whole tiles are stored, so the region must be padded unless it fits.
+        let whole = !cut.tiled || (place.rows % tiles::SIDE == 0 && place.columns % tiles::SIDE == 0);
         if let Some(partial) = self.partial {
             // SAFETY: the partial result is a whole region of the cut.
             unsafe { self.sum(s, partial.pointer(), cut.columns, false) };
@@ -399,7 +410,7 @@ impl Region<'_, '_> {
         let right = (product.right)(place.batch);
         let bytes = cut.element_bytes();
         let depth = cut.packed_depth(cut.depth.min(k.len()));
-        let unit = if cut.amx { tiles::SIDE } else { LANES };
+        let unit = if cut.tiled { tiles::SIDE } else { LANES };
         let padded_columns = product.n.next_multiple_of(unit);
         let rows = place.rows.next_multiple_of(cut.tile_rows);
         let own = if packed.is_some() { 0 } else { place.columns.next_multiple_of(unit) * depth };
@@ -412,7 +423,7 @@ impl Region<'_, '_> {
             let left_packed = scratch;
             let left_copy = scratch.add(sizes[0]);
             let own_panels = left_copy.add(sizes[1]);
-            let tiles = if S::LEVEL == Level::Avx512 && cut.amx { Some(tiles::Tiles::configure()) } else { None };
+            let tiles = (S::LEVEL == Level::Avx512 && cut.tiled).then(|| tiles::Tiles::new(product.features.bf16_products()));
             for k0 in k.clone().step_by(cut.depth) {
                 let nk = cut.depth.min(k.end - k0);
                 let nk_packed = cut.packed_depth(nk);
@@ -446,7 +457,8 @@ impl Region<'_, '_> {
                         for strip in 0..strips {
                             let from = left_packed.cast::<bf16>().add(strip * strip_elements);
                             let to = out.add(strip * tiles::SIDE * stride + first);
-                            tiles.multiply(from, panel, nk_packed / tiles::DEPTH, to, stride, accumulate);
+                            let rows = place.rows - strip * tiles::SIDE;
+                            tiles.multiply(from, panel, nk_packed / tiles::DEPTH, rows, to, stride, accumulate);
                         }
                     }
                 } else {

@@ -13,7 +13,7 @@ use crate::cpu::threads::Scratch;
 pub(in crate::cpu::kernels) struct Panels {
     features: Features,
     /// bf16 tiles, else f32 panels.
-    amx: bool,
+    tiled: bool,
     n: usize,
     k: usize,
     data: *mut u8,
@@ -30,8 +30,8 @@ impl Panels {
     ///
     /// # Safety
     /// The source has these elements, `data` [`Panels::bytes`].
-    pub unsafe fn pack(features: Features, amx: bool, source: Source, n: usize, k: usize, data: *mut u8) -> Panels {
-        let panels = Panels { features, amx, n, k, data };
+    pub unsafe fn pack(features: Features, tiled: bool, source: Source, n: usize, k: usize, data: *mut u8) -> Panels {
+        let panels = Panels { features, tiled, n, k, data };
         dispatch(features.level(), Pack { panels, source });
         panels
     }
@@ -64,15 +64,15 @@ impl Kernel for Pack {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Pack { panels: Panels { amx, n, k, data, .. }, source } = self;
-        let width = if amx { tiles::SIDE } else { float::shape(S::LEVEL).1 * LANES };
-        let depth = if amx { k.next_multiple_of(tiles::DEPTH) } else { k };
+        let Pack { panels: Panels { tiled, n, k, data, .. }, source } = self;
+        let width = if tiled { tiles::SIDE } else { float::shape(S::LEVEL).1 * LANES };
+        let depth = if tiled { k.next_multiple_of(tiles::DEPTH) } else { k };
         let mut scratch = Scratch::words(Source::scratch(width, k));
         for first in (0..n).step_by(width) {
             let columns = width.min(n - first);
             // SAFETY: the caller of `pack` promises the elements and the memory.
             unsafe {
-                if S::LEVEL == Level::Avx512 && amx {
+                if S::LEVEL == Level::Avx512 && tiled {
                     let block = source.block::<S, bf16>(s, (first, columns), (0, k), scratch.pointer());
                     tiles::pack_panel(s, block, columns, k, data.cast::<bf16>().add(first * depth));
                 } else {
@@ -99,15 +99,16 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Multiply { panels: &Panels { amx, n, k, data, .. }, left, left_stride, rows, out, out_stride, accumulate } = self;
+        let Multiply { panels: &Panels { features, tiled, n, k, data }, left, left_stride, rows, out, out_stride, accumulate } =
+            self;
         // SAFETY: the caller of `multiply` promises the elements.
         unsafe {
-            if S::LEVEL == Level::Avx512 && amx {
+            if S::LEVEL == Level::Avx512 && tiled {
                 let depth = k.next_multiple_of(tiles::DEPTH);
                 let mut scratch = Scratch::words(tiles::SIDE * depth);
                 let rounded: *mut bf16 = scratch.pointer();
                 let strip = rounded.add(tiles::SIDE * depth);
-                let state = tiles::Tiles::configure();
+                let state = tiles::Tiles::new(features.bf16_products());
                 for first in (0..rows).step_by(tiles::SIDE) {
                     let height = tiles::SIDE.min(rows - first);
                     for row in 0..height {
@@ -117,7 +118,7 @@ impl Kernel for Multiply<'_> {
                     for column in (0..n).step_by(tiles::SIDE) {
                         let panel = data.cast::<bf16>().add(column * depth);
                         let out = out.add(first * out_stride + column);
-                        state.multiply(strip, panel, depth / tiles::DEPTH, out, out_stride, accumulate);
+                        state.multiply(strip, panel, depth / tiles::DEPTH, height, out, out_stride, accumulate);
                     }
                 }
             } else {

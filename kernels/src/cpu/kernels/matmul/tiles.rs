@@ -1,11 +1,14 @@
-//! The bf16 product of blocks on AMX tiles: 32 x 32 results from strips of two left tiles and panels of two right tiles.
+//! The bf16 product of blocks: 32 x 32 results from strips of two left tiles and panels of two right tiles, by AMX here or by dot products of
+//! pairs in `dot`.
 //!
 //! Both operands are packed in tiles of sixteen rows of sixty-four bytes. A left tile holds sixteen rows of thirty-two summands; a right tile
 //! holds sixteen pairs of summands for sixteen columns. A strip or panel is, for every thirty-two summands, two tiles.
 
 use half::bf16;
 
+use super::dot;
 use super::source::Block;
+use crate::cpu::features::Bf16Products;
 use crate::cpu::simd::{Element, LANES, Simd};
 
 /// Rows of a strip and columns of a panel.
@@ -13,7 +16,7 @@ pub(super) const SIDE: usize = 32;
 /// Summands of a tile.
 pub(super) const DEPTH: usize = 32;
 /// Elements of a tile.
-const TILE: usize = 512;
+pub(super) const TILE: usize = 512;
 
 /// Packs sixteen `i` of a block from `i0` on into every other tile from `to`; `order` turns pairs `[pair][i]` the way the operand wants them.
 ///
@@ -92,16 +95,65 @@ pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk
     }
 }
 
-/// The state of this thread's tiles while it multiplies; releases them when dropped.
-pub(super) struct Tiles(());
+/// How this thread multiplies tiles, and the state it keeps for that.
+pub(super) enum Tiles {
+    /// By AMX.
+    Amx(Amx),
+    /// By AVX-512 BF16.
+    Dot(dot::Dot),
+}
 
 impl Tiles {
+    /// Makes this thread ready.
+    ///
+    /// # Safety
+    /// The machine has these products.
+    pub(super) unsafe fn new(products: Bf16Products) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match products {
+                Bf16Products::Tiles => Tiles::Amx(Amx::configure()),
+                Bf16Products::Dot => Tiles::Dot(dot::Dot::new()),
+                Bf16Products::Converted => unreachable!("operands that are converted are not packed in tiles"),
+            }
+        }
+    }
+
+    /// `out (+)= strip * panel`, 32 x 32 f32; rows from `rows` on may then hold anything.
+    ///
+    /// # Safety
+    /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
+    #[inline(always)]
+    pub(super) unsafe fn multiply(
+        &self,
+        strip: *const bf16,
+        panel: *const bf16,
+        steps: usize,
+        rows: usize,
+        out: *mut f32,
+        out_stride: usize,
+        accumulate: bool,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self {
+                Tiles::Amx(amx) => amx.multiply(strip, panel, steps, out, out_stride, accumulate),
+                Tiles::Dot(dot) => dot.multiply(strip, panel, steps, rows, out, out_stride, accumulate),
+            }
+        }
+    }
+}
+
+/// The state of this thread's AMX tiles while it multiplies; releases them when dropped.
+pub(super) struct Amx(());
+
+impl Amx {
     /// Configures eight tiles of sixteen rows of sixty-four bytes.
     ///
     /// # Safety
     /// The machine has AMX and the process may use it.
     #[cfg(target_arch = "x86_64")]
-    pub(super) unsafe fn configure() -> Self {
+    unsafe fn configure() -> Self {
         #[repr(C, align(64))]
         struct Configuration {
             palette: u8,
@@ -115,16 +167,13 @@ impl Tiles {
         configuration.rows[..8].fill(16);
         // SAFETY: the configuration is sixty-four readable bytes.
         unsafe { std::arch::asm!("ldtilecfg [{}]", in(reg) &configuration, options(nostack, readonly)) };
-        Tiles(())
+        Amx(())
     }
 
-    /// `out (+)= strip * panel`, 32 x 32 f32.
-    ///
-    /// # Safety
-    /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
+    /// As [`Tiles::multiply`].
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) unsafe fn multiply(
+    unsafe fn multiply(
         &self,
         strip: *const bf16,
         panel: *const bf16,
@@ -185,18 +234,18 @@ impl Tiles {
 
     /// There are no tiles here.
     #[cfg(not(target_arch = "x86_64"))]
-    pub(super) unsafe fn configure() -> Self {
+    unsafe fn configure() -> Self {
         unreachable!("`Features` grants AMX on x86-64 only")
     }
 
     /// There are no tiles here.
     #[cfg(not(target_arch = "x86_64"))]
-    pub(super) unsafe fn multiply(&self, _: *const bf16, _: *const bf16, _: usize, _: *mut f32, _: usize, _: bool) {
+    unsafe fn multiply(&self, _: *const bf16, _: *const bf16, _: usize, _: *mut f32, _: usize, _: bool) {
         unreachable!("`Features` grants AMX on x86-64 only")
     }
 }
 
-impl Drop for Tiles {
+impl Drop for Amx {
     fn drop(&mut self) {
         // SAFETY: the tiles were configured; releasing them returns the thread to its initial state.
         #[cfg(target_arch = "x86_64")]

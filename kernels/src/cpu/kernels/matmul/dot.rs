@@ -1,0 +1,107 @@
+//! The bf16 product of blocks by AVX-512 BF16, on the tiles of `tiles`: a lane adds the products of one pair.
+//!
+//! Some rows of a strip times both tiles of a panel stay in registers over all summands; a left pair is broadcast, a right vector holds one
+//! pair of sixteen columns.
+
+use half::bf16;
+
+use super::tiles::TILE;
+
+/// Summands of a block: a panel of that depth takes half of the nearest cache.
+pub(super) const DEPTH: usize = 256;
+
+/// The proof that the machine has the instruction.
+pub(super) struct Dot(());
+
+impl Dot {
+    /// # Safety
+    /// The machine has AVX-512 F and AVX-512 BF16.
+    pub(super) unsafe fn new() -> Self {
+        Dot(())
+    }
+
+    /// `out (+)= strip * panel`, 32 x 32 f32, but for rows of no use: those from `rows` on may keep what they hold.
+    ///
+    /// # Safety
+    /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) unsafe fn multiply(
+        &self,
+        strip: *const bf16,
+        panel: *const bf16,
+        steps: usize,
+        rows: usize,
+        out: *mut f32,
+        out_stride: usize,
+        accumulate: bool,
+    ) {
+        // SAFETY: the caller's promise; `self` proves the instructions.
+        unsafe {
+            multiply_rows::<0, 11>(strip, panel, steps, out, out_stride, accumulate);
+            if rows > 11 {
+                multiply_rows::<11, 11>(strip, panel, steps, out, out_stride, accumulate);
+            }
+            if rows > 22 {
+                multiply_rows::<22, 10>(strip, panel, steps, out, out_stride, accumulate);
+            }
+        }
+    }
+
+    /// There are no dot products here.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) unsafe fn multiply(&self, _: *const bf16, _: *const bf16, _: usize, _: usize, _: *mut f32, _: usize, _: bool) {
+        unreachable!("`Features` grants AVX-512 BF16 on x86-64 only")
+    }
+}
+
+/// Rows `FIRST..FIRST + ROWS` of the result.
+///
+/// # Safety
+/// As [`Dot::multiply`], on a machine with the instructions.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize>(
+    mut strip: *const bf16,
+    mut panel: *const bf16,
+    steps: usize,
+    out: *mut f32,
+    out_stride: usize,
+    accumulate: bool,
+) {
+    use std::arch::x86_64::*;
+    const PAIRS: usize = 16;
+    // SAFETY: pairs of row `r` lie in tile `r / 16` of the strip, 16 pairs to a row; the caller promises the memory.
+    unsafe {
+        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        if accumulate {
+            for row in 0..ROWS {
+                let out = out.add((FIRST + row) * out_stride);
+                sums[row] = [_mm512_loadu_ps(out), _mm512_loadu_ps(out.add(16))];
+            }
+        }
+        for _ in 0..steps {
+            let pairs = strip.cast::<i32>();
+            for pair in 0..PAIRS {
+                let right: [__m512bh; 2] = [0, TILE].map(|tile| {
+                    let vector = _mm512_loadu_si512(panel.add(tile + pair * 2 * PAIRS).cast());
+                    std::mem::transmute::<__m512i, __m512bh>(vector)
+                });
+                for row in 0..ROWS {
+                    let (tile, line) = ((FIRST + row) / 16, (FIRST + row) % 16);
+                    let left = _mm512_set1_epi32(pairs.add(tile * TILE / 2 + line * PAIRS + pair).read());
+                    let left = std::mem::transmute::<__m512i, __m512bh>(left);
+                    for tile in 0..2 {
+                        sums[row][tile] = _mm512_dpbf16_ps(sums[row][tile], left, right[tile]);
+                    }
+                }
+            }
+            strip = strip.add(2 * TILE);
+            panel = panel.add(2 * TILE);
+        }
+        for row in 0..ROWS {
+            let out = out.add((FIRST + row) * out_stride);
+            _mm512_storeu_ps(out, sums[row][0]);
+            _mm512_storeu_ps(out.add(16), sums[row][1]);
+        }
+    }
+}
