@@ -9,7 +9,7 @@ use sward::Graph;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
 use sward_kernels::cpu::CpuEngine;
-use sward_kernels::dfdx::GraphModule;
+use sward_kernels::dfdx::{GraphLayer, GraphModule};
 use sward_ops::primitives::AddAlgebra;
 
 /// The graph file.
@@ -19,7 +19,7 @@ const BATCH: usize = 64;
 const WIDTH: usize = 8;
 const UNITS: usize = 16;
 
-type Stem = Linear<2, WIDTH>;
+type Stem = (Linear<2, WIDTH>, ReLU);
 type Head = Linear<UNITS, 1>;
 /// What the graph gives: a batch of rows with as many numbers as its `units`.
 type Gated = GraphModule<(usize, Const<UNITS>)>;
@@ -44,7 +44,7 @@ pub fn gated_layer(seed: u64) -> Result<Gated, Box<dyn Error>> {
 /// As [`gated_layer`], and where a run fails.
 pub fn train(steps: usize) -> Result<Vec<f32>, Box<dyn Error>> {
     let device = Cpu::seed_from_u64(1);
-    let mut model = (device.build_module::<Stem, f32>(), gated_layer(7)?, device.build_module::<Head, f32>());
+    let mut model = (device.build_module::<Stem, f32>(), GraphLayer(gated_layer(7)?), device.build_module::<Head, f32>());
     let mut optimizer = Adam::new(&model, AdamConfig { lr: 1e-2, ..AdamConfig::default() });
     let mut gradients = model.alloc_grads();
     let mut losses = Vec::with_capacity(steps);
@@ -52,9 +52,7 @@ pub fn train(steps: usize) -> Result<Vec<f32>, Box<dyn Error>> {
         let points: Tensor<(usize, Const<2>), f32, Cpu> = device.sample_uniform_like(&(BATCH, Const));
         let wanted: Vec<f32> = points.as_vec().chunks_exact(2).map(|point| (3.0 * point[0]).sin() * point[1]).collect();
         let wanted: Tensor<(usize, Const<1>), f32, Cpu> = device.tensor_from_vec(wanted, (BATCH, Const));
-        let hidden = model.0.forward(points.traced(gradients)).relu();
-        let gated = model.1.try_forward(hidden)?;
-        let loss = mse_loss(model.2.forward(gated), wanted);
+        let loss = mse_loss(model.forward(points.traced(gradients)), wanted);
         losses.push(loss.as_vec()[0]);
         gradients = loss.backward();
         optimizer.update(&mut model, &gradients)?;

@@ -21,7 +21,7 @@ mod tests;
 
 pub use compiled::GraphModuleError;
 pub use express::{EXPRESSIONS, Expression};
-pub use module::{GraphModule, GraphParameters, ParameterCount};
+pub use module::{GraphLayer, GraphModule, GraphParameters, ParameterCount};
 pub use plan::{GradientsError, Traced, gradients};
 
 use crate::engine::{Engine, Plan, PrepareError};

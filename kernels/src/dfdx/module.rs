@@ -419,3 +419,30 @@ impl<O: Shape> TensorCollection<f32, Cpu> for GraphModule<O> {
         visitor.visit_fields(field, |tensor| GraphParameters { tensor })
     }
 }
+
+/// A [`GraphModule`] that stands in a tuple of dfdx's layers: dfdx asks all of a tuple for one error. What would be the graph's own error (an input of another
+/// shape, for example) panics with its text, as every dfdx layer's `forward` does.
+#[derive(Debug)]
+pub struct GraphLayer<O>(pub GraphModule<O>);
+
+impl<O, X> Module<X> for GraphLayer<O>
+where
+    GraphModule<O>: Module<X, Error = GraphModuleError>,
+{
+    type Output = <GraphModule<O> as Module<X>>::Output;
+    type Error = CpuError;
+
+    fn try_forward(&self, input: X) -> Result<Self::Output, CpuError> {
+        Ok(self.0.try_forward(input).unwrap_or_else(|error| panic!("{:?}: {error}", self.0)))
+    }
+}
+
+impl<O> NonMutableModule for GraphLayer<O> {}
+
+impl<O: Shape> TensorCollection<f32, Cpu> for GraphLayer<O> {
+    type To<E: Dtype, D: Device<E>> = GraphParameters<E, D>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, f32, Cpu>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(Self::module("graph", |own| &own.0, |own| &mut own.0), |parameters| parameters)
+    }
+}

@@ -83,6 +83,7 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
     let checked = session.check_tree(file, &module, &graph_overrides)?;
     check_reach(session, &experiment, &data, &checked, &inputs);
     check_groups(session, &experiment, &checked);
+    check_rematerialized(session, &experiment, &checked);
     if session.diagnostics.errors() > errors_before {
         return None;
     }
@@ -421,6 +422,20 @@ fn check_groups(session: &mut Session<'_>, experiment: &Experiment, checked: &Ch
             let message = format!("no parameter's path matches `{}`", pattern.value);
             let diagnostic = Diagnostic::new(codes::GROUP, message, pattern.span).help(format!("there are {}", tops.join(", ")));
             session.diagnostics.push(diagnostic);
+        }
+    }
+}
+
+/// What is computed again are modules of the graph.
+fn check_rematerialized(session: &mut Session<'_>, experiment: &Experiment, checked: &Checked) {
+    let graph = checked.graph();
+    for pattern in &experiment.train.value.rematerialize {
+        let paths = || graph.node_weights().map(|node| &*node.path);
+        let modules = || paths().flat_map(|path| path.match_indices('.').map(move |(end, _)| &path[..end]).chain([path]));
+        if !modules().any(|module| sward_ops::training::path_matches(&pattern.value, module)) {
+            let message = format!("no module's path matches `{}`", pattern.value);
+            let known = nearest(&pattern.value, modules());
+            session.diagnostics.push(Diagnostic::new(codes::GROUP, message, pattern.span).suggest(known));
         }
     }
 }

@@ -145,6 +145,9 @@ pub struct Train {
     /// Whether outputs of frozen parts are kept.
     #[serde(default)]
     pub cache: Cache,
+    /// Modules whose activations the backward pass computes again instead of keeping them.
+    #[serde(default)]
+    pub rematerialize: Vec<Spanned<String>>,
 }
 
 fn one() -> u64 {

@@ -7,7 +7,7 @@ use sward_core::program::{Builder, DType, Program, Role};
 use sward_ops::frozen::{FrozenSplit, split_frozen};
 use sward_ops::passes::{PassOptions, optimize, optimize_forward};
 use sward_ops::primitives::{AddAlgebra, OptimizerRule};
-use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainOptions, training_program};
+use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainOptions, rematerialize, training_program};
 
 use super::error::Result;
 use crate::compile::CompileError;
@@ -114,7 +114,10 @@ pub fn step(joined: &Joined, forward: Builder, accumulation: Accumulation) -> Re
     optimize_forward(&mut program, &passes).map_err(CompileError::from)?;
     let options = train_options(joined, accumulation);
     let program = training_program(Builder::from_program(program, streams), &options).map_err(CompileError::from)?;
-    Ok(optimize(program, &passes).map_err(CompileError::from)?)
+    let mut program = optimize(program, &passes).map_err(CompileError::from)?;
+    let modules: Vec<String> = joined.experiment.train.value.rematerialize.iter().map(|pattern| pattern.value.clone()).collect();
+    rematerialize(&mut program, &modules).map_err(CompileError::from)?;
+    Ok(program)
 }
 
 /// The program of an evaluation before the passes: predictions, and losses where asked for.

@@ -13,6 +13,28 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
+fn activations_computed_again_change_no_bit() {
+    let project = Project::new();
+    let kept = project.train("kept", &[]);
+    let experiment = EXPERIMENT.replace("clip_norm: 1.0", "clip_norm: 1.0, rematerialize: [\"model.*\"]");
+    assert_ne!(experiment, EXPERIMENT);
+    std::fs::write(project.path().join("experiment.ron"), &experiment).unwrap();
+    let again = project.train("again", &[]);
+    for ((name, kept), (_, again)) in result(&kept).into_iter().zip(result(&again)) {
+        // Checkpoints name the configuration that they belong to.
+        assert!(name.starts_with("checkpoints/") || kept == again, "{name} differs");
+    }
+    std::fs::write(project.path().join("experiment.ron"), experiment.replace("model.*", "mdoel.fc1")).unwrap();
+    let output = project.sward(&["check", "experiment.ron"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("no module's path matches `mdoel.fc1`") && stdout(&output).contains("`model.fc1`"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
 fn a_run_directory_alone_evaluates_and_predicts() {
     let project = Project::new();
     let run = project.train("runs", &[]);
