@@ -1,0 +1,98 @@
+//! Elements of operands and results in the dtypes that a map knows, read and written as f32.
+
+use half::bf16;
+
+use crate::cpu::simd::{Element, LANES, Simd};
+
+/// The elements of an operand or a result.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements {
+    /// f32 elements.
+    F32(*mut f32),
+    /// bf16 elements.
+    Bf16(*mut bf16),
+    /// Bytes 0 and 1.
+    Bool(*mut u8),
+}
+
+// SAFETY: operands are only read, results written in disjoint blocks; the callers promise that the memory stays.
+unsafe impl Send for Elements {}
+// SAFETY: as above.
+unsafe impl Sync for Elements {}
+
+#[inline(always)]
+pub(super) unsafe fn one(elements: Elements, at: usize) -> f32 {
+    // SAFETY: the caller promises the element.
+    unsafe {
+        match elements {
+            Elements::F32(p) => *p.add(at),
+            Elements::Bf16(p) => (*p.add(at)).to_f32(),
+            Elements::Bool(p) => f32::from(*p.add(at)),
+        }
+    }
+}
+
+/// Reads `n` contiguous elements as f32.
+#[inline(always)]
+pub(super) unsafe fn read<S: Simd>(s: S, elements: Elements, at: usize, n: usize, to: *mut f32) {
+    // SAFETY: the caller promises `n` elements on both sides.
+    unsafe {
+        match elements {
+            Elements::F32(p) => copy(s, p.add(at).cast_const(), n, to),
+            Elements::Bf16(p) => copy(s, p.add(at).cast_const(), n, to),
+            Elements::Bool(p) => {
+                for i in 0..n {
+                    *to.add(i) = f32::from(*p.add(at + i));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn copy<S: Simd, T: Element>(s: S, from: *const T, n: usize, to: *mut f32) {
+    // SAFETY: the caller promises `n` elements on both sides.
+    unsafe {
+        let mut i = 0;
+        while i + LANES <= n {
+            s.store(to.add(i), T::load(s, from.add(i)));
+            i += LANES;
+        }
+        if i < n {
+            s.store_part(to.add(i), n - i, T::load_part(s, from.add(i), n - i));
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn fill<S: Simd>(s: S, value: f32, n: usize, to: *mut f32) {
+    let value = s.splat(value);
+    for i in (0..n).step_by(LANES) {
+        // SAFETY: the caller promises `n` elements.
+        unsafe { s.store_part(to.add(i), LANES.min(n - i), value) };
+    }
+}
+
+/// Stores `n` computed elements.
+#[inline(always)]
+pub(in crate::cpu::kernels) unsafe fn store<S: Simd>(s: S, from: (*const f32, usize), elements: Elements, at: usize, n: usize) {
+    let (from, mask) = from;
+    for i in (0..n).step_by(LANES) {
+        let part = LANES.min(n - i);
+        // SAFETY: the caller promises `n` elements on both sides; registers and lines hold whole vectors, memory is read in place only then.
+        unsafe {
+            let x = s.load(from.add(i & mask));
+            match elements {
+                Elements::F32(p) => s.store_part(p.add(at + i), part, x),
+                Elements::Bf16(p) if part == LANES => s.store_bf16(p.add(at + i), x),
+                Elements::Bf16(p) => bf16::store_part(s, p.add(at + i), part, x),
+                Elements::Bool(p) => {
+                    let x = s.to_array(x);
+                    for j in 0..part {
+                        *p.add(at + i + j) = u8::from(x[j] != 0.0);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Elementwise programs, run block by block.
+//!
+//! A block of the result's elements goes through all steps of the program before the next: registers are blocks of f32 that stay in the nearest
+//! cache. Dense f32 operands are read where they lie and dense f32 results written where they go; everything else (bf16, bools, broadcast
+//! operands) passes through a register. Truth values are 0 and 1.
+
+mod elements;
+mod evaluation;
+mod steps;
+
+use smallvec::SmallVec;
+use sward_core::program::RunKey;
+use sward_core::scalar::{LinearProgram, ScalarOp, StepOp};
+
+pub use elements::Elements;
+pub(super) use elements::store;
+pub(super) use evaluation::Evaluation;
+
+use crate::cpu::features::Level;
+use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
+use crate::cpu::threads::{Scratch, parallel_ranges};
+
+/// Elements of a block, before it is fitted to the rows.
+const BLOCK: usize = 768;
+/// Elements that one part of a parallel loop computes.
+const GRAIN: usize = 1 << 14;
+
+/// An operand: where it lies and how it repeats over the result.
+#[derive(Clone, Debug)]
+pub struct MapInput {
+    /// The first element.
+    pub elements: Elements,
+    /// Elements from one position to the next, for every axis of the result; 0 where it repeats.
+    pub strides: SmallVec<[usize; 6]>,
+}
+
+/// What a step computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Code {
+    Apply(ScalarOp),
+    /// `a * b + c` in one rounding.
+    MultiplyAdd,
+    Random(u32),
+}
+
+/// Where a step reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Register(u16),
+    Input(u16),
+    Constant(u16),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Instruction {
+    code: Code,
+    operands: [Place; 3],
+    to: u16,
+}
+
+/// How a block of an operand is had.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Access {
+    /// Every position reads the one element.
+    Scalar,
+    /// The block lies in memory in the result's order.
+    Dense,
+    /// Rows of the innermost axis, each dense or one element.
+    Rows,
+    /// One dense row, the same for all.
+    Repeated,
+    /// A tile given with each run.
+    Tile,
+}
+
+/// An elementwise program bound to the result's shape and its operands' strides.
+#[derive(Clone, Debug)]
+pub struct MapProgram {
+    instructions: Vec<Instruction>,
+    constants: Vec<f32>,
+    registers: usize,
+    roots: Vec<Place>,
+    inputs: Vec<(MapInput, Access)>,
+    /// The result's axes, joined where all operands allow.
+    shape: SmallVec<[usize; 6]>,
+    elements: usize,
+    block: usize,
+    /// For each root, the instruction that may write it straight to memory.
+    straight: Vec<Option<usize>>,
+}
+
+/// Joins axes that are one run of memory in the result and in every operand.
+fn coalesce(shape: &[usize], strides: &mut [SmallVec<[usize; 6]>]) -> SmallVec<[usize; 6]> {
+    let mut joined: SmallVec<[usize; 6]> = SmallVec::new();
+    let mut kept: Vec<SmallVec<[usize; 6]>> = vec![SmallVec::new(); strides.len()];
+    for axis in 0..shape.len() {
+        if shape[axis] == 1 {
+            continue;
+        }
+        let joins =
+            !joined.is_empty() && strides.iter().zip(&kept).all(|(all, kept)| kept[kept.len() - 1] == all[axis] * shape[axis]);
+        if joins {
+            *joined.last_mut().expect("an axis to join") *= shape[axis];
+            for (all, kept) in strides.iter().zip(&mut kept) {
+                *kept.last_mut().expect("an axis to join") = all[axis];
+            }
+        } else {
+            joined.push(shape[axis]);
+            for (all, kept) in strides.iter().zip(&mut kept) {
+                kept.push(all[axis]);
+            }
+        }
+    }
+    if joined.is_empty() {
+        joined.push(1);
+        kept.iter_mut().for_each(|kept| kept.push(0));
+    }
+    for (all, kept) in strides.iter_mut().zip(kept) {
+        *all = kept;
+    }
+    joined
+}
+
+fn access(shape: &[usize], strides: &[usize]) -> Access {
+    let mut dense = 1;
+    let is_dense = (0..shape.len()).rev().all(|axis| {
+        let fits = strides[axis] == dense || shape[axis] == 1;
+        dense *= shape[axis];
+        fits
+    });
+    let last = shape.len() - 1;
+    if strides.iter().all(|stride| *stride == 0) {
+        Access::Scalar
+    } else if is_dense {
+        Access::Dense
+    } else if strides[..last].iter().all(|stride| *stride == 0) {
+        Access::Repeated
+    } else {
+        Access::Rows
+    }
+}
+
+/// Elements of a block: whole vectors, and whole rows where an operand repeats by rows, so that its register need not be filled again.
+fn block(inner: usize, repeats: bool) -> usize {
+    let rows = (1..=LANES).find(|rows| (rows * inner).is_multiple_of(LANES)).unwrap_or(LANES) * inner;
+    if repeats && rows > 0 && rows <= 2 * BLOCK { BLOCK.max(rows) / rows * rows } else { BLOCK }
+}
+
+impl MapProgram {
+    /// As [`MapProgram::new`] for an epilogue: input 0 is the tile that [`epilogue`] is given.
+    pub fn of_tile(program: &LinearProgram, shape: &[usize], extras: Vec<MapInput>) -> MapProgram {
+        let strides = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+        let tile = MapInput { elements: Elements::F32(std::ptr::null_mut()), strides };
+        let mut bound = MapProgram::new(program, shape, std::iter::once(tile).chain(extras).collect());
+        bound.inputs[0].1 = Access::Tile;
+        bound
+    }
+
+    /// Binds a program to the shape of its result and to its operands.
+    pub fn new(program: &LinearProgram, shape: &[usize], inputs: Vec<MapInput>) -> MapProgram {
+        let mut strides: Vec<_> = inputs.iter().map(|input| input.strides.clone()).collect();
+        let joined = coalesce(shape, &mut strides);
+        let inputs: Vec<(MapInput, Access)> = inputs
+            .into_iter()
+            .zip(strides)
+            .map(|(input, strides)| {
+                let access = access(&joined, &strides);
+                (MapInput { strides, ..input }, access)
+            })
+            .collect();
+        let inner = joined[joined.len() - 1];
+        let block = block(inner, inputs.iter().any(|(_, access)| *access == Access::Repeated));
+        let mut bound = MapProgram {
+            instructions: Vec::new(),
+            constants: Vec::new(),
+            registers: program.registers.len(),
+            roots: Vec::new(),
+            inputs,
+            elements: shape.iter().product(),
+            shape: joined,
+            block,
+            straight: Vec::new(),
+        };
+        bound.bind(program);
+        bound
+    }
+
+    fn constant(&mut self, value: f32) -> Place {
+        let found = self.constants.iter().position(|constant| constant.to_bits() == value.to_bits());
+        let index = found.unwrap_or_else(|| {
+            self.constants.push(value);
+            self.constants.len() - 1
+        });
+        Place::Constant(index as u16)
+    }
+
+    /// Resolves registers that only hold operands or numbers, and joins a product with the one sum that reads it.
+    fn bind(&mut self, program: &LinearProgram) {
+        // A value is one writing of a register; `readers` counts who reads each.
+        let mut value_in = vec![usize::MAX; program.registers.len()];
+        let mut readers = vec![0usize; program.steps.len()];
+        for (index, step) in program.steps.iter().enumerate() {
+            if let StepOp::Apply(op) = step.op {
+                step.operands[..op.arity()].iter().for_each(|register| readers[value_in[usize::from(*register)]] += 1);
+            }
+            value_in[usize::from(step.destination)] = index;
+        }
+        program.outputs.iter().for_each(|register| readers[value_in[usize::from(*register)]] += 1);
+
+        let mut places = vec![Place::Register(0); program.registers.len()];
+        let mut value_in = vec![usize::MAX; program.registers.len()];
+        for (index, step) in program.steps.iter().enumerate() {
+            let to = step.destination;
+            let operands = step.operands.map(|register| places[usize::from(register)]);
+            let place = match step.op {
+                StepOp::Input(input) => Place::Input(input as u16),
+                StepOp::Number(value) => self.constant(value as f32),
+                StepOp::Bool(value) => self.constant(f32::from(u8::from(value))),
+                StepOp::Random(stream) => {
+                    self.instructions.push(Instruction { code: Code::Random(stream), operands, to });
+                    Place::Register(to)
+                }
+                StepOp::Apply(op) => {
+                    let sources = step.operands.map(|register| value_in[usize::from(register)]);
+                    let product = (0..2).find(|side| {
+                        let previous = self.instructions.last().is_some_and(|last| {
+                            last.code == Code::Apply(ScalarOp::Multiply) && operands[*side] == Place::Register(last.to)
+                        });
+                        op == ScalarOp::Add && previous && readers[sources[*side]] == 1 && operands[0] != operands[1]
+                    });
+                    if let Some(side) = product {
+                        let last = self.instructions.pop().expect("the product");
+                        let [a, b, _] = last.operands;
+                        self.instructions.push(Instruction { code: Code::MultiplyAdd, operands: [a, b, operands[1 - side]], to });
+                    } else {
+                        self.instructions.push(Instruction { code: Code::Apply(op), operands, to });
+                    }
+                    Place::Register(to)
+                }
+            };
+            places[usize::from(to)] = place;
+            value_in[usize::from(to)] = index;
+        }
+        self.roots = program.outputs.iter().map(|register| places[usize::from(*register)]).collect();
+        // A result may be written to memory at once when nothing afterwards reads its register, or an operand that may lie there.
+        self.straight = self
+            .roots
+            .iter()
+            .enumerate()
+            .map(|(position, root)| {
+                let Place::Register(register) = *root else { return None };
+                let index = self.instructions.iter().rposition(|instruction| instruction.to == register)?;
+                let reads_later = self.instructions[index + 1..]
+                    .iter()
+                    .any(|later| later.operands.iter().any(|place| matches!(place, Place::Input(_)) || *place == *root));
+                let is_shared = self
+                    .roots
+                    .iter()
+                    .enumerate()
+                    .any(|(other, place)| other != position && (place == root || matches!(place, Place::Input(_))));
+                (!reads_later && !is_shared).then_some(index)
+            })
+            .collect();
+    }
+
+    /// Number of elements of the result.
+    pub fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// Number of results.
+    pub fn roots(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Memory for the registers of one evaluation.
+    pub(super) fn scratch_words(&self) -> usize {
+        (self.registers + self.inputs.len()) * self.stride() + (self.constants.len() + self.inputs.len()) * LANES
+    }
+
+    /// Elements from one register to the next: a block, and a line so that registers do not contend for the same places in the cache.
+    fn stride(&self) -> usize {
+        self.block.next_multiple_of(LANES) + LANES
+    }
+
+    /// The most elements that [`Evaluation::run`] takes at once.
+    pub(super) fn block(&self) -> usize {
+        self.block
+    }
+}
+
+/// Computes all results.
+///
+/// # Safety
+/// The program's operands are readable and `outputs`, one for each root, writable for the result's elements. An output may be the very memory
+/// of a dense operand of the same element size, and must not overlap one otherwise.
+pub unsafe fn map(level: Level, program: &MapProgram, key: RunKey, outputs: &[Elements]) {
+    parallel_ranges(program.elements, GRAIN / program.block * program.block, |range| {
+        dispatch(level, MapRange { program, key, outputs, range });
+    });
+}
+
+/// Changes `rows` rows of `columns` f32 at `tile`, `stride` apart, by the only result of a program made with [`MapProgram::of_tile`]. The first
+/// row's first element is the result's element `first`, and rows are `row_stride` elements of the result apart.
+///
+/// # Safety
+/// The tile is ours alone and the program's operands are readable.
+pub unsafe fn epilogue(level: Level, program: &MapProgram, tile: Tile) {
+    dispatch(level, EpilogueRows { program, tile });
+}
+
+/// A tile of a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile {
+    /// Its first element.
+    pub data: *mut f32,
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// The first element's position in the whole result.
+    pub first: usize,
+    /// Positions from one row to the next in the whole result.
+    pub row_stride: usize,
+}
+
+struct EpilogueRows<'a> {
+    program: &'a MapProgram,
+    tile: Tile,
+}
+
+impl Kernel for EpilogueRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let EpilogueRows { program, tile } = self;
+        let mut memory = Scratch::words(program.scratch_words());
+        // SAFETY: the caller's promise; registers lie in our scratch.
+        unsafe {
+            let mut evaluation = Evaluation::new(s, program, RunKey::default(), memory.pointer());
+            for row in 0..tile.rows {
+                let mut column = 0;
+                while column < tile.columns {
+                    let n = program.block.min(tile.columns - column);
+                    let data = tile.data.add(row * tile.stride + column);
+                    let first = tile.first + row * tile.row_stride + column;
+                    evaluation.tile = data;
+                    evaluation.run(s, first, n, &[Some(data)]);
+                    if let Some(from) = evaluation.root(0, first, n, true) {
+                        store(s, from, Elements::F32(data), 0, n);
+                    }
+                    column += n;
+                }
+            }
+        }
+    }
+}
+
+struct MapRange<'a> {
+    program: &'a MapProgram,
+    key: RunKey,
+    outputs: &'a [Elements],
+    range: std::ops::Range<usize>,
+}
+
+impl Kernel for MapRange<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let MapRange { program, key, outputs, range } = self;
+        let mut memory = Scratch::words(program.scratch_words());
+        let mut straight: SmallVec<[Option<*mut f32>; 4]> = SmallVec::from_elem(None, outputs.len());
+        // SAFETY: the caller's promise for operands and outputs; registers lie in our scratch.
+        unsafe {
+            let mut evaluation = Evaluation::new(s, program, key, memory.pointer());
+            let mut first = range.start;
+            while first < range.end {
+                let n = program.block.min(range.end - first);
+                for root in 0..outputs.len() {
+                    if let Elements::F32(p) = outputs[root] {
+                        straight[root] = Some(p.add(first));
+                    }
+                }
+                evaluation.run(s, first, n, &straight);
+                for root in 0..outputs.len() {
+                    if let Some(from) = evaluation.root(root, first, n, straight[root].is_some()) {
+                        store(s, from, outputs[root], first, n);
+                    }
+                }
+                first += n;
+            }
+        }
+    }
+}
