@@ -15,6 +15,7 @@
 mod halves;
 mod layer_decay;
 mod rematerialize;
+mod surgery;
 
 pub use halves::{Halves, halves};
 pub use layer_decay::{LayerDecay, LayerDecayError};
@@ -105,6 +106,8 @@ pub struct TrainOptions {
     pub ema: bool,
     /// Whether gradients of several batches are accumulated.
     pub accumulation: Accumulation,
+    /// Scalar outputs whose gradients are taken apart and projected where they conflict (PCGrad), in place of the loss' own gradient; none for the latter.
+    pub projected: Vec<String>,
     /// Whether gradients that are not finite leave parameters, moments and averages as they were, and are not gathered (the last step of an
     /// accumulation drops what was gathered, too); `is_finite` is an output then.
     pub guard: bool,
@@ -121,6 +124,7 @@ impl TrainOptions {
             clip_norm: None,
             ema: false,
             accumulation: Accumulation::None,
+            projected: Vec::new(),
             guard: false,
         }
     }
@@ -199,7 +203,7 @@ pub fn gradient_program(mut builder: Builder, options: &GradientOptions) -> Resu
         builder.output(name, value);
     }
     for argument in &wanted {
-        let gradient = gradient_of(&mut builder, &gradients, argument)?;
+        let gradient = own_dtype(&mut builder, gradients.of(argument.value), argument)?;
         let prefix = if argument.role == Role::Input { "grad_in" } else { "grad" };
         builder.output(&format!("{prefix}.{}", argument.name), gradient);
     }
@@ -224,14 +228,20 @@ pub fn training_program(mut builder: Builder, options: &TrainOptions) -> Result<
     if trained.is_empty() {
         return Err(TrainingError::NothingTrained);
     }
-    let gradients = backward(&mut builder, value, &trained)?;
+    let found = match options.projected.is_empty() {
+        true => {
+            let gradients = backward(&mut builder, value, &trained)?;
+            trained.iter().map(|argument| gradients.of(argument.value)).collect()
+        }
+        false => surgery::projected(&mut builder, &options.projected, &trained)?,
+    };
     if let Some(name) = loss_name {
         builder.output(name, value);
     }
     let mut step = Step { builder, options, values: Vec::new(), accumulators: Vec::new(), finite: None };
-    for argument in &trained {
+    for (argument, gradient) in trained.iter().zip(found) {
         step.builder.restore_origin(argument.origin);
-        let gradient = gradient_of(&mut step.builder, &gradients, argument)?;
+        let gradient = own_dtype(&mut step.builder, gradient, argument)?;
         step.add(argument, gradient)?;
     }
     step.builder.restore_origin(sward_core::program::OriginId(0));
@@ -255,17 +265,7 @@ fn check_groups(program: &Program, options: &TrainOptions) -> Result<(), Trainin
 fn loss(builder: &mut Builder, loss: &Loss) -> Result<(ValueId, Option<&'static str>), TrainingError> {
     let program = builder.program();
     match loss {
-        Loss::Output(name) => {
-            let Some(output) = program.output(name) else {
-                let known = program.outputs.iter().map(|output| output.name.clone()).collect();
-                return Err(TrainingError::NoSuchOutput { name: name.clone(), known });
-            };
-            let found = program.type_of(output.value);
-            if !found.dtype.is_float() {
-                return Err(TrainingError::NotFloat { name: name.clone(), found: found.to_string() });
-            }
-            Ok((output.value, None))
-        }
+        Loss::Output(name) => Ok((find_loss(program, name)?, None)),
         Loss::MeanOfSquares => {
             let is_float = |output: &&Output| program.type_of(output.value).dtype.is_float();
             let outputs: Vec<ValueId> = program.outputs.iter().filter(is_float).map(|output| output.value).collect();
@@ -287,6 +287,19 @@ fn loss(builder: &mut Builder, loss: &Loss) -> Result<(ValueId, Option<&'static 
     }
 }
 
+/// The float output of that name.
+fn find_loss(program: &Program, name: &str) -> Result<ValueId, TrainingError> {
+    let Some(output) = program.output(name) else {
+        let known = program.outputs.iter().map(|output| output.name.clone()).collect();
+        return Err(TrainingError::NoSuchOutput { name: name.to_string(), known });
+    };
+    let found = program.type_of(output.value);
+    if !found.dtype.is_float() {
+        return Err(TrainingError::NotFloat { name: name.to_string(), found: found.to_string() });
+    }
+    Ok(output.value)
+}
+
 fn backward(builder: &mut Builder, loss: ValueId, wanted: &[Argument]) -> Result<Gradients, TrainingError> {
     let seed_type = builder.type_of(loss).clone();
     let seed = builder.fill(seed_type.dtype, &seed_type.shape, 1.0)?;
@@ -295,9 +308,9 @@ fn backward(builder: &mut Builder, loss: ValueId, wanted: &[Argument]) -> Result
 }
 
 /// An argument's gradient in its own dtype; zeros where the loss does not depend on it.
-fn gradient_of(builder: &mut Builder, gradients: &Gradients, argument: &Argument) -> Result<ValueId, BuildError> {
+fn own_dtype(builder: &mut Builder, gradient: Option<ValueId>, argument: &Argument) -> Result<ValueId, BuildError> {
     let own = builder.type_of(argument.value).clone();
-    match gradients.of(argument.value) {
+    match gradient {
         Some(gradient) => builder.cast(gradient, own.dtype),
         None => builder.fill(own.dtype, &own.shape, 0.0),
     }

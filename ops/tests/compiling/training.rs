@@ -304,3 +304,71 @@ fn a_parameter_that_the_loss_does_not_see_has_a_gradient_of_zeros() {
     let (outputs, _) = run(&program, &arguments(&program, 8));
     assert_eq!(outputs["grad.other.weight"], Array::f32(&[1, 3], vec![0.0; 3]));
 }
+
+/// Three losses on shared layers, of which some pull apart.
+const THREE: &str = r#"Module(
+    inputs: { "x": F32(["batch", 3]), "target": F32(["batch", 3]) },
+    nodes: {
+        "hidden": Chain(from: "x", layers: { "one": Linear(units: 4), "act": Tanh }),
+        "y": Linear(from: "hidden", units: 3),
+        "squares": Formula("(y - target) ** 2"),
+        "parts": Split(from: "squares", axis: 1, sizes: [1, 1, 1]),
+        "a": Mean(from: "parts:0"),
+        "b": Mean(from: "parts:1"),
+        "own": Linear(from: "hidden", units: 1),
+        "c": Mean(from: "own"),
+        "against": Formula("0.5 * c - 3.0 * a"),
+        "loss": Formula("a + b + against"),
+    },
+    outputs: { "loss": "loss", "a": "a", "b": "b", "against": "against" },
+)"#;
+
+#[test]
+fn gradients_that_conflict_are_projected_as_published() {
+    let lowered_model = || lowered(THREE, &[("batch", 5)], true);
+    let sgd = OptimizerRule::Sgd { momentum: 0.0, nesterov: false, dampening: 0.0 };
+    let mut projections = 0;
+    for losses in [vec!["a", "against"], vec!["a", "b", "against"], vec!["a", "b"]] {
+        let names: Vec<String> = losses.iter().map(|name| (*name).to_string()).collect();
+        let options = TrainOptions { projected: names, ..TrainOptions::new(loss(), sgd) };
+        let program = training_program(lowered_model(), &options).expect("a training program");
+        let program = optimize(program, &PassOptions::default()).expect("optimized");
+        verify(&program).expect("sound");
+        for seed in 0..4 {
+            let mut given = start(&program, seed);
+            set(&mut given, "optimizer.settings", &sgd.settings_at(1, 1.0, 1.0));
+            let (_, updates) = run(&program, &given);
+            // The loop of the paper, on one vector for each loss.
+            let parameters = parameter_names(&program);
+            let own: Vec<Vec<f64>> = losses
+                .iter()
+                .map(|name| {
+                    let options = GradientOptions { loss: Loss::Output((*name).to_string()), parameters: true, inputs: false };
+                    let gradients = gradient_program(lowered_model(), &options).expect("gradients");
+                    let (outputs, _) = run(&gradients, &given);
+                    parameters.iter().flat_map(|name| outputs[&format!("grad.{name}")].data.clone()).collect()
+                })
+                .collect();
+            let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let mut total = vec![0.0; own[0].len()];
+            for first in 0..own.len() {
+                let mut gradient = own[first].clone();
+                for second in (1..own.len()).map(|step| &own[(first + step) % own.len()]) {
+                    let product = inner(&gradient, second);
+                    if product < 0.0 {
+                        projections += 1;
+                        let ratio = product / inner(second, second);
+                        gradient.iter_mut().zip(second).for_each(|(own, other)| *own -= ratio * other);
+                    }
+                }
+                total.iter_mut().zip(&gradient).for_each(|(sum, own)| *sum += own);
+            }
+            let found: Vec<f64> = parameters
+                .iter()
+                .flat_map(|name| given[name].data.iter().zip(&updates[name].data).map(|(old, new)| old - new).collect::<Vec<_>>())
+                .collect();
+            assert_close(&format!("{losses:?} seed {seed}"), &found, &total, 1e-10);
+        }
+    }
+    assert!(projections > 8, "only {projections} gradients were in conflict");
+}

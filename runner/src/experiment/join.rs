@@ -16,7 +16,7 @@ use sward_core::syntax::decode::{NoNames, Raw, decode};
 use super::data::FieldSpec;
 use super::read_data::{DataFile, Field, FieldRole, Session, apply, read_data, told};
 use super::settings::check_settings;
-use super::spec::{Adapt, Experiment, ExperimentFile, Folds, Metric, Output, Train, Weights};
+use super::spec::{Adapt, Experiment, ExperimentFile, Folds, GradientRule, Metric, Output, Train, Weights};
 use super::tree::{call, for_each_text, list, map, map_texts, mentions, name, part, text};
 
 /// An experiment whose chain from column to output is proved.
@@ -52,6 +52,14 @@ pub struct GraphField {
 /// The name of the output that predicts a field.
 pub fn prediction_output(field: &str) -> String {
     format!("predict.{field}")
+}
+
+/// What the names of losses with their weights begin with, where gradients are projected.
+pub const PROJECTED: &str = "projected.";
+
+/// The name of the output that is a loss with its weight, where gradients are projected.
+pub fn projected_output(loss: &str) -> String {
+    format!("{PROJECTED}{loss}")
 }
 
 /// The name of the output that weighs the tiles of a field of photographs.
@@ -199,6 +207,11 @@ fn check_losses(session: &mut Session<'_>, spec: &ExperimentFile, experiment: &E
         let message = format!("`{}` cannot name a loss: use letters, digits and `_`", loss.value);
         session.diagnostics.push(Diagnostic::new(codes::LOSS, message, loss.span));
     }
+    if experiment.train.value.gradients == GradientRule::PcGrad && spec.losses.len() < 2 {
+        let message = "PCGrad keeps the gradients of several losses from working against each other, and there is one loss";
+        let diagnostic = Diagnostic::new(codes::LOSS, message, spec.train.0.span);
+        session.diagnostics.push(diagnostic.help("leave `gradients` out, or add a loss"));
+    }
     if let Weights::Fixed(factors) = &experiment.weights {
         for (loss, factor) in factors {
             if !spec.losses.keys().any(|own| own.value == loss.value) {
@@ -277,15 +290,16 @@ fn module(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile, input
         nodes.push((own.clone(), map_texts(&raw.0, &renamed)));
     }
     let mut outputs = vec![(spanned("loss".to_owned(), span), scalar("total", span))];
+    let is_apart = experiment.train.value.gradients == GradientRule::PcGrad;
     let mut sum = Vec::new();
     for (loss, raw) in &spec.losses {
         let node = format!("losses.{}", loss.value);
         nodes.push((spanned(node.clone(), loss.span), map_texts(&raw.0, &renamed)));
         outputs.push((spanned(format!("loss.{}", loss.value), loss.span), scalar(&node, raw.0.span)));
-        match &experiment.weights {
+        let term = match &experiment.weights {
             Weights::Fixed(factors) => {
                 let factor = factors.iter().find(|(own, _)| own.value == loss.value).map_or(1.0, |(_, factor)| *factor);
-                sum.push(if factor == 1.0 { node } else { format!("{factor:?} * {node}") });
+                if factor == 1.0 { node } else { format!("{factor:?} * {node}") }
             }
             Weights::Uncertainty => {
                 let variance = format!("uncertainty.{}", loss.value);
@@ -295,9 +309,19 @@ fn module(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile, input
                     Vec::new(),
                     vec![("shape", list(loss.span, Vec::new())), ("init", name(loss.span, "Zeros"))],
                 );
-                sum.push(format!("0.5 * exp(-{variance}) * {node} + 0.5 * {variance}"));
+                let term = format!("0.5 * exp(-{variance}) * {node} + 0.5 * {variance}");
                 nodes.push((spanned(variance, loss.span), zeros));
+                term
             }
+        };
+        if is_apart {
+            // The step takes the gradient of each term by itself.
+            let name = projected_output(&loss.value);
+            nodes.push((spanned(name.clone(), loss.span), call(loss.span, "Formula", vec![text(loss.span, term)], Vec::new())));
+            outputs.push((spanned(name.clone(), loss.span), scalar(&name, raw.0.span)));
+            sum.push(name);
+        } else {
+            sum.push(term);
         }
     }
     nodes.push((spanned("total".to_owned(), span), call(span, "Formula", vec![text(span, sum.join(" + "))], Vec::new())));

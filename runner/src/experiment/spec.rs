@@ -145,6 +145,9 @@ pub struct Train {
     /// Whether outputs of frozen parts are kept.
     #[serde(default)]
     pub cache: Cache,
+    /// How the gradients of several losses become one.
+    #[serde(default)]
+    pub gradients: GradientRule,
     /// Modules whose activations the backward pass computes again instead of keeping them.
     #[serde(default)]
     pub rematerialize: Vec<Spanned<String>>,
@@ -462,6 +465,17 @@ pub enum Cache {
     Auto,
     /// Never.
     Never,
+}
+
+/// How the gradients of several losses become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum GradientRule {
+    /// Their sum: the gradient of the weighted sum of losses.
+    #[default]
+    Sum,
+    /// Their sum after each is projected off those that it conflicts with (Yu et al., 2020).
+    #[serde(rename = "PCGrad")]
+    PcGrad,
 }
 
 /// How rows are split.

@@ -11,8 +11,8 @@ use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainO
 
 use super::error::Result;
 use crate::compile::CompileError;
-use crate::experiment::spec::{Cache, Optimizer, Precision, Train};
-use crate::experiment::{FieldRole, Joined};
+use crate::experiment::spec::{Cache, GradientRule, Optimizer, Precision, Train};
+use crate::experiment::{FieldRole, Joined, PROJECTED, projected_output};
 use crate::feed::FittedData;
 
 /// The sizes that an experiment's graph has at a batch of so many samples.
@@ -84,7 +84,12 @@ pub fn parameter_groups(train: &Train) -> Vec<ParameterGroup> {
 /// How a step is taken.
 pub fn train_options(joined: &Joined, accumulation: Accumulation) -> TrainOptions {
     let train = &joined.experiment.train.value;
+    let projected = match train.gradients {
+        GradientRule::Sum => Vec::new(),
+        GradientRule::PcGrad => joined.losses.iter().map(|loss| projected_output(loss)).collect(),
+    };
     TrainOptions {
+        projected,
         weight_decay: train.optimizer.weight_decay(),
         groups: parameter_groups(train),
         clip_norm: train.clip_norm,
@@ -102,7 +107,8 @@ pub fn forward(joined: &Joined, fitted: &FittedData, batch: usize) -> Result<Bui
     let lowered = lower(&joined.checked, &sizes, &options, &AddAlgebra).map_err(CompileError::from)?;
     let streams = lowered.next_stream();
     let mut program = lowered.finish();
-    program.outputs.retain(|output| output.name == "loss" || output.name.starts_with("loss."));
+    let is_kept = |name: &str| name == "loss" || name.starts_with("loss.") || name.starts_with(PROJECTED);
+    program.outputs.retain(|output| is_kept(&output.name));
     Ok(Builder::from_program(program, streams))
 }
 

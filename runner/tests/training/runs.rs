@@ -26,12 +26,38 @@ fn activations_computed_again_change_no_bit() {
     }
     std::fs::write(project.path().join("experiment.ron"), experiment.replace("model.*", "mdoel.fc1")).unwrap();
     let output = project.sward(&["check", "experiment.ron"]);
-    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
-        stdout(&output).contains("no module's path matches `mdoel.fc1`") && stdout(&output).contains("`model.fc1`"),
+        stderr(&output).contains("no module's path matches `mdoel.fc1`") && stderr(&output).contains("`model.fc1`"),
         "{}",
-        stdout(&output)
+        stderr(&output)
     );
+}
+
+#[test]
+fn gradients_of_losses_that_conflict_are_projected() {
+    let project = Project::new();
+    let one = r#""y": Use(module: "losses/mse.ron", inputs: { "prediction": "model", "target": "y", "observed": "y:observed" })"#;
+    // The second loss asks for the opposite of the first.
+    let two = format!(
+        r#"{one}, "against": Use(module: "losses/huber.ron", inputs: {{ "prediction": "minus", "target": "y", "observed": "y:observed" }})"#
+    );
+    let both =
+        EXPERIMENT.replace(one, &two).replace("    losses:", "    nodes: { \"minus\": Formula(\"-model\") },\n    losses:");
+    let run = |name: &str, text: &str| {
+        std::fs::write(project.path().join("experiment.ron"), text).unwrap();
+        project.train(name, &[])
+    };
+    let sum = run("sum", &both);
+    let projected = both.replace("clip_norm: 1.0", "clip_norm: 1.0, gradients: PCGrad");
+    let apart = run("apart", &projected);
+    assert_ne!(result(&sum)[0].1, result(&apart)[0].1, "the gradients conflict");
+    let weighted = projected.replace("    predictions:", "    weights: Uncertainty,\n    predictions:");
+    run("weighted", &weighted);
+    std::fs::write(project.path().join("experiment.ron"), EXPERIMENT.replace("clip_norm: 1.0", "gradients: PCGrad")).unwrap();
+    let output = project.sward(&["check", "experiment.ron"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("there is one loss"), "{}", stderr(&output));
 }
 
 #[test]

@@ -173,7 +173,13 @@ impl<'a> Evaluation<'a> {
 
     /// Where a result's block is after [`Evaluation::run`], and the mask for its offsets; `None` where it went straight to memory.
     #[inline(always)]
-    pub(in crate::cpu::kernels) fn root(&self, root: usize, first: usize, n: usize, went_straight: bool) -> Option<(*const f32, usize)> {
+    pub(in crate::cpu::kernels) fn root(
+        &self,
+        root: usize,
+        first: usize,
+        n: usize,
+        went_straight: bool,
+    ) -> Option<(*const f32, usize)> {
         if went_straight && n.is_multiple_of(LANES) && self.program.straight[root].is_some() {
             return None;
         }
