@@ -2,7 +2,7 @@
 
 use crate::check::{Checked, NodeKind, Source};
 use crate::dim::{Dim, DimError, Sizes};
-use crate::op::{LowerCall, ParameterKind};
+use crate::op::{LowerCall, Mode, ParameterKind};
 use crate::program::{Algebra, BuildError, Builder, DType, Origin, Program, Role, TensorType, ValueId};
 use smallvec::SmallVec;
 
@@ -11,6 +11,9 @@ use smallvec::SmallVec;
 pub struct LowerOptions {
     /// Dropout drops, batch norm uses and updates the statistics of the batch.
     pub training: bool,
+    /// Dropout drops although the program is not for training: each run is a sample of the graph (Gal and Ghahramani, "Dropout as a Bayesian
+    /// approximation", 2016).
+    pub drops: bool,
     /// The program may have at most this many elements in one tensor.
     pub max_elements: Option<usize>,
 }
@@ -153,8 +156,8 @@ impl Lowering<'_> {
                     for (name, index) in &node.parameters {
                         parameters.push((*name, self.parameter(*index, node)?));
                     }
-                    let call =
-                        LowerCall::new(op.schema(), fields, self.sizes, &inputs, &parameters, &types, self.options.training);
+                    let mode = Mode { training: self.options.training, drops: self.options.training || self.options.drops };
+                    let call = LowerCall::new(op.schema(), fields, self.sizes, &inputs, &parameters, &types, mode);
                     let results = op.lower(&call, &mut self.builder)?;
                     for (result, expected) in results.iter().zip(&types) {
                         let found = self.builder.type_of(*result);

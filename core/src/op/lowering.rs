@@ -14,7 +14,16 @@ pub struct LowerCall<'a> {
     inputs: &'a [SmallVec<[ValueId; 1]>],
     parameters: &'a [(&'static str, ValueId)],
     outputs: &'a [TensorType],
-    training: bool,
+    mode: Mode,
+}
+
+/// What a program is lowered for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mode {
+    /// Batch norm uses and updates batch statistics.
+    pub training: bool,
+    /// Dropout drops.
+    pub drops: bool,
 }
 
 impl<'a> Deref for LowerCall<'a> {
@@ -34,14 +43,19 @@ impl<'a> LowerCall<'a> {
         inputs: &'a [SmallVec<[ValueId; 1]>],
         parameters: &'a [(&'static str, ValueId)],
         outputs: &'a [TensorType],
-        training: bool,
+        mode: Mode,
     ) -> LowerCall<'a> {
-        LowerCall { view: FieldView::at(schema, fields, sizes), sizes, inputs, parameters, outputs, training }
+        LowerCall { view: FieldView::at(schema, fields, sizes), sizes, inputs, parameters, outputs, mode }
     }
 
-    /// Whether the program is for training: dropout drops, batch norm uses and updates batch statistics.
+    /// Whether the program is for training: batch norm uses and updates batch statistics.
     pub fn training(&self) -> bool {
-        self.training
+        self.mode.training
+    }
+
+    /// Whether dropout drops: in training, and where samples of a trained graph are drawn.
+    pub fn drops(&self) -> bool {
+        self.mode.drops
     }
 
     /// The type of an output, from the rule for types at these sizes.

@@ -17,7 +17,7 @@ pub use call::{Call, Complaint, Input, Refused};
 pub use catalogue::{Catalogue, CatalogueError};
 pub use field::{FieldValue, Fields, FormulaName, FormulaText};
 pub use initializer::Initializer;
-pub use lowering::LowerCall;
+pub use lowering::{LowerCall, Mode};
 pub use schema::{Accepts, Default, Field, FieldKind, Outputs, Port, PortKind, Schema};
 pub use types::{ParameterKind, ParameterSpec, SymbolicType, display_shape};
 pub use view::FieldView;

@@ -10,8 +10,8 @@ use sward_core::dim::{Dim, Obligation, Sizes};
 use sward_core::domain::Domain;
 use sward_core::expr::{self, Constant, Scope};
 use sward_core::op::{
-    Call, Complaint, FieldKind, FieldValue, Fields, FormulaName, FormulaText, Initializer, Input, LowerCall, Op, ParameterKind,
-    ParameterSpec, PortKind, Schema, SymbolicType,
+    Call, Complaint, FieldKind, FieldValue, Fields, FormulaName, FormulaText, Initializer, Input, LowerCall, Mode, Op,
+    ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType,
 };
 use sward_core::program::{Array, BuildError, Builder, DType, Program, Role, TensorType, ValueId};
 use sward_core::source::{Sources, Span};
@@ -217,7 +217,8 @@ impl Node {
                 (parameter.name, builder.argument(&format!("parameter.{}", parameter.name), role, own))
             })
             .collect();
-        let call = LowerCall::new(self.schema, &self.fields, sizes, &inputs, &parameters, &outputs, training);
+        let call =
+            LowerCall::new(self.schema, &self.fields, sizes, &inputs, &parameters, &outputs, Mode { training, drops: training });
         let values = self.op.lower(&call, &mut builder)?;
         Ok(Lowered { builder, values, outputs })
     }

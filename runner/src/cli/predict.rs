@@ -9,8 +9,8 @@ use crate::experiment::Joined;
 use crate::feed::{DataFolder, Feed, FittedData, Loaded, encode, labels, load_rows};
 use crate::rundir::{Checkpoint, checkpoint_path};
 use crate::train::{
-    Evaluator, Predictions, RunSettings, TrainError, fold_splits, invert, load_weights, measure_all, prediction_rows, reopen,
-    write_output, write_predictions,
+    Ensemble, EvaluationOptions, Evaluator, FieldPrediction, RunSettings, TrainError, fold_splits, has_dropout, invert,
+    load_weights, measure_all, prediction_rows, reopen, write_output, write_predictions,
 };
 use clap::Args;
 use indexmap::IndexMap;
@@ -29,6 +29,9 @@ struct Source {
     /// Predict so many augmented copies beside the plain one, and average (test-time augmentation)
     #[arg(long, default_value_t = 0, value_name = "N")]
     tta: u64,
+    /// Predict so many times with dropout as in training, and average (Monte Carlo dropout)
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    dropout: u64,
     /// What runs the graph
     #[arg(long, value_enum, default_value = "cpu")]
     engine: EngineChoice,
@@ -46,6 +49,7 @@ struct Source {
 #[command(after_help = "Example:
   sward predict runs/experiment/20261126T210000Z-1a2b3c4d -o submission.csv
   sward predict RUN --table new/photos.csv -o predictions.csv --tta 4
+  sward predict RUN -o mean.csv --dropout 20 --spread deviation.csv
 
 A cross-validation stands for all its folds. Several runs are averaged: sward predict RUN1 RUN2 RUN3, or sward predict CV.")]
 pub struct PredictArguments {
@@ -55,6 +59,9 @@ pub struct PredictArguments {
     /// The file to write
     #[arg(short, long, value_name = "CSV")]
     output: PathBuf,
+    /// Also write the standard deviation over all that is averaged: runs, augmented copies, samples of dropout
+    #[arg(long, value_name = "CSV")]
+    spread: Option<PathBuf>,
     #[command(flatten)]
     source: Source,
 }
@@ -119,27 +126,37 @@ fn folder(run: &OpenRun, source: &Source) -> Result<DataFolder, TrainError> {
     Ok(DataFolder::open(&path)?)
 }
 
-/// Predictions of all rows of a table by one run.
+/// Adds a run's predictions of some rows of a table to an ensemble; says whether they go together with those that are there.
 fn predict_rows(
     run: &OpenRun,
     engine: &dyn Engine,
     loaded: &Loaded,
     folder: &DataFolder,
     rows: &[usize],
-    tta: u64,
-) -> Result<Predictions, TrainError> {
+    source: &Source,
+    ensemble: &mut Ensemble,
+) -> Result<bool, TrainError> {
     let encoded = encode(&run.joined.data, &run.fitted, &loaded.table, folder, false)?;
     let seed = run.joined.experiment.train.value.seed;
     let feed = Feed::new(&run.joined.data, &run.joined.inputs, &encoded, seed, cache_bytes());
-    let mut evaluator = Evaluator::new(engine, &run.joined, &run.fitted, false);
-    evaluator.set_weights(load_weights(&checkpoint_path(&run.path, Checkpoint::Best))?)?;
-    let mut sum = invert(&run.joined.data, &run.fitted, &evaluator.run(&feed, rows, None)?);
-    for copy in 0..tta {
-        let other = invert(&run.joined.data, &run.fitted, &evaluator.run(&feed, rows, Some(copy))?);
-        sum.iter_mut().for_each(|(name, own)| own.add(&other[name]));
+    let drops = source.dropout > 0;
+    if drops && !has_dropout(&run.joined, &run.fitted)? {
+        let message = "--dropout asks for samples, and the graph has no Dropout or DropPath: all of them would be the same";
+        return Err(TrainError::Usage(message.to_owned()));
     }
-    sum.values_mut().for_each(|own| own.divide(1.0 + tta as f64));
-    Ok(sum)
+    let options = EvaluationOptions { losses: false, drops };
+    let mut evaluator = Evaluator::new(engine, &run.joined, &run.fitted, options);
+    evaluator.set_weights(load_weights(&checkpoint_path(&run.path, Checkpoint::Best))?)?;
+    for draw in std::iter::once(None).chain((0..source.tta).map(Some)) {
+        for sample in 0..source.dropout.max(1) {
+            evaluator.set_sample(sample);
+            let member = invert(&run.joined.data, &run.fitted, &evaluator.run(&feed, rows, draw)?);
+            if !ensemble.add(&member) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Runs `predict`.
@@ -156,7 +173,8 @@ pub fn predict(arguments: &PredictArguments) -> Exit {
 fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
     let source = &arguments.source;
     let engine = open_engine(source)?;
-    let mut total: Option<(Predictions, OpenRun, Loaded)> = None;
+    let mut ensemble = Ensemble::default();
+    let mut first: Option<(OpenRun, Loaded)> = None;
     let runs = expand_runs(&arguments.runs).map_err(|error| report(&error.into()))?;
     for path in &runs {
         let run = open_run(path, &source.roots)?;
@@ -170,35 +188,35 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
             loaded.notes.iter().for_each(|note| eprintln!("warning: {note}"));
         }
         let rows: Vec<usize> = (0..loaded.table.rows()).collect();
-        let predictions = predict_rows(&run, engine.as_ref(), &loaded, &folder, &rows, source.tta).map_err(told)?;
-        total = Some(match total {
-            None => (predictions, run, loaded),
-            Some((mut sum, first, loaded)) => {
-                let same = sum.len() == predictions.len()
-                    && sum.iter().all(|(name, own)| predictions.get(name).is_some_and(|other| is_alike(own, other)));
-                if !same {
-                    eprintln!("error: {} predicts other columns than {}", path.display(), first.path.display());
-                    return Err(Exit::Usage);
-                }
-                sum.iter_mut().for_each(|(name, own)| own.add(&predictions[name]));
-                (sum, first, loaded)
-            }
-        });
+        let fits = predict_rows(&run, engine.as_ref(), &loaded, &folder, &rows, source, &mut ensemble).map_err(told)?;
+        if let (Some((first, _)), false) = (&first, fits) {
+            eprintln!("error: {} predicts other columns than {}", path.display(), first.path.display());
+            return Err(Exit::Usage);
+        }
+        first.get_or_insert((run, loaded));
     }
-    let Some((mut mean, run, loaded)) = total else { return Err(Exit::Usage) };
-    mean.values_mut().for_each(|own| own.divide(runs.len() as f64));
-    write_output(&run.joined, &loaded, &mean, &arguments.output).map_err(|error| report(&error))?;
-    let models = if runs.len() > 1 { format!(", the mean of {} runs", runs.len()) } else { String::new() };
-    Ok(format!("{} samples predicted{models}: {}\n", loaded.table.rows(), arguments.output.display()))
-}
-
-fn is_alike(a: &crate::train::FieldPrediction, b: &crate::train::FieldPrediction) -> bool {
-    use crate::train::FieldPrediction::{Classes, Numbers, Present};
-    match (a, b) {
-        (Numbers(a), Numbers(b)) | (Present(a), Present(b)) => a.len() == b.len() && a.keys().all(|name| b.contains_key(name)),
-        (Classes(_, a), Classes(_, b)) => a == b,
-        _ => false,
+    let Some((run, loaded)) = first else { return Err(Exit::Usage) };
+    let told = |error: TrainError| report(&error);
+    if let Some(path) = &arguments.spread {
+        let spread = ensemble.spread();
+        if let Some((field, _)) = spread.iter().find(|(_, prediction)| matches!(prediction, FieldPrediction::Classes(..))) {
+            eprintln!("error: --spread is for numbers, and `{field}` predicts classes");
+            return Err(Exit::Usage);
+        }
+        if ensemble.members() < 2 {
+            eprintln!("error: --spread needs something to average: several runs, --tta or --dropout");
+            return Err(Exit::Usage);
+        }
+        write_output(&run.joined, &loaded, &spread, path).map_err(told)?;
     }
+    write_output(&run.joined, &loaded, &ensemble.mean(), &arguments.output).map_err(told)?;
+    let mean = match (ensemble.members(), runs.len()) {
+        (1, _) => String::new(),
+        (members, runs) if members == runs => format!(", the mean of {runs} runs"),
+        (members, 1) => format!(", the mean of {members} samples"),
+        (members, runs) => format!(", the mean of {members} samples of {runs} runs"),
+    };
+    Ok(format!("{} samples predicted{mean}: {}\n", loaded.table.rows(), arguments.output.display()))
 }
 
 /// Runs `eval`.
@@ -228,7 +246,9 @@ fn try_eval(arguments: &EvalArguments) -> Result<String, Exit> {
             splits.swap_remove(run.settings.fold).validation
         }
     };
-    let predictions = predict_rows(&run, engine.as_ref(), &loaded, &folder, &rows, source.tta).map_err(told)?;
+    let mut ensemble = Ensemble::default();
+    let _fits = predict_rows(&run, engine.as_ref(), &loaded, &folder, &rows, source, &mut ensemble).map_err(told)?;
+    let predictions = ensemble.mean();
     let mut known = IndexMap::new();
     for name in run.joined.experiment.predictions.keys() {
         let field = &run.joined.data.fields[&name.value];

@@ -6,8 +6,8 @@ use sward_kernels::{Engine, Plan, Tensor};
 
 use super::error::Result;
 use super::features::FeatureStore;
-use super::programs::{evaluation_forward, frozen_part, optimized};
-use crate::experiment::{Joined, prediction_output};
+use super::programs::{EvaluationOptions, evaluation_forward, frozen_part, optimized};
+use crate::experiment::Joined;
 use crate::feed::{Feed, FittedData};
 
 /// Runs an experiment's graph for evaluation. Rows go through in batches; the last, smaller one has a plan of its own, so that no row
@@ -16,11 +16,12 @@ pub struct Evaluator<'a> {
     engine: &'a dyn Engine,
     joined: &'a Joined,
     fitted: &'a FittedData,
-    with_losses: bool,
+    options: EvaluationOptions,
     batch: usize,
     plans: Vec<(usize, Box<dyn Plan>)>,
     weights: Vec<(String, Tensor)>,
     seed: u64,
+    sample: u64,
     uses_features: bool,
 }
 
@@ -37,18 +38,19 @@ pub struct RawOutputs {
 
 impl<'a> Evaluator<'a> {
     /// An evaluator without weights.
-    pub fn new(engine: &'a dyn Engine, joined: &'a Joined, fitted: &'a FittedData, with_losses: bool) -> Evaluator<'a> {
+    pub fn new(engine: &'a dyn Engine, joined: &'a Joined, fitted: &'a FittedData, options: EvaluationOptions) -> Evaluator<'a> {
         let train = &joined.experiment.train.value;
         let (batch, seed) = (train.batch, train.seed);
         Evaluator {
             engine,
             joined,
             fitted,
-            with_losses,
+            options,
             batch,
             plans: Vec::new(),
             weights: Vec::new(),
             seed,
+            sample: 0,
             uses_features: false,
         }
     }
@@ -63,6 +65,11 @@ impl<'a> Evaluator<'a> {
         }
         self.weights = weights;
         Ok(())
+    }
+
+    /// Which sample of the graph the next runs draw, where dropout drops: the same one gives the same numbers.
+    pub fn set_sample(&mut self, sample: u64) {
+        self.sample = sample;
     }
 
     /// The outputs for some rows of a feed, in their order. With `draw`, transforms draw as in that epoch of training (test-time
@@ -87,12 +94,12 @@ impl<'a> Evaluator<'a> {
     ) -> Result<RawOutputs> {
         self.uses_features = features.is_some();
         let mut outputs = RawOutputs::default();
-        for part in rows.chunks(self.batch) {
+        for (chunk, part) in rows.chunks(self.batch).enumerate() {
             let mut batch = feed.batch(part, draw.unwrap_or(0), draw.is_some(), None)?;
             if let Some(features) = features {
                 features.add_to(&mut batch, part);
             }
-            let key = RunKey { seed: self.seed, step: 0 };
+            let key = RunKey { seed: self.seed, step: (self.sample << 32) + chunk as u64 };
             let plan = self.plan(part.len())?;
             for (name, tensor) in &batch {
                 if plan.program().argument(name).is_some() {
@@ -122,15 +129,6 @@ impl<'a> Evaluator<'a> {
         // Fields come in the order of the experiment, not of the program.
         let order = |name: &String| self.joined.experiment.predictions.keys().position(|own| own.value == *name);
         outputs.fields.sort_by(|a, _, b, _| order(a).cmp(&order(b)));
-        debug_assert!(
-            rows.is_empty()
-                || outputs.fields.keys().all(|name| self
-                    .joined
-                    .checked
-                    .outputs()
-                    .iter()
-                    .any(|output| *output.name == *prediction_output(name)))
-        );
         Ok(outputs)
     }
 
@@ -138,7 +136,7 @@ impl<'a> Evaluator<'a> {
         if let Some(index) = self.plans.iter().position(|(own, _)| *own == batch) {
             return Ok(&mut self.plans[index].1);
         }
-        let mut program = evaluation_forward(self.joined, self.fitted, batch, self.with_losses)?;
+        let mut program = evaluation_forward(self.joined, self.fitted, batch, self.options)?;
         if self.uses_features
             && let Some(split) = frozen_part(self.joined, &program, batch)
         {

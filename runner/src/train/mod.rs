@@ -31,10 +31,12 @@ pub use evaluate::{Evaluator, RawOutputs};
 pub use labelled::{Labelled, MAPS};
 pub use measure::{measure, measure_all};
 pub use output::{prediction_rows, write_output, write_predictions};
-pub use predictions::{FieldPrediction, Predictions, invert};
+pub use predictions::{Ensemble, FieldPrediction, Predictions, invert};
 pub use prepare::{Prepared, fold_splits, prepare, prepare_run, row_groups};
 pub use pretrained::{Pretrained, load_pretrained, pretrained_files};
-pub use programs::{ParameterCount, SizesOf, optimizer_rule, parameter_groups, sizes_for, train_options};
+pub use programs::{
+    EvaluationOptions, ParameterCount, SizesOf, has_dropout, optimizer_rule, parameter_groups, sizes_for, train_options,
+};
 pub use record::{FILES, OpenedRun, RunSettings, data_folder, files, override_texts, rejoin, reopen, settings, write_files};
 pub use run::{Outcome, TrainRequest, train};
 pub use schedule::resolve_schedule;

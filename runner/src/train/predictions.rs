@@ -21,6 +21,63 @@ pub enum FieldPrediction {
 /// Predictions by field.
 pub type Predictions = IndexMap<String, FieldPrediction>;
 
+/// Several members' predictions of the same rows: runs, augmented copies, samples of dropout.
+#[derive(Clone, Debug, Default)]
+pub struct Ensemble {
+    members: usize,
+    sum: Predictions,
+    /// The mean so far and the sum of squared deviations from it (Welford's algorithm).
+    running: Predictions,
+    squares: Predictions,
+}
+
+impl Ensemble {
+    /// Takes another member in; `false`, and nothing changes, where it predicts other columns than the first.
+    #[must_use]
+    pub fn add(&mut self, member: &Predictions) -> bool {
+        if self.members == 0 {
+            (self.members, self.sum, self.running, self.squares) = (1, member.clone(), member.clone(), member.clone());
+            self.squares.values_mut().flat_map(FieldPrediction::numbers_mut).for_each(|square| *square = 0.0);
+            return true;
+        }
+        let is_like = |(name, own): (&String, &FieldPrediction)| member.get(name).is_some_and(|other| own.is_like(other));
+        if self.sum.len() != member.len() || !self.sum.iter().all(is_like) {
+            return false;
+        }
+        self.members += 1;
+        for (name, own) in member {
+            let (sum, running, squares) = (&mut self.sum[name], &mut self.running[name], &mut self.squares[name]);
+            sum.numbers_mut().zip(own.numbers()).for_each(|(sum, value)| *sum += value);
+            for ((mean, square), value) in running.numbers_mut().zip(squares.numbers_mut()).zip(own.numbers()) {
+                let before = value - *mean;
+                *mean += before / self.members as f64;
+                *square += before * (value - *mean);
+            }
+        }
+        true
+    }
+
+    /// How many members there are.
+    pub fn members(&self) -> usize {
+        self.members
+    }
+
+    /// The mean of all members.
+    pub fn mean(&self) -> Predictions {
+        let mut mean = self.sum.clone();
+        mean.values_mut().flat_map(FieldPrediction::numbers_mut).for_each(|value| *value /= self.members as f64);
+        mean
+    }
+
+    /// The standard deviation over members (n - 1), number by number; zeros for one member.
+    pub fn spread(&self) -> Predictions {
+        let mut spread = self.squares.clone();
+        let degrees = self.members.saturating_sub(1).max(1) as f64;
+        spread.values_mut().flat_map(FieldPrediction::numbers_mut).for_each(|square| *square = (*square / degrees).sqrt());
+        spread
+    }
+}
+
 /// Undoes what the data file declared: scales, units; logits become probabilities, and totals are completed.
 pub fn invert(data: &DataFile, fitted: &FittedData, raw: &RawOutputs) -> Predictions {
     let mut predictions = Predictions::new();
@@ -73,30 +130,29 @@ impl FieldPrediction {
         }
     }
 
-    /// Adds another prediction of the same rows, for means.
-    ///
-    /// # Panics
-    /// For predictions of another field.
-    pub fn add(&mut self, other: &FieldPrediction) {
-        let sum = |own: &mut Vec<f64>, other: &Vec<f64>| own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+    /// Whether another prediction has the same columns and classes.
+    fn is_like(&self, other: &FieldPrediction) -> bool {
+        use FieldPrediction::{Classes, Numbers, Present};
         match (self, other) {
-            (FieldPrediction::Numbers(own), FieldPrediction::Numbers(other))
-            | (FieldPrediction::Present(own), FieldPrediction::Present(other)) => {
-                own.iter_mut().for_each(|(name, values)| sum(values, &other[name]));
-            }
-            (FieldPrediction::Classes(own, classes), FieldPrediction::Classes(other, others)) if classes == others => {
-                sum(own, other)
-            }
-            _ => panic!("predictions of different fields are added"),
+            (Numbers(a), Numbers(b)) | (Present(a), Present(b)) => a.keys().eq(b.keys()),
+            (Classes(_, a), Classes(_, b)) => a == b,
+            _ => false,
         }
     }
 
-    /// Divides every number.
-    pub fn divide(&mut self, by: f64) {
-        let each = |values: &mut Vec<f64>| values.iter_mut().for_each(|value| *value /= by);
+    /// Every number, column by column.
+    fn numbers_mut(&mut self) -> Box<dyn Iterator<Item = &mut f64> + '_> {
         match self {
-            FieldPrediction::Numbers(own) | FieldPrediction::Present(own) => own.values_mut().for_each(each),
-            FieldPrediction::Classes(own, _) => each(own),
+            FieldPrediction::Numbers(own) | FieldPrediction::Present(own) => Box::new(own.values_mut().flatten()),
+            FieldPrediction::Classes(own, _) => Box::new(own.iter_mut()),
+        }
+    }
+
+    /// Every number, column by column.
+    fn numbers(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        match self {
+            FieldPrediction::Numbers(own) | FieldPrediction::Present(own) => Box::new(own.values().flatten().copied()),
+            FieldPrediction::Classes(own, _) => Box::new(own.iter().copied()),
         }
     }
 
@@ -105,5 +161,42 @@ impl FieldPrediction {
         let FieldPrediction::Classes(probabilities, classes) = self else { return None };
         let largest = |row: &[f64]| (0..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best });
         Some(probabilities.chunks_exact(classes.len().max(1)).map(largest).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(values: &[f64]) -> Predictions {
+        let columns = [("a".to_owned(), values[..2].to_vec()), ("b".to_owned(), values[2..].to_vec())];
+        [("y".to_owned(), FieldPrediction::Numbers(columns.into_iter().collect()))].into_iter().collect()
+    }
+
+    fn numbers(predictions: &Predictions) -> Vec<f64> {
+        predictions["y"].numbers().collect()
+    }
+
+    #[test]
+    fn an_ensemble_has_a_mean_and_a_spread() {
+        let mut ensemble = Ensemble::default();
+        for values in [[1.0, 2.0, 3.0, 1e6], [3.0, 2.0, 5.0, 1e6 + 2.0], [5.0, 2.0, 7.0, 1e6 + 4.0]] {
+            assert!(ensemble.add(&member(&values)));
+        }
+        assert_eq!(ensemble.members(), 3);
+        assert_eq!(numbers(&ensemble.mean()), [3.0, 2.0, 5.0, 1e6 + 2.0]);
+        assert_eq!(numbers(&ensemble.spread()), [2.0, 0.0, 2.0, 2.0]);
+        let other = [("z".to_owned(), member(&[0.0; 4])["y"].clone())].into_iter().collect();
+        assert!(!ensemble.add(&other), "another field");
+        let classes = FieldPrediction::Classes(vec![0.5; 4], vec!["k".to_owned()]);
+        assert!(!ensemble.add(&[("y".to_owned(), classes)].into_iter().collect()), "another kind");
+        assert_eq!(numbers(&ensemble.mean()), [3.0, 2.0, 5.0, 1e6 + 2.0]);
+    }
+
+    #[test]
+    fn one_member_has_no_spread() {
+        let mut ensemble = Ensemble::default();
+        assert!(ensemble.add(&member(&[1.0, 2.0, 3.0, 4.0])));
+        assert_eq!(numbers(&ensemble.spread()), [0.0; 4]);
     }
 }

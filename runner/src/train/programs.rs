@@ -126,13 +126,38 @@ pub fn step(joined: &Joined, forward: Builder, accumulation: Accumulation) -> Re
     Ok(program)
 }
 
-/// The program of an evaluation before the passes: predictions, and losses where asked for.
-pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, with_losses: bool) -> Result<Program> {
+/// What an evaluation gives, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EvaluationOptions {
+    /// Whether losses are outputs, beside predictions.
+    pub losses: bool,
+    /// Whether dropout drops as in training (Monte Carlo dropout).
+    pub drops: bool,
+}
+
+/// The program of an evaluation before the passes.
+pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, options: EvaluationOptions) -> Result<Program> {
+    Ok(lowered_evaluation(joined, fitted, batch, options)?.0)
+}
+
+/// Whether dropout makes any two runs of an evaluation differ.
+///
+/// # Errors
+/// Where the graph cannot be lowered.
+pub fn has_dropout(joined: &Joined, fitted: &FittedData) -> Result<bool> {
+    let (_, streams) = lowered_evaluation(joined, fitted, 1, EvaluationOptions { losses: false, drops: true })?;
+    Ok(streams > 0)
+}
+
+/// The program, and how many streams of random numbers it has.
+fn lowered_evaluation(joined: &Joined, fitted: &FittedData, batch: usize, options: EvaluationOptions) -> Result<(Program, u32)> {
     let sizes = sizes_for(&joined.checked, fitted, batch);
-    let lowered = lower(&joined.checked, &sizes, &LowerOptions::default(), &AddAlgebra).map_err(CompileError::from)?;
+    let lowering = LowerOptions { drops: options.drops, ..LowerOptions::default() };
+    let lowered = lower(&joined.checked, &sizes, &lowering, &AddAlgebra).map_err(CompileError::from)?;
+    let streams = lowered.next_stream();
     let mut program = lowered.finish();
-    program.outputs.retain(|output| output.name.starts_with("predict.") || output.name.starts_with("map.") || with_losses);
-    Ok(program)
+    program.outputs.retain(|output| output.name.starts_with("predict.") || output.name.starts_with("map.") || options.losses);
+    Ok((program, streams))
 }
 
 /// A program as an engine runs it.

@@ -21,7 +21,7 @@ use super::output::{prediction_rows, write_predictions};
 use super::predictions::{Predictions, invert};
 use super::prepare::{Prepared, prepare_run, row_groups};
 use super::pretrained::{Pretrained, load_pretrained};
-use super::programs::{ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups};
+use super::programs::{EvaluationOptions, ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups};
 use super::record::{RunSettings, files, write};
 use super::schedule::resolve_schedule;
 use super::steps::Stepper;
@@ -39,6 +39,8 @@ use crate::schedule::{Direction, EarlyStopping, Plateau, PlateauSettings, Schedu
 
 /// Batches that are made ahead of the step that takes them.
 const AHEAD: usize = 2;
+/// Validation has losses beside predictions.
+const WITH_LOSSES: EvaluationOptions = EvaluationOptions { losses: true, drops: false };
 
 /// What training needs beside the experiment.
 pub struct TrainRequest<'a> {
@@ -148,7 +150,7 @@ impl<'a> Trainer<'a> {
             Some(split) => Stepper::new(request.engine, joined, &(split.suffix.clone(), streams))?,
             None => Stepper::new(request.engine, joined, &whole)?,
         };
-        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, true);
+        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, WITH_LOSSES);
         let mut known = IndexMap::new();
         for name in joined.experiment.predictions.keys() {
             let field = &joined.data.fields[&name.value];
@@ -188,7 +190,7 @@ impl<'a> Trainer<'a> {
         }
         let inputs = match &features {
             Some(_) => {
-                let evaluation = evaluation_forward(joined, &prepared.fitted, batch, true)?;
+                let evaluation = evaluation_forward(joined, &prepared.fitted, batch, WITH_LOSSES)?;
                 let rest = frozen_part(joined, &evaluation, batch).map_or(evaluation, |split| split.suffix);
                 inputs_of(joined, &[stepper.program(), &rest])
             }
@@ -536,7 +538,7 @@ fn keep_features(
     let mut store = FeatureStore::new(request.engine, joined, split, batch, &weights)?;
     let own = prepared.split();
     let rows: Vec<usize> = own.train.iter().chain(&own.validation).copied().collect();
-    let evaluation = evaluation_forward(joined, &prepared.fitted, batch, true)?;
+    let evaluation = evaluation_forward(joined, &prepared.fitted, batch, WITH_LOSSES)?;
     let same = frozen_part(joined, &evaluation, batch).is_some_and(|other| store.serves(&other));
     let bytes = store.bytes_of_a_row().saturating_mul(rows.len());
     let seed = joined.experiment.train.value.seed;

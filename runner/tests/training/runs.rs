@@ -89,6 +89,42 @@ fn a_run_directory_alone_evaluates_and_predicts() {
 }
 
 #[test]
+fn samples_of_dropout_are_averaged_with_their_spread() {
+    let project = Project::new();
+    let run = project.train("runs", &[]);
+    let run = run.to_str().unwrap();
+    let predict = |arguments: &[&str]| {
+        let output = project.sward(&[&["predict", run], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let numbers = |file: &str| -> Vec<f64> {
+        let text = std::fs::read_to_string(project.path().join(file)).unwrap();
+        text.lines()
+            .skip(1)
+            .flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>())
+            .collect()
+    };
+    predict(&["-o", "plain.csv"]);
+    let told = predict(&["-o", "mean.csv", "--dropout", "200", "--spread", "spread.csv"]);
+    assert!(told.contains("the mean of 200 samples"), "{told}");
+    predict(&["-o", "again.csv", "--dropout", "200", "--threads", "1"]);
+    let (plain, mean, spread) = (numbers("plain.csv"), numbers("mean.csv"), numbers("spread.csv"));
+    assert_eq!(mean, numbers("again.csv"), "the samples follow from the seed");
+    assert!(plain.len() == mean.len() && mean.len() == spread.len() && !mean.is_empty());
+    // Dropout before a linear layer leaves its mean: within six standard errors.
+    for ((plain, mean), spread) in plain.iter().zip(&mean).zip(&spread) {
+        assert!(*spread > 0.0 && (plain - mean).abs() <= 6.0 * spread / 200.0f64.sqrt(), "{plain}, mean {mean}, spread {spread}");
+    }
+    let refused = project.sward(&["predict", run, "-o", "p.csv", "--spread", "s.csv"]);
+    assert_eq!(refused.status.code(), Some(2), "nothing is averaged");
+    std::fs::write(project.path().join("experiment.ron"), EXPERIMENT.replace("Dropout(p: 0.1)", "Dropout(p: 0.0)")).unwrap();
+    let without = project.train("without", &[]);
+    let refused = project.sward(&["predict", without.to_str().unwrap(), "-o", "p.csv", "--dropout", "3"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("no Dropout"), "{}", stderr(&refused));
+}
+
+#[test]
 fn several_runs_are_averaged() {
     let project = Project::new();
     let one = project.train("one", &[]);
