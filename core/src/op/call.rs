@@ -10,7 +10,10 @@ use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The rule has complained and gives no types.
@@ -74,9 +77,13 @@ pub struct Call<'a> {
     node: Span,
     inputs: &'a [SmallVec<[Input; 1]>],
     known: &'a [Obligation],
+    /// Whether the obligations that are known had a part in what the rule says.
+    asked_known: Cell<bool>,
     parameters: Vec<ParameterSpec>,
     obligations: Vec<(Obligation, Span)>,
     complaints: Vec<Complaint>,
+    /// What the op's rules share.
+    shared: OnceCell<Rc<dyn Any>>,
 }
 
 impl<'a> Deref for Call<'a> {
@@ -98,12 +105,28 @@ impl<'a> Call<'a> {
         known: &'a [Obligation],
     ) -> Call<'a> {
         let (parameters, obligations, complaints) = (Vec::new(), Vec::new(), Vec::new());
-        Call { view: FieldView::symbolic(schema, fields), node, inputs, known, parameters, obligations, complaints }
+        let (view, asked_known) = (FieldView::symbolic(schema, fields), Cell::new(false));
+        let shared = OnceCell::new();
+        Call { view, node, inputs, known, asked_known, parameters, obligations, complaints, shared }
     }
 
     /// What the rule declared: parameters, obligations with their places, complaints.
     pub fn finish(self) -> (Vec<ParameterSpec>, Vec<(Obligation, Span)>, Vec<Complaint>) {
         (self.parameters, self.obligations, self.complaints)
+    }
+
+    /// Whether what the rule said so far may depend on the obligations that are known.
+    pub fn asked_known(&self) -> bool {
+        self.asked_known.get()
+    }
+
+    /// What several rules of an op need of this node, made once.
+    ///
+    /// # Panics
+    /// When the rules of one op share things of different types.
+    pub fn shared<T: 'static>(&self, make: impl FnOnce() -> T) -> Rc<T> {
+        let shared = self.shared.get_or_init(|| Rc::new(make())).clone();
+        shared.downcast().unwrap_or_else(|_| panic!("the rules of {} share things of different types", self.schema().name))
     }
 
     /// The node's place.
@@ -210,6 +233,9 @@ impl<'a> Call<'a> {
     pub fn compare(&self, left: &Dim, right: &Dim) -> Verdict {
         if left == right {
             return Verdict::Equal;
+        }
+        if left.as_constant().is_none() || right.as_constant().is_none() {
+            self.asked_known.set(true);
         }
         if self.obligations.is_empty() {
             return compare(left, right, self.known);
