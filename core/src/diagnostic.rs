@@ -134,7 +134,7 @@ impl Diagnostic {
 }
 
 /// How many bytes a sentence, a label or a line of help has at most: more than people read, and room for every true one.
-const BRIEF_BYTES: usize = 2000;
+const BRIEF_BYTES: usize = 1200;
 
 /// The text, without its middle where names or sizes of a file made it too long to read.
 fn brief(text: String) -> String {

@@ -314,7 +314,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                 }
                 Outcome::one("output", tensor)
             }
-            Body::Broken(_) => Outcome::broken(),
+            Body::Broken { references, .. } => {
+                for reference in references {
+                    self.reference(instance, reference);
+                }
+                Outcome::broken()
+            }
         }
     }
 

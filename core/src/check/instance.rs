@@ -128,7 +128,7 @@ pub fn for_each_reference<'b>(body: &'b Body, visit: &mut dyn FnMut(ReferenceTex
             for_each_reference(&branches.otherwise, visit);
         }
         Body::As(stated) => visit(ReferenceText::Written(&stated.source)),
-        Body::Broken(_) => {}
+        Body::Broken { references, .. } => references.iter().for_each(|reference| visit(ReferenceText::Written(reference))),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module
         }
     }
     for (node, used) in module.nodes.iter().zip(&used_nodes) {
-        if !used && !matches!(node.body, Body::Broken(_)) {
+        if !used && !matches!(node.body, Body::Broken { .. }) {
             let text = format!("no output depends on the node `{}`", node.name.value);
             elaborator.push(Diagnostic::new(codes::UNUSED_NODE, text, node.name.span).help("remove it, or name it in an output"));
         }
@@ -164,7 +164,7 @@ fn names_of_body<'m>(body: &'m Body, names: &mut UsedNames<'m>) {
             names_of_body(&branches.otherwise, names);
         }
         Body::As(stated) => stated.tensor_type.shape.iter().for_each(|size| names_of_expression(&size.expression, names)),
-        Body::Broken(_) => {}
+        Body::Broken { .. } => {}
     }
 }
 

@@ -1,9 +1,7 @@
 //! What an op's rule for types sees of its node.
 
 use super::view::list;
-use super::{
-    FieldValue, FieldView, Fields, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape,
-};
+use super::{FieldValue, FieldView, Fields, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType};
 use crate::diagnostic::Code;
 use crate::diagnostic::codes;
 use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
@@ -296,7 +294,7 @@ impl<'a> Call<'a> {
         let Some(input) = self.port(port).get(index) else {
             return self.error(code, message);
         };
-        let text = format!("`{}` is {} {}", input.name, input.tensor_type.dtype, display_shape(&input.tensor_type.shape));
+        let text = format!("`{}` is {}", input.name, input.tensor_type);
         let complaint = self.complain(input.span, code, message);
         match input.producer {
             Some(producer) => complaint.also(producer, text),
