@@ -10,7 +10,7 @@ pub mod render;
 pub use codes::{Code, all_codes};
 pub use docs::errors_page;
 
-use crate::source::Span;
+use crate::source::{Span, char_start};
 use rustc_hash::FxHashSet;
 
 /// How bad a diagnostic is.
@@ -85,26 +85,26 @@ impl Diagnostic {
     /// A diagnostic that no text is to blame for.
     pub fn without_place(code: Code, message: impl Into<String>) -> Self {
         let severity = if code.is_warning() { Severity::Warning } else { Severity::Error };
-        Self { code, severity, message: message.into(), primary: None, labels: Vec::new(), help: Vec::new() }
+        Self { code, severity, message: brief(message.into()), primary: None, labels: Vec::new(), help: Vec::new() }
     }
 
     /// Sets the words beside the carets of the main place.
     pub fn text(mut self, text: impl Into<String>) -> Self {
         if let Some(primary) = &mut self.primary {
-            primary.text = text.into();
+            primary.text = brief(text.into());
         }
         self
     }
 
     /// Adds another place that takes part.
     pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.labels.push(Label { span, text: text.into() });
+        self.labels.push(Label { span, text: brief(text.into()) });
         self
     }
 
     /// Adds a line of help.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
+        self.help.push(brief(help.into()));
         self
     }
 
@@ -131,6 +131,18 @@ impl Diagnostic {
     pub fn span(&self) -> Option<Span> {
         self.primary.as_ref().map(|label| label.span)
     }
+}
+
+/// How many bytes a sentence, a label or a line of help has at most: more than people read, and room for every true one.
+const BRIEF_BYTES: usize = 1200;
+
+/// The text, without its middle where names or sizes of a file made it too long to read.
+fn brief(text: String) -> String {
+    if text.len() <= BRIEF_BYTES {
+        return text;
+    }
+    let (start, end) = (char_start(&text, BRIEF_BYTES / 2), char_start(&text, text.len() - BRIEF_BYTES / 4));
+    format!("{} … ({} bytes are left out) … {}", &text[..start], end - start, &text[end..])
 }
 
 /// How many diagnostics are kept; those past it are counted only.

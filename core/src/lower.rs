@@ -100,7 +100,7 @@ pub fn lower_to_program(
 
 fn check_obligations(checked: &Checked, sizes: &Sizes) -> Result<(), LowerError> {
     for (obligation, span) in checked.obligations() {
-        let place = || checked.place(*span).unwrap_or("?").to_string();
+        let place = || checked.place(*span);
         let evaluate = |dim: &Dim| dim.evaluate(sizes).map_err(|error| LowerError::Size { place: place(), error });
         let (dividend, divisor) = (evaluate(&obligation.dividend)?, evaluate(&obligation.divisor)?);
         if divisor == 0 || dividend % divisor != 0 {
@@ -130,7 +130,7 @@ impl Lowering<'_> {
         self.parameters = vec![None; self.checked.parameters().len()];
         let mut values: Vec<SmallVec<[ValueId; 2]>> = Vec::with_capacity(graph.node_count());
         for node in graph.node_weights() {
-            let place = self.checked.place(node.span).map(str::to_string);
+            let place = Some(self.checked.place(node.span));
             self.builder.set_origin(Origin { path: node.path.to_string(), place });
             let mut types = SmallVec::<[TensorType; 2]>::new();
             for output in &node.outputs {
@@ -201,7 +201,7 @@ impl Lowering<'_> {
     }
 
     fn concrete(&self, dtype: DType, shape: &[Dim], node: &crate::check::Node) -> Result<TensorType, LowerError> {
-        let place = || self.checked.place(node.span).unwrap_or("?").to_string();
+        let place = || self.checked.place(node.span);
         let mut sizes = SmallVec::<[i64; 6]>::new();
         for dim in shape {
             sizes.push(dim.evaluate(self.sizes).map_err(|error| LowerError::Size { place: place(), error })?);

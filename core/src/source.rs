@@ -148,20 +148,26 @@ impl SourceFile {
 
     /// Line and column of a byte offset. An offset inside a character counts as that character; one past the end, as the end.
     pub fn position(&self, offset: usize) -> Position {
-        let mut offset = offset.min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
+        let offset = char_start(&self.text, offset);
         let line = self.line_of(offset);
         let start = self.line_starts[line - 1] as usize;
         Position { line, column: self.text[start..offset].chars().count() + 1 }
     }
 }
 
-/// All texts of one invocation, in the order in which they were added. Append-only: a [`Span`] stays valid.
+/// The start of the character that holds `offset`; the text's length past its end.
+pub(crate) fn char_start(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// All texts of one invocation, in the order in which they were added. Append-only: a [`Span`] stays valid. A copy shares the texts.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    files: Vec<SourceFile>,
+    files: Vec<Arc<SourceFile>>,
 }
 
 impl Sources {
@@ -177,7 +183,7 @@ impl Sources {
             text = Arc::from(rest);
         }
         let id = FileId(self.files.len() as u32);
-        self.files.push(SourceFile::new(path.into(), text));
+        self.files.push(Arc::new(SourceFile::new(path.into(), text)));
         id
     }
 
@@ -224,7 +230,7 @@ impl Sources {
 
     /// All files with their ids, in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (FileId, &SourceFile)> {
-        self.files.iter().enumerate().map(|(index, file)| (FileId(index as u32), file))
+        self.files.iter().enumerate().map(|(index, file)| (FileId(index as u32), &**file))
     }
 }
 

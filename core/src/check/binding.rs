@@ -10,6 +10,7 @@ use crate::language::{Module, PortDeclaration, TypeExpression};
 use crate::op::{SymbolicType, display_shape};
 use crate::program::DType;
 use crate::source::Span;
+use smallvec::SmallVec;
 
 impl Elaborator<'_, '_> {
     /// Matches the declared types of a placed module with what arrives, and binds its dimensions.
@@ -22,9 +23,15 @@ impl Elaborator<'_, '_> {
         placed: &mut Instance<'_>,
     ) -> bool {
         let mut sound = true;
+        // Which names are params is settled before dimensions are bound.
+        let mut patterns: Vec<SmallVec<[Option<Dim>; 4]>> = Vec::with_capacity(module.inputs.len());
+        for (declared, (tensor, _)) in module.inputs.iter().zip(&arrived) {
+            let sizes = declared.tensor_type.shape.iter().filter(|_| tensor.is_some());
+            patterns.push(sizes.map(|size| self.pattern(caller, placed, size, &bindings)).collect());
+        }
         // Bare names first: compound sizes of any input may then use them.
         for bare in [true, false] {
-            for (declared, (tensor, span)) in module.inputs.iter().zip(&arrived) {
+            for ((declared, (tensor, span)), patterns) in module.inputs.iter().zip(&arrived).zip(&patterns) {
                 let Some(tensor) = tensor else { continue };
                 if bare && !self.dtype_and_rank_fit(caller, declared, tensor, *span) {
                     sound = false;
@@ -33,13 +40,13 @@ impl Elaborator<'_, '_> {
                 if declared.tensor_type.shape.len() != tensor.tensor_type.shape.len() {
                     continue;
                 }
-                for (axis, size) in declared.tensor_type.shape.iter().enumerate() {
-                    let Some(pattern) = self.pattern(caller, placed, size, &bindings) else {
-                        sound = false;
-                        continue;
-                    };
-                    if pattern.as_name().is_some() == bare {
-                        sound &= self.unify_axis(caller, declared, tensor, *span, axis, &pattern, &mut bindings);
+                for (axis, pattern) in patterns.iter().enumerate() {
+                    match pattern {
+                        Some(pattern) if pattern.as_name().is_some() == bare => {
+                            sound &= self.unify_axis(caller, declared, tensor, *span, axis, pattern, &mut bindings);
+                        }
+                        Some(_) => {}
+                        None => sound = false,
                     }
                 }
             }
@@ -162,10 +169,10 @@ impl Elaborator<'_, '_> {
     /// Compares an inferred type with a stated one.
     pub(super) fn compare_stated(&mut self, instance: &Instance<'_>, stated: &TypeExpression, tensor: &Tensor, span: Span) {
         let found = &tensor.tensor_type;
-        let made = format!("made here: {found}");
+        let made = || format!("made here: {found}");
         if stated.dtype != found.dtype {
             let text = format!("stated as {}, but it is {}", word(stated.dtype), word(found.dtype));
-            self.push_in(instance, Diagnostic::new(codes::DTYPE, text, stated.span).label(tensor.span, made));
+            self.push_in(instance, Diagnostic::new(codes::DTYPE, text, stated.span).label(tensor.span, made()));
             return;
         }
         if stated.shape.len() != found.shape.len() {
@@ -175,13 +182,12 @@ impl Elaborator<'_, '_> {
                 found.shape.len(),
                 display_shape(&found.shape)
             );
-            self.push_in(instance, Diagnostic::new(codes::RANK, text, stated.span).label(tensor.span, made));
+            self.push_in(instance, Diagnostic::new(codes::RANK, text, stated.span).label(tensor.span, made()));
             return;
         }
         let mut obligations = Vec::new();
         for (axis, size) in stated.shape.iter().enumerate() {
-            let text = size.expression.to_string();
-            let value = match values::evaluate(&size.expression, &text, size.span, &instance.names, &mut obligations) {
+            let value = match values::evaluate(&size.expression, None, size.span, &instance.names, &mut obligations) {
                 Ok(Constant::Int(dim)) => dim,
                 Ok(other) => {
                     let diagnostic =
@@ -206,7 +212,7 @@ impl Elaborator<'_, '_> {
                 format!("axis {axis} is stated as {value}, but it is {actual}: {reason}"),
                 size.span,
             )
-            .label(tensor.span, made.clone());
+            .label(tensor.span, made());
             self.push_in(instance, diagnostic);
         }
         if !stated.domain.contains(&found.domain) {

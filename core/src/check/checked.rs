@@ -4,7 +4,7 @@ use crate::dim::{Dim, DimError, Obligation, Sizes};
 use crate::expr::Constant;
 use crate::language::{FieldExpression, ParamDeclaration};
 use crate::op::{Differentiable, FieldValue, Fields, FormulaName, Op, ParameterSpec, SymbolicType};
-use crate::source::Span;
+use crate::source::{Sources, Span};
 use indexmap::IndexMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 use smallvec::SmallVec;
@@ -34,6 +34,7 @@ pub struct Node {
 
 /// What a node computes. Nearly every node is an op, so the size of that variant is no waste.
 #[allow(clippy::large_enum_variant)]
+#[derive(Clone)]
 pub enum NodeKind {
     /// An input of the module.
     Input {
@@ -199,7 +200,8 @@ pub struct Checked {
     pub(super) params: Vec<ResolvedParam>,
     pub(super) obligations: Vec<(Obligation, Span)>,
     pub(super) adapters: Vec<Adapter>,
-    pub(super) places: rustc_hash::FxHashMap<Span, String>,
+    /// The texts that it was read from.
+    pub(super) sources: Sources,
 }
 
 impl Checked {
@@ -249,8 +251,8 @@ impl Checked {
     }
 
     /// `file:line:column` of a node's span.
-    pub fn place(&self, span: Span) -> Option<&str> {
-        self.places.get(&span).map(String::as_str)
+    pub fn place(&self, span: Span) -> String {
+        self.sources.place(span)
     }
 
     /// The names of the dimensions that need a size before the graph can be lowered, in order: those of inputs, parameters and nodes, of

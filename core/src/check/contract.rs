@@ -71,8 +71,7 @@ pub(super) fn check_contract(session: &mut Session<'_>, checked: &Checked, case:
         }
         for (axis, (stated, actual)) in shape.iter().zip(found).enumerate() {
             let mut obligations = Vec::new();
-            let text = stated.expression.to_string();
-            let stated_dim = match values::evaluate(&stated.expression, &text, stated.span, &root.names, &mut obligations) {
+            let stated_dim = match values::evaluate(&stated.expression, None, stated.span, &root.names, &mut obligations) {
                 Ok(Constant::Int(dim)) => dim,
                 Ok(_) => continue,
                 Err(diagnostic) => {

@@ -8,6 +8,7 @@
 use super::checked::{Adapter, Edge, Graph, GraphInput, Node, Parameter, ResolvedParam, Source};
 use super::instance::{Feed, Instance, Outcome, ReferenceText, Tensor, for_each_reference, join};
 use super::overrides::Overrides;
+use super::replay::Expansion;
 use super::rules::KnownId;
 use super::session::Session;
 use super::values;
@@ -15,11 +16,12 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::Obligation;
 use crate::language::{Body, Module, NodeDeclaration, Reference, SourceExpression};
 use crate::op::{ParameterKind, ParameterSpec, SymbolicType};
-use crate::source::Span;
+use crate::source::{FileId, Span};
 use crate::suggest::nearest;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use petgraph::graph::{DiGraph, NodeIndex};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -49,13 +51,15 @@ pub struct Elaborator<'s, 'c> {
     /// The same list, by number.
     pub(super) known_id: KnownId,
     /// The files whose modules are being placed, the root first, with the places of the `Use` nodes.
-    pub(super) stack: Vec<(crate::source::FileId, Span)>,
+    pub(super) stack: Vec<(FileId, Span)>,
     /// Errors inside placed modules that were reported already: a module placed twelve times has its faults once.
     reported: rustc_hash::FxHashSet<(crate::diagnostic::Code, Span, String)>,
     /// Paths that `--set` and `--swap` could have meant, for suggestions: noted only where there are overrides.
     pub(super) settable: Vec<String>,
     /// Paths of `Use` nodes, likewise.
     pub(super) swappable: Vec<String>,
+    /// What modules added when they were placed, by file.
+    pub(super) expansions: FxHashMap<FileId, Vec<Expansion>>,
     /// How many names may still be compared with a misspelt one.
     comparisons_left: usize,
     /// Set when the expansion limit was hit: everything stops.
@@ -81,6 +85,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             comparisons_left: MAX_COMPARISONS,
             settable: Vec::new(),
             swappable: Vec::new(),
+            expansions: FxHashMap::default(),
             stopped: false,
         }
     }
@@ -309,7 +314,12 @@ impl<'s, 'c> Elaborator<'s, 'c> {
                 }
                 Outcome::one("output", tensor)
             }
-            Body::Broken(_) => Outcome::broken(),
+            Body::Broken { references, .. } => {
+                for reference in references {
+                    self.reference(instance, reference);
+                }
+                Outcome::broken()
+            }
         }
     }
 

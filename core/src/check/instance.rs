@@ -6,6 +6,7 @@ use crate::language::{Body, FieldExpression, FieldForm, Module, Reference, Sourc
 use crate::op::SymbolicType;
 use crate::source::{FileId, Span};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A tensor whose type is known. `None` in its place stands for one that a reported error left unknown.
@@ -127,7 +128,7 @@ pub fn for_each_reference<'b>(body: &'b Body, visit: &mut dyn FnMut(ReferenceTex
             for_each_reference(&branches.otherwise, visit);
         }
         Body::As(stated) => visit(ReferenceText::Written(&stated.source)),
-        Body::Broken(_) => {}
+        Body::Broken { references, .. } => references.iter().for_each(|reference| visit(ReferenceText::Written(reference))),
     }
 }
 
@@ -158,9 +159,9 @@ impl<'b> ReferenceText<'b> {
 impl Module {
     /// The nodes that a reference may mean: the node of that name, the one of whose name it is a part below, and for a template all
     /// whose names go on from its prefix.
-    pub(super) fn candidates(&self, reference: ReferenceText<'_>) -> Vec<usize> {
+    pub(super) fn candidates(&self, reference: ReferenceText<'_>) -> SmallVec<[usize; 4]> {
         let (prefix, is_template) = reference.node_prefix();
-        let mut found: Vec<usize> = Vec::new();
+        let mut found = SmallVec::new();
         let mut rest = prefix.trim_end_matches('.');
         loop {
             if let Some(index) = self.node_index.get(rest) {

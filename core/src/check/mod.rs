@@ -14,6 +14,7 @@ mod overrides;
 mod params;
 mod place;
 mod repeat;
+mod replay;
 mod requires;
 mod rewrite;
 mod root;

@@ -89,6 +89,8 @@ impl Elaborator<'_, '_> {
         let schema = body.op.schema();
         let known_id = self.known_id;
         let (hash, found) = self.session.rules.find(schema, known_id, fields, arrived);
+        // What an answer demands is noted with its place, so it is found anew where the graph does not demand it yet.
+        let is_new = found.is_none();
         if let Some(answer) = found
             && answer.obligations.iter().all(|obligation| self.known.contains(obligation))
         {
@@ -117,6 +119,7 @@ impl Elaborator<'_, '_> {
             Err(_) => Ok(Dim::ZERO),
         };
         let gradients = schema.ports.iter().map(|port| body.op.differentiable(&call, port.name)).collect();
+        let asked_known = call.asked_known();
         let (parameters, obligations, complaints) = call.finish();
         self.known = known;
         let counted = flops.is_ok();
@@ -143,9 +146,8 @@ impl Elaborator<'_, '_> {
         debug_assert_eq!(outputs.len(), names.len(), "{} names its outputs", schema.name);
         let outputs = outputs.into_iter().collect();
         let answer = Arc::new(Answer { names, outputs, flops, gradients, parameters, obligations: demanded });
-        if counted {
-            // An answer that adds obligations is asked for again under them, so that it is kept for those who come after.
-            self.session.rules.keep(hash, schema, known_id, fields, arrived, answer.clone());
+        if counted && is_new {
+            self.session.rules.keep(hash, schema, asked_known.then_some(known_id), fields, arrived, answer.clone());
         }
         Some(answer)
     }
@@ -315,8 +317,7 @@ impl Elaborator<'_, '_> {
                 None => sound = false,
             }
         }
-        fields.values[index] =
-            FieldValue::Formula(Arc::new(FormulaText { expression: expression.clone(), text: text.clone(), names }));
+        fields.values[index] = FieldValue::Formula(Arc::new(FormulaText::new(expression.clone(), text.clone(), names)));
         sound.then_some(())
     }
 

@@ -112,9 +112,14 @@ impl Elaborator<'_, '_> {
         if !self.bind_inputs(instance, module, arrived, bindings, &mut placed) {
             return Outcome::broken();
         }
+        if let Some(outcome) = self.replay(file, &placed) {
+            return outcome;
+        }
+        let start = self.mark();
         self.stack.push((file, body.span));
         let outcome = self.run(&mut placed);
         self.stack.pop();
+        self.keep_expansion(file, placed, start, &outcome);
         outcome
     }
 

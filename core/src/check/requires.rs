@@ -31,12 +31,17 @@ impl Elaborator<'_, '_> {
             |found: String| Diagnostic::new(codes::REQUIREMENT, format!("`{expression}` is required, and {found}"), span);
         if let Some((dividend, divisor)) = divisibility(expression) {
             let mut obligations = Vec::new();
-            let mut size =
-                |part: &Expr| match values::evaluate(part, &condition.text, condition.span, &instance.names, &mut obligations) {
-                    Ok(Constant::Int(dim)) => Ok(dim),
-                    Ok(other) => Err(Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), span)),
-                    Err(diagnostic) => Err(diagnostic),
-                };
+            let mut size = |part: &Expr| match values::evaluate(
+                part,
+                Some(&condition.text),
+                condition.span,
+                &instance.names,
+                &mut obligations,
+            ) {
+                Ok(Constant::Int(dim)) => Ok(dim),
+                Ok(other) => Err(Diagnostic::new(codes::EXPRESSION, format!("a size is a whole number, not {other}"), span)),
+                Err(diagnostic) => Err(diagnostic),
+            };
             let sizes = size(dividend).and_then(|dividend| Ok((dividend, size(divisor)?)));
             let (dividend, divisor) = match sizes {
                 Ok(sizes) => sizes,

@@ -12,7 +12,7 @@ use super::untrained::report_untrained;
 use super::unused::{report_unused, report_unused_overrides};
 use super::values::{self, Names};
 use crate::diagnostic::{Diagnostic, codes};
-use crate::dim::Dim;
+use crate::dim::{Dim, Obligation};
 use crate::expr::{Constant, Scope};
 use crate::language::Module;
 use crate::op::SymbolicType;
@@ -39,10 +39,7 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     if is_sound {
         check_interfaces(session, file, module, overrides, &Elaborated { inputs: &inputs, outcome: &outcome, known: &known });
     }
-    let mut places: FxHashMap<Span, String> = FxHashMap::default();
-    for node in graph.node_weights() {
-        places.entry(node.span).or_insert_with(|| session.sources.place(node.span));
-    }
+    let obligations = without_implied(obligations);
     let path = session.sources.path(file);
     let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".ron").to_string();
     let checked = Checked {
@@ -55,7 +52,7 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
         params,
         obligations,
         adapters,
-        places,
+        sources: session.sources.clone(),
     };
     if is_sound {
         for case in &module.contract {
@@ -79,7 +76,7 @@ pub(super) fn elaborate_root<'m>(
         names: Names::default(),
         written_in: FxHashMap::default(),
         inputs: FxHashMap::default(),
-        results: FxHashMap::default(),
+        results: FxHashMap::with_capacity_and_hasher(module.nodes.len(), Default::default()),
         shared: false,
         trained: true,
         placed_at: None,
@@ -91,6 +88,7 @@ pub(super) fn elaborate_root<'m>(
         Some(given) => bind_given(elaborator, module, given, &mut root)?,
         None => bind_declared(elaborator, module, &mut root)?,
     }
+    elaborator.graph.reserve_nodes(module.nodes.len());
     elaborator.stack.push((file, module.span));
     let outcome = elaborator.run(&mut root);
     elaborator.stack.pop();
@@ -124,8 +122,7 @@ fn bind_declared(elaborator: &mut Elaborator<'_, '_>, module: &Module, root: &mu
         let mut shape = Vec::with_capacity(input.tensor_type.shape.len());
         for size in &input.tensor_type.shape {
             let mut obligations = Vec::new();
-            let text = size.expression.to_string();
-            match values::evaluate(&size.expression, &text, size.span, &root.names, &mut obligations) {
+            match values::evaluate(&size.expression, None, size.span, &root.names, &mut obligations) {
                 Ok(Constant::Int(dim)) => {
                     elaborator.oblige(obligations);
                     shape.push(dim);
@@ -210,6 +207,24 @@ fn bind_given(
         }
     }
     elaborator.bind_inputs(&caller, module, arrived, bindings, root).then_some(())
+}
+
+/// How many obligations are compared with each other; a graph with more of them lists them all.
+const COMPARED_OBLIGATIONS: usize = 64;
+
+/// Leaves out obligations that follow from the others: where 32 divides a height, 16 need not be asked for.
+fn without_implied(obligations: Vec<(Obligation, Span)>) -> Vec<(Obligation, Span)> {
+    if !(2..=COMPARED_OBLIGATIONS).contains(&obligations.len()) {
+        return obligations;
+    }
+    let mut kept: Vec<bool> = vec![true; obligations.len()];
+    // Of two that say the same, the first one is kept.
+    for index in (0..obligations.len()).rev() {
+        let others = obligations.iter().zip(&kept).enumerate().filter(|(own, (_, kept))| *own != index && **kept);
+        let others: Vec<Obligation> = others.map(|(_, ((obligation, _), _))| obligation.clone()).collect();
+        kept[index] = !obligations[index].0.follows_from(&others);
+    }
+    obligations.into_iter().zip(kept).filter_map(|(obligation, kept)| kept.then_some(obligation)).collect()
 }
 
 fn collect_outputs(outcome: &Outcome, module: &Module) -> Vec<GraphOutput> {

@@ -1,7 +1,8 @@
 //! Answers of ops' rules, kept: a block that stands forty times in a graph, or in forty files, is reasoned about once.
 //!
-//! What a rule says depends on the op, its fields' values, the types that arrive and the obligations that are known; where all of these
-//! are the same, so is the answer. Only answers without complaints are kept: a complaint belongs to its place.
+//! What a rule says depends on the op, its fields' values, the types that arrive and, where it had to compare sizes, the obligations
+//! that are known; where all of these are the same, so is the answer. Only answers without complaints are kept: a complaint belongs to
+//! its place.
 
 use super::instance::Tensor;
 use crate::dim::{Dim, Obligation};
@@ -40,7 +41,8 @@ pub struct Answer {
 #[derive(Debug)]
 struct Question {
     schema: &'static Schema,
-    known: KnownId,
+    /// The obligations that were known, where the rule asked for them.
+    known: Option<KnownId>,
     values: SmallVec<[FieldValue; 4]>,
     is_written: u64,
     types: SmallVec<[SmallVec<[SymbolicType; 1]>; 2]>,
@@ -83,7 +85,6 @@ impl Rules {
     ) -> (u64, Option<Arc<Answer>>) {
         let mut hasher = FxHasher::default();
         std::ptr::from_ref(schema).hash(&mut hasher);
-        known.hash(&mut hasher);
         fields.values.iter().for_each(|value| hash_value(value, &mut hasher));
         for (_, tensor) in arrived.iter().flatten() {
             tensor.tensor_type.dtype.hash(&mut hasher);
@@ -100,9 +101,9 @@ impl Rules {
         let found = self.answers.get(&hash).and_then(|questions| {
             questions.iter().find(|question| {
                 std::ptr::eq(question.schema, schema)
-                    && question.known == known
+                    && question.known.is_none_or(|own| own == known)
                     && question.is_written == is_written
-                    && question.values == fields.values
+                    && question.values.iter().zip(&fields.values).all(|(own, other)| same_value(own, other))
                     && same_types(question)
             })
         });
@@ -114,7 +115,7 @@ impl Rules {
         &mut self,
         hash: u64,
         schema: &'static Schema,
-        known: KnownId,
+        known: Option<KnownId>,
         fields: &Fields,
         arrived: &Arrived<N>,
         answer: Arc<Answer>,
@@ -135,6 +136,17 @@ fn written(fields: &Fields) -> u64 {
     fields.spans.iter().enumerate().filter(|(_, span)| span.is_some()).fold(0, |set, (index, _)| set | 1 << (index % 64))
 }
 
+/// Whether rules see two values as one: a formula's names are its own affair.
+fn same_value(own: &FieldValue, other: &FieldValue) -> bool {
+    match (own, other) {
+        (FieldValue::Formula(own), FieldValue::Formula(other)) => {
+            let ((own, names), (other, other_names)) = (own.function(), other.function());
+            own == other && names.eq(other_names)
+        }
+        _ => own == other,
+    }
+}
+
 fn hash_value(value: &FieldValue, hasher: &mut FxHasher) {
     std::mem::discriminant(value).hash(hasher);
     match value {
@@ -145,7 +157,7 @@ fn hash_value(value: &FieldValue, hasher: &mut FxHasher) {
         FieldValue::Text(text) => text.hash(hasher),
         FieldValue::List(items) => items.iter().for_each(|item| hash_value(item, hasher)),
         FieldValue::DType(dtype) => dtype.hash(hasher),
-        FieldValue::Formula(formula) => formula.text.hash(hasher),
+        FieldValue::Formula(formula) => formula.function().0.hash(hasher),
         FieldValue::Absent | FieldValue::Same | FieldValue::Initial(_) => {}
     }
 }

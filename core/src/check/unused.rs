@@ -5,18 +5,20 @@ use super::instance::{ReferenceText, for_each_reference};
 use super::overrides::Overrides;
 use super::session::Session;
 use crate::diagnostic::{Diagnostic, codes};
+use crate::expr::Expr;
 use crate::language::{Body, FieldExpression, FieldForm, GraphFile, Module, RepeatCount};
 use crate::suggest::nearest;
 use rustc_hash::FxHashSet;
+use std::borrow::Cow;
 
 /// Nodes, inputs and params of the root file that nothing uses.
 pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module) {
     let mut used_nodes = vec![false; module.nodes.len()];
-    let mut used_names: FxHashSet<String> = FxHashSet::default();
+    let mut used_names: UsedNames<'_> = FxHashSet::default();
     let mut waiting: Vec<usize> = Vec::new();
     for output in &module.outputs {
         let reference = ReferenceText::Written(&output.source);
-        used_names.insert(reference.node_prefix().0.to_string());
+        used_names.insert(Cow::Borrowed(reference.node_prefix().0));
         waiting.extend(module.candidates(reference));
     }
     while let Some(index) = waiting.pop() {
@@ -31,7 +33,7 @@ pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module
         }
     }
     for (node, used) in module.nodes.iter().zip(&used_nodes) {
-        if !used && !matches!(node.body, Body::Broken(_)) {
+        if !used && !matches!(node.body, Body::Broken { .. }) {
             let text = format!("no output depends on the node `{}`", node.name.value);
             elaborator.push(Diagnostic::new(codes::UNUSED_NODE, text, node.name.span).help("remove it, or name it in an output"));
         }
@@ -45,9 +47,7 @@ pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module
             names_of_field(condition, &mut used_names);
         }
         for size in output.tensor_type.iter().flat_map(|stated| &stated.shape) {
-            size.expression.for_each_name(&mut |name, _| {
-                used_names.insert(name.to_string());
-            });
+            names_of_expression(&size.expression, &mut used_names);
         }
     }
     let required: FxHashSet<String> = interface_inputs(elaborator.session, module);
@@ -57,15 +57,11 @@ pub(super) fn report_unused(elaborator: &mut Elaborator<'_, '_>, module: &Module
             elaborator.push(Diagnostic::new(codes::UNUSED_INPUT, text, input.name.span).help("remove it, or read it"));
         }
         for size in &input.tensor_type.shape {
-            size.expression.for_each_name(&mut |name, _| {
-                used_names.insert(name.to_string());
-            });
+            names_of_expression(&size.expression, &mut used_names);
         }
     }
     for condition in &module.requires {
-        condition.expression.for_each_name(&mut |name, _| {
-            used_names.insert(name.to_string());
-        });
+        names_of_expression(&condition.expression, &mut used_names);
     }
     for param in &module.params {
         if let Some(default) = &param.default {
@@ -101,40 +97,49 @@ fn interface_inputs(session: &mut Session<'_>, module: &Module) -> FxHashSet<Str
     names
 }
 
-fn names_of_text(text: &str, names: &mut FxHashSet<String>) {
-    names.insert(text.split(':').next().unwrap_or(text).to_string());
+/// Names that something mentions.
+type UsedNames<'m> = FxHashSet<Cow<'m, str>>;
+
+fn names_of_expression<'m>(expression: &'m Expr, names: &mut UsedNames<'m>) {
+    expression.for_each_name(&mut |name, _| {
+        names.insert(Cow::Borrowed(name));
+    });
+}
+
+fn names_of_text<'m>(text: &'m str, names: &mut UsedNames<'m>) {
+    names.insert(Cow::Borrowed(text.split(':').next().unwrap_or(text)));
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         let Some(close) = rest[open..].find('}') else { break };
         if let Ok(expression) = crate::expr::parse(&rest[open + 1..open + close]) {
             expression.for_each_name(&mut |name, _| {
-                names.insert(name.to_string());
+                names.insert(Cow::Owned(name.to_owned()));
             });
         }
         rest = &rest[open + close + 1..];
     }
 }
 
-fn names_of_field(field: &FieldExpression, names: &mut FxHashSet<String>) {
+fn names_of_field<'m>(field: &'m FieldExpression, names: &mut UsedNames<'m>) {
     match &field.form {
         FieldForm::Text { text, expression } => {
             names_of_text(text, names);
             if let Some(expression) = expression {
-                expression.for_each_name(&mut |name, _| {
-                    names.insert(name.to_string());
-                });
+                names_of_expression(expression, names);
             }
         }
         FieldForm::List(items) => items.iter().for_each(|item| names_of_field(item, names)),
         FieldForm::Other(value) => {
             for child in value.children() {
-                names_of_field(&FieldExpression::of(child), names);
+                let (inner, mut found) = (FieldExpression::of(child), FxHashSet::default());
+                names_of_field(&inner, &mut found);
+                names.extend(found.into_iter().map(|name| Cow::Owned(name.into_owned())));
             }
         }
     }
 }
 
-fn names_of_body(body: &Body, names: &mut FxHashSet<String>) {
+fn names_of_body<'m>(body: &'m Body, names: &mut UsedNames<'m>) {
     for_each_reference(body, &mut |reference| match reference {
         ReferenceText::Written(written) => names_of_text(&written.text, names),
         ReferenceText::Formula(name) => names_of_text(name, names),
@@ -158,12 +163,8 @@ fn names_of_body(body: &Body, names: &mut FxHashSet<String>) {
             names_of_body(&branches.then, names);
             names_of_body(&branches.otherwise, names);
         }
-        Body::As(stated) => stated.tensor_type.shape.iter().for_each(|size| {
-            size.expression.for_each_name(&mut |name, _| {
-                names.insert(name.to_string());
-            });
-        }),
-        Body::Broken(_) => {}
+        Body::As(stated) => stated.tensor_type.shape.iter().for_each(|size| names_of_expression(&size.expression, names)),
+        Body::Broken { .. } => {}
     }
 }
 

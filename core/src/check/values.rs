@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// The names that expressions of one module instance may use, innermost last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Names {
     values: FxHashMap<Arc<str>, Constant>,
     frames: Vec<Vec<(Arc<str>, Constant)>>,
@@ -75,19 +75,25 @@ pub fn expression_error(error: &ExprError, text: &str, span: Span) -> Diagnostic
         ExprErrorKind::Undecided => Diagnostic::new(codes::UNDECIDED, error.message.clone(), place)
             .help("decide by params that have numbers; sizes of inputs are open when a graph is read"),
         ExprErrorKind::Arithmetic(_) => Diagnostic::new(codes::SIZE_ARITHMETIC, error.message.clone(), place),
-        _ => Diagnostic::new(codes::EXPRESSION, format!("in the expression \"{text}\": {}", error.message), place),
+        _ => {
+            let shown = expr::excerpt(text, &error.range);
+            Diagnostic::new(codes::EXPRESSION, format!("in the expression \"{shown}\": {}", error.message), place)
+        }
     }
 }
 
-/// Evaluates a parsed expression.
+/// Evaluates a parsed expression. Without its `text`, messages show the expression as it prints.
 pub fn evaluate(
     expression: &Expr,
-    text: &str,
+    text: Option<&str>,
     span: Span,
     names: &Names,
     obligations: &mut Obligations,
 ) -> Result<Constant, Diagnostic> {
-    let evaluated = expr::evaluate(expression, names).map_err(|error| expression_error(&error, text, span))?;
+    let evaluated = expr::evaluate(expression, names).map_err(|error| match text {
+        Some(text) => expression_error(&error, text, span),
+        None => expression_error(&error, &expression.to_string(), span),
+    })?;
     obligations.extend(evaluated.obligations.into_iter().map(|obligation| (obligation, span)));
     Ok(evaluated.value)
 }
@@ -96,7 +102,7 @@ pub fn evaluate(
 pub fn constant(field: &FieldExpression, names: &Names, obligations: &mut Obligations) -> Result<Constant, Diagnostic> {
     match &field.form {
         FieldForm::Text { text, expression } => match expression {
-            Some(expression) => evaluate(expression, text, field.span, names, obligations),
+            Some(expression) => evaluate(expression, Some(text), field.span, names, obligations),
             None => Err(match expr::parse(text) {
                 Err(error) => expression_error(&error, text, field.span),
                 Ok(_) => Diagnostic::new(codes::EXPRESSION, "an expression is expected", field.span),

@@ -81,6 +81,23 @@ impl Facts {
     }
 }
 
+impl Obligation {
+    /// Whether this holds wherever all of the others do, as far as rewriting shows.
+    ///
+    /// ```
+    /// use sward_core::dim::{Dim, Obligation};
+    /// let divides = |divisor: i64| Obligation { dividend: Dim::name("height"), divisor: Dim::constant(divisor) };
+    /// assert!(divides(16).follows_from(&[divides(32)]));
+    /// assert!(divides(12).follows_from(&[divides(4), divides(6)]));
+    /// assert!(!divides(32).follows_from(&[divides(16)]));
+    /// ```
+    pub fn follows_from(&self, others: &[Obligation]) -> bool {
+        let facts = Facts::about(&(&self.dividend.names() | &self.divisor.names()), others);
+        let (Ok(dividend), Ok(divisor)) = (facts.apply(&self.dividend), facts.apply(&self.divisor)) else { return false };
+        matches!(dividend.exact_div(&divisor), Ok((_, None)))
+    }
+}
+
 /// A name that no file can contain, as an apostrophe does not belong to names.
 pub(crate) fn fresh_name(base: Name, number: usize) -> Dim {
     Dim::name(&format!("{base}'{number}"))

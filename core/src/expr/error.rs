@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::dim::DimError;
+use crate::source::char_start;
 
 /// An error in an expression.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -68,4 +69,27 @@ impl ExprError {
         self.range = self.range.start + offset..self.range.end + offset;
         self
     }
+}
+
+/// How many bytes of an expression are shown whole.
+const SHOWN_WHOLE: usize = 160;
+/// How many bytes are shown on either side of what is wrong in a longer one.
+const SHOWN_AROUND: usize = 40;
+
+/// The part of an expression's text that an error at `range` is about, for messages: the whole text where it is short.
+///
+/// ```
+/// use sward_core::expr::excerpt;
+/// assert_eq!(excerpt("4 * * width", &(4..5)), "4 * * width");
+/// let long = format!("{}4 * * width", "1 + ".repeat(100));
+/// assert!(excerpt(&long, &(404..405)).starts_with("…1 + 1 + "));
+/// ```
+pub fn excerpt(text: &str, range: &Range<usize>) -> String {
+    if text.len() <= SHOWN_WHOLE {
+        return text.to_owned();
+    }
+    let start = char_start(text, range.start.saturating_sub(SHOWN_AROUND));
+    let end = char_start(text, (range.start + SHOWN_AROUND).max(range.end.min(range.start + SHOWN_WHOLE)));
+    let (before, after) = (if start > 0 { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    format!("{before}{}{after}", &text[start..end])
 }

@@ -127,8 +127,12 @@ impl Evaluator<'_> {
                 same_kind(op, &left, &right, range)?;
                 Ok(Constant::Bool(left != right))
             }
-            (BinaryOp::Add, Constant::Text(left), Constant::Text(right)) => Ok(Constant::Text(left + &right)),
+            (BinaryOp::Add, Constant::Text(left), Constant::Text(right)) => {
+                within_limit(left.len() + right.len(), MAX_TEXT_BYTES, "bytes", range)?;
+                Ok(Constant::Text(left + &right))
+            }
             (BinaryOp::Add, Constant::List(mut left), Constant::List(right)) => {
+                within_limit(left.len() + right.len(), MAX_LIST, "elements", range)?;
                 left.extend(right);
                 Ok(Constant::List(left))
             }
@@ -164,6 +168,20 @@ impl Evaluator<'_> {
             _ => compare_whole(op, left, right, &self.obligations, range).map(Constant::Bool),
         }
     }
+}
+
+/// The longest list that an expression makes.
+const MAX_LIST: usize = 100_000;
+
+/// The longest text that expressions make.
+pub(super) const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Refuses what grows too long: a file of a few lines can double a text forty times.
+pub(super) fn within_limit(length: usize, limit: usize, unit: &str, range: &Range<usize>) -> Result<(), ExprError> {
+    if length <= limit {
+        return Ok(());
+    }
+    Err(ExprError::type_error(range.clone(), format!("this makes {length} {unit}; at most {limit} are allowed")))
 }
 
 fn is_number(value: &Constant) -> bool {

@@ -7,7 +7,7 @@ use super::{BinaryOp, Constant, Expr, ExprError, ExprErrorKind};
 use crate::dim::{Dim, DimError};
 
 /// The functions that [`super::evaluate`] knows, with what they take and do.
-pub const FUNCTIONS: [(&str, &str); 14] = [
+pub const FUNCTIONS: [(&str, &str); 15] = [
     ("min", "min(a, b, ...) or min(list): the smallest"),
     ("max", "max(a, b, ...) or max(list): the largest"),
     ("ceil_div", "ceil_div(a, b): the quotient of whole numbers, rounded up"),
@@ -15,6 +15,7 @@ pub const FUNCTIONS: [(&str, &str); 14] = [
     ("sum", "sum(list): the sum, 0 for an empty list"),
     ("len", "len(list): the number of elements"),
     ("take", "take(list, count): the first elements of a list"),
+    ("range", "range(count): the whole numbers from 0 up to count - 1"),
     ("abs", "abs(a): the absolute value"),
     ("floor", "floor(a): rounded down to a whole number"),
     ("round", "round(a): the nearest whole number, halves to even"),
@@ -23,6 +24,9 @@ pub const FUNCTIONS: [(&str, &str); 14] = [
     ("exp", "exp(a): the exponential, a float"),
     ("ln", "ln(a): the natural logarithm, a float"),
 ];
+
+/// The longest list that `range` makes: as many as a `Repeat` has iterations.
+const MAX_RANGE: i64 = 10_000;
 
 pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
@@ -97,6 +101,14 @@ pub(super) fn call(
                 }
             }
         }
+        "range" => match values[0].as_int() {
+            Some(count @ 0..=MAX_RANGE) => Ok(Constant::List((0..count).map(Constant::from).collect())),
+            Some(count) => {
+                let message = format!("`range` counts from 0 to {MAX_RANGE}, and not to {count}");
+                Err(ExprError::new(ExprErrorKind::Index, arguments[0].range.clone(), message))
+            }
+            None => Err(wrong(0)),
+        },
         "abs" => match &values[0] {
             Constant::Int(dim) => exact(absolute(dim), range),
             _ => finite(number()?.abs(), range),

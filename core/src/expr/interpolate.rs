@@ -1,5 +1,6 @@
 //! Expressions inside texts: `"blocks.{depth - 1}"`.
 
+use super::evaluate::{MAX_TEXT_BYTES, within_limit};
 use super::{Constant, ExprError, Scope, evaluate, parse};
 
 /// A text with its expressions replaced.
@@ -76,10 +77,13 @@ pub fn interpolate(text: &str, scope: &dyn Scope) -> Result<Interpolated, ExprEr
             Constant::List(items) => {
                 is_list = true;
                 let prefix = std::mem::take(&mut texts[0]);
+                within_limit(prefix.len().saturating_mul(items.len()), MAX_TEXT_BYTES, "bytes", &(start..end))?;
                 texts = items.iter().map(|item| Ok(prefix.clone() + &written(item)?)).collect::<Result<_, _>>()?;
             }
             single => append(&mut texts, &written(single)?),
         }
+        let bytes = texts.iter().map(String::len).sum();
+        within_limit(bytes, MAX_TEXT_BYTES, "bytes", &(start..end))?;
         position = end + 1;
     }
     append(&mut texts, &text[position..]);

@@ -37,7 +37,7 @@ mod token;
 
 pub use ast::{BinaryOp, Expr, ExprKind, UnaryOp};
 pub use constant::Constant;
-pub use error::{ExprError, ExprErrorKind};
+pub use error::{ExprError, ExprErrorKind, excerpt};
 pub use evaluate::{Evaluated, Scope, evaluate, named_constant};
 pub use functions::FUNCTIONS;
 pub use interpolate::{Interpolated, has_interpolation, interpolate};

@@ -197,6 +197,20 @@ fn texts_interpolate() {
     }
 }
 
+#[test]
+fn lists_and_texts_do_not_grow_without_end() {
+    assert_eq!(value("range(3)"), value("[0, 1, 2]"));
+    assert_eq!(value("range(0)"), value("[]"));
+    let wrong = |text: &str| value(text).expect_err(text).message;
+    assert_eq!(wrong("range(10001)"), "`range` counts from 0 to 10000, and not to 10001");
+    assert_eq!(wrong("range(0 - 1)"), "`range` counts from 0 to 10000, and not to -1");
+    let doubled = format!("len({})", vec!["range(10000)"; 11].join(" + "));
+    assert_eq!(wrong(&doubled), "this makes 110000 elements; at most 100000 are allowed");
+    let listed = format!("{}{{range(100)}}", "a".repeat(20_000));
+    let error = interpolate(&listed, &Names).expect_err("a megabyte and more");
+    assert_eq!(error.message, "this makes 2000000 bytes; at most 1048576 are allowed");
+}
+
 /// A random tree, places left out.
 fn tree() -> impl Strategy<Value = Expr> {
     let expr = |kind| Expr { kind, range: 0..0 };

@@ -191,7 +191,12 @@ pub enum Body {
     /// A statement of a type about another node.
     As(AsBody),
     /// A body that could not be read; its error is reported already.
-    Broken(Span),
+    Broken {
+        /// The place.
+        span: Span,
+        /// The tensors that it names, as far as they are known: one that is not there is a fault of its own.
+        references: Vec<Reference>,
+    },
 }
 
 impl Body {
@@ -204,7 +209,7 @@ impl Body {
             Body::Chain(body) => body.span,
             Body::If(body) => body.span,
             Body::As(body) => body.span,
-            Body::Broken(span) => *span,
+            Body::Broken { span, .. } => *span,
         }
     }
 }

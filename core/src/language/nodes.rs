@@ -36,7 +36,7 @@ pub(super) fn read_body(reader: &mut Reader<'_>, value: &Value, needs_input: boo
         },
         _ => not_a_node(reader, value),
     };
-    body.unwrap_or(Body::Broken(value.span))
+    body.unwrap_or(Body::Broken { span: value.span, references: Vec::new() })
 }
 
 fn not_a_node(reader: &mut Reader<'_>, value: &Value) -> Option<Body> {
@@ -63,7 +63,10 @@ fn read_op(
                 .suggest(near)
                 .help("docs/ops.md lists the ops; another graph file is placed with Use(module: ...)"),
         );
-        return None;
+        // Whatever op was meant, `from` names what it reads.
+        let from = call.and_then(|call| call.field("from")).map(|field| &field.value);
+        let references = from.into_iter().filter_map(reference).collect();
+        return Some(Body::Broken { span: value.span, references });
     };
     let schema = op.schema();
     let mut body = OpBody {
@@ -169,7 +172,15 @@ fn read_op(
         );
         sound = false;
     }
-    sound.then_some(Body::Op(body))
+    if !sound {
+        let sources = body.ports.into_iter().flatten().flat_map(|port| port.sources);
+        let references = sources.filter_map(|source| match source {
+            SourceExpression::Reference(reference) => Some(reference),
+            SourceExpression::Number(..) => None,
+        });
+        return Some(Body::Broken { span: value.span, references: references.collect() });
+    }
+    Some(Body::Op(body))
 }
 
 /// Unnamed values: a formula's text, or the op's first field where it has exactly one unnamed value.
@@ -235,6 +246,12 @@ fn read_source(reader: &mut Reader<'_>, value: &Value, literal: bool) -> Option<
     }
 }
 
+/// What a text names.
+fn reference(value: &Value) -> Option<Reference> {
+    let text = value.as_text()?;
+    Some(Reference { text: Arc::from(text), is_template: text.contains('{'), span: value.span })
+}
+
 /// Reads the name of a tensor.
 pub(super) fn read_reference(reader: &mut Reader<'_>, value: &Value) -> Option<Reference> {
     match &value.kind {
@@ -242,7 +259,7 @@ pub(super) fn read_reference(reader: &mut Reader<'_>, value: &Value) -> Option<R
             reader.push(Diagnostic::new(codes::UNKNOWN_NODE, "the name of a node is empty", value.span));
             None
         }
-        Kind::Text(text) => Some(Reference { text: Arc::from(text.as_str()), is_template: text.contains('{'), span: value.span }),
+        Kind::Text(_) => reference(value),
         _ => {
             reader.push(
                 Diagnostic::new(

@@ -276,7 +276,11 @@ impl Reader<'_> {
             Ok(expression) => Some(expression),
             Err(error) => {
                 let place = within(span, text, error.range.clone());
-                self.push(Diagnostic::new(codes::EXPRESSION, format!("in the expression \"{text}\": {error}"), place));
+                self.push(Diagnostic::new(
+                    codes::EXPRESSION,
+                    format!("in the expression \"{}\": {error}", expr::excerpt(text, &error.range)),
+                    place,
+                ));
                 None
             }
         }

@@ -1,16 +1,17 @@
 //! What an op's rule for types sees of its node.
 
 use super::view::list;
-use super::{
-    FieldValue, FieldView, Fields, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType, display_shape,
-};
+use super::{FieldValue, FieldView, Fields, Initializer, ParameterKind, ParameterSpec, PortKind, Schema, SymbolicType};
 use crate::diagnostic::Code;
 use crate::diagnostic::codes;
 use crate::dim::{Dim, DimError, Obligation, Verdict, compare};
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The rule has complained and gives no types.
@@ -74,9 +75,13 @@ pub struct Call<'a> {
     node: Span,
     inputs: &'a [SmallVec<[Input; 1]>],
     known: &'a [Obligation],
+    /// Whether the obligations that are known had a part in what the rule says.
+    asked_known: Cell<bool>,
     parameters: Vec<ParameterSpec>,
     obligations: Vec<(Obligation, Span)>,
     complaints: Vec<Complaint>,
+    /// What the op's rules share.
+    shared: OnceCell<Rc<dyn Any>>,
 }
 
 impl<'a> Deref for Call<'a> {
@@ -98,12 +103,28 @@ impl<'a> Call<'a> {
         known: &'a [Obligation],
     ) -> Call<'a> {
         let (parameters, obligations, complaints) = (Vec::new(), Vec::new(), Vec::new());
-        Call { view: FieldView::symbolic(schema, fields), node, inputs, known, parameters, obligations, complaints }
+        let (view, asked_known) = (FieldView::symbolic(schema, fields), Cell::new(false));
+        let shared = OnceCell::new();
+        Call { view, node, inputs, known, asked_known, parameters, obligations, complaints, shared }
     }
 
     /// What the rule declared: parameters, obligations with their places, complaints.
     pub fn finish(self) -> (Vec<ParameterSpec>, Vec<(Obligation, Span)>, Vec<Complaint>) {
         (self.parameters, self.obligations, self.complaints)
+    }
+
+    /// Whether what the rule said so far may depend on the obligations that are known.
+    pub fn asked_known(&self) -> bool {
+        self.asked_known.get()
+    }
+
+    /// What several rules of an op need of this node, made once.
+    ///
+    /// # Panics
+    /// When the rules of one op share things of different types.
+    pub fn shared<T: 'static>(&self, make: impl FnOnce() -> T) -> Rc<T> {
+        let shared = self.shared.get_or_init(|| Rc::new(make())).clone();
+        shared.downcast().unwrap_or_else(|_| panic!("the rules of {} share things of different types", self.schema().name))
     }
 
     /// The node's place.
@@ -211,6 +232,9 @@ impl<'a> Call<'a> {
         if left == right {
             return Verdict::Equal;
         }
+        if left.as_constant().is_none() || right.as_constant().is_none() {
+            self.asked_known.set(true);
+        }
         if self.obligations.is_empty() {
             return compare(left, right, self.known);
         }
@@ -270,7 +294,7 @@ impl<'a> Call<'a> {
         let Some(input) = self.port(port).get(index) else {
             return self.error(code, message);
         };
-        let text = format!("`{}` is {} {}", input.name, input.tensor_type.dtype, display_shape(&input.tensor_type.shape));
+        let text = format!("`{}` is {}", input.name, input.tensor_type);
         let complaint = self.complain(input.span, code, message);
         match input.producer {
             Some(producer) => complaint.also(producer, text),

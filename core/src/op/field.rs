@@ -6,6 +6,7 @@ use crate::expr::Expr;
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// The value of one field. Kinds `Int` and `Dim` are both [`FieldValue::Dim`]; an `Int` is constant.
@@ -44,6 +45,29 @@ pub struct FormulaText {
     pub text: Arc<str>,
     /// Every name in it, and what it stands for.
     pub names: Vec<(String, FormulaName)>,
+    /// The text with its names by their positions: what is the same in `a * 2 + 1` and `b * 2 + 1`.
+    pattern: String,
+}
+
+impl FormulaText {
+    /// A formula from its parts; `names` has every name in it once, `text` is what the expression was parsed from.
+    pub fn new(expression: Arc<Expr>, text: Arc<str>, names: Vec<(String, FormulaName)>) -> FormulaText {
+        let mut pattern = String::with_capacity(text.len() + 8);
+        let mut after = 0;
+        expression.for_each_name(&mut |name, range| {
+            let position = names.iter().position(|(own, _)| own == name);
+            // A formula cannot hold the character 0, so that no text looks like a position.
+            let _ = write!(pattern, "{}\0{} ", &text[after..range.start], position.unwrap_or(names.len()));
+            after = range.end;
+        });
+        pattern.push_str(&text[after..]);
+        FormulaText { expression, text, names, pattern }
+    }
+
+    /// What the formula computes, whatever its tensors are called: formulas for which this is equal are the same function.
+    pub fn function(&self) -> (&str, impl Iterator<Item = &FormulaName> + Clone) {
+        (&self.pattern, self.names.iter().map(|(_, name)| name))
+    }
 }
 
 /// What a name in a formula stands for.

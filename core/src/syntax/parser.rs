@@ -7,7 +7,11 @@ use super::{Call, Faults, Field, Kind, MAX_DEPTH, Value};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::source::{FileId, Span, Spanned};
 use rustc_hash::FxHashMap;
+use std::fmt::Display;
 use std::ops::Range;
+
+/// Up to so many fields, every one is compared with those before it.
+const FEW_FIELDS: usize = 16;
 
 /// What parsing gives.
 pub(super) struct Parsed {
@@ -101,13 +105,13 @@ impl Parser<'_> {
         self.junk.get(first).is_some_and(|offset| *offset < to)
     }
 
-    fn expected(&self, what: &str, end: usize) -> Diagnostic {
+    fn expected(&self, what: impl Display, end: usize) -> Diagnostic {
         let message = format!("expected {what}, found {}", self.found(end));
         Diagnostic::new(codes::UNEXPECTED_TOKEN, message, self.place()).text(format!("expected {what}"))
     }
 
     /// Parses one value before token `end`; `None` if there is none, and `at` has not moved then.
-    fn value(&mut self, end: usize, what: &str) -> Option<Value> {
+    fn value(&mut self, end: usize, what: impl Display) -> Option<Value> {
         let lexeme = self.peek().filter(|_| self.at < end);
         match lexeme.map(|lexeme| lexeme.token) {
             Some(Token::Name) => Some(self.named()),
@@ -333,7 +337,7 @@ impl Parser<'_> {
             Integer(i64),
             Bool(bool),
         }
-        let mut first = FxHashMap::default();
+        let mut first = FxHashMap::with_capacity_and_hasher(pairs.len(), Default::default());
         for (key, _) in pairs {
             let simple = match &key.kind {
                 Kind::Text(text) => Key::Text(text),
@@ -408,12 +412,16 @@ impl Parser<'_> {
         };
         let colon = self.stream.tokens[self.at + 1].end;
         self.at += 2;
-        let what = format!("a value for `{key}`");
-        let value = self.value(close, &what)?;
+        let value = self.value(close, format_args!("a value for `{key}`"))?;
         Some(Item::Named(Field { key: Spanned::new(key, span), value }, colon))
     }
 
     fn check_fields(&mut self, fields: &[Field]) {
+        // Calls have few fields, and nearly all are right.
+        let repeats = |(index, field): (usize, &Field)| fields[..index].iter().any(|own| own.key.value == field.key.value);
+        if fields.len() <= FEW_FIELDS && !fields.iter().enumerate().any(repeats) {
+            return;
+        }
         let mut first = FxHashMap::default();
         for field in fields {
             if let Some(earlier) = first.insert(field.key.value.as_str(), field.key.span) {

@@ -267,7 +267,7 @@ fn formula(text: &str, inputs: &Object<String, Value>) -> FormulaText {
         let stands_for = input.map_or_else(|| FormulaName::Size(Dim::name(&name)), FormulaName::Input);
         (name, stands_for)
     };
-    FormulaText { expression: expression.into(), text: text.into(), names: mentioned.into_iter().map(meaning).collect() }
+    FormulaText::new(expression.into(), text.into(), mentioned.into_iter().map(meaning).collect())
 }
 
 /// An array from `{"dtype": "F32", "shape": [..], "data": [..]}`.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use sward_core::check::Overrides;
+use sward_core::diagnostic::render;
 use sward_core::language::GraphFile;
 use sward_core::roots::graph_files;
 
@@ -103,6 +104,9 @@ fn check_once(arguments: &Arguments) -> Exit {
     print(&session, arguments.format);
     let (errors, warnings) = (session.diagnostics.errors(), session.diagnostics.warnings());
     if errors > 0 {
+        if arguments.format == Format::Text && !arguments.quiet {
+            eprintln!("{}", render::summary(&session.diagnostics));
+        }
         return if unreadable && files.len() == 1 { Exit::Usage } else { Exit::Findings };
     }
     report_sound(arguments, &counts, warnings, start);

@@ -1,6 +1,7 @@
 //! `Formula`: elementwise arithmetic over named nodes.
 
 use crate::catalogue::prelude::*;
+use std::rc::Rc;
 use sward_core::expr::{Constant, ExprError, ExprErrorKind};
 use sward_core::op::{FormulaName, FormulaText};
 use sward_core::scalar::{FormulaScope, Operand, ScalarFunction, ScalarGraph, ScalarKind, from_expr};
@@ -68,8 +69,8 @@ fn kinds(call: &Call<'_>) -> Vec<ScalarKind> {
     call.inputs("inputs").iter().map(|input| scalar_kind(input.tensor_type.dtype)).collect()
 }
 
-fn function(call: &Call<'_>) -> Result<ScalarFunction, ExprError> {
-    Names { formula: call.formula("formula"), kinds: &kinds(call), size: &Dim::as_constant }.function()
+fn function(call: &Call<'_>) -> Rc<Result<ScalarFunction, ExprError>> {
+    call.shared(|| Names { formula: call.formula("formula"), kinds: &kinds(call), size: &Dim::as_constant }.function())
 }
 
 impl Op for Formula {
@@ -78,9 +79,10 @@ impl Op for Formula {
     }
 
     fn infer(&self, call: &mut Call<'_>) -> Inferred {
-        let function = match function(call) {
+        let function = function(call);
+        let function = match &*function {
             Ok(function) => function,
-            Err(error) => return Err(complain(call, &error)),
+            Err(error) => return Err(complain(call, error)),
         };
         let inputs = call.inputs("inputs");
         let places: Vec<Place<'_>> = (0..inputs.len()).map(|index| ("inputs", index)).collect();
@@ -107,11 +109,14 @@ impl Op for Formula {
             .filter(|(_, input)| input.tensor_type.dtype.is_float())
             .map(|(index, _)| index)
             .collect();
-        function(call).map_or(Differentiable::None("the formula has an error"), |function| slope_of(&function, &floats))
+        match &*function(call) {
+            Ok(function) => slope_of(function, &floats),
+            Err(_) => Differentiable::None("the formula has an error"),
+        }
     }
 
     fn flops(&self, call: &Call<'_>, outputs: &[SymbolicType]) -> Result<Dim, DimError> {
-        per_element(&outputs[0], function(call).map_or(0, |function| function.cost() as i64))
+        per_element(&outputs[0], function(call).as_ref().as_ref().map_or(0, |function| function.cost() as i64))
     }
 
     fn lower(&self, call: &LowerCall<'_>, builder: &mut Builder) -> Lowered {

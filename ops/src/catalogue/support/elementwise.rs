@@ -1,6 +1,7 @@
 //! Ops that are one formula: every element of the result depends on one element of each input.
 
 use crate::catalogue::prelude::*;
+use std::rc::Rc;
 use sward_core::scalar::{ScalarFunction, ScalarKind};
 
 /// An op that is one formula. Its file states the schema and the formula; all rules follow from them.
@@ -111,8 +112,9 @@ impl Elementwise {
         own_formula(self.text(choice), &inputs, &numbers)
     }
 
-    fn function_of(&self, call: &Call<'_>) -> ScalarFunction {
-        self.function(|field| call.choice(field), |field| call.optional_float(field), |port| scalar_kind(call.input(port).dtype))
+    fn function_of(&self, call: &Call<'_>) -> Rc<ScalarFunction> {
+        let kind = |port: &str| scalar_kind(call.input(port).dtype);
+        call.shared(|| self.function(|field| call.choice(field), |field| call.optional_float(field), kind))
     }
 }
 
