@@ -336,6 +336,21 @@ fn changes_that_go_together_make_one_arm() {
 }
 
 #[test]
+fn labels_that_are_all_alike_do_not_blow_up_the_errors_of_samples() {
+    let project = Project::new();
+    // Every amount is above this: presence has no spread that errors could be measured in.
+    project.change("data.ron", |text| text.replace("above: 1.0", "above: -1.0"));
+    project.change("experiment.ron", |text| text.replace(", \"auc\": RocAucScore(of: \"above\")", ""));
+    let output = sward(project.path(), &["train", "experiment.ron", "--quiet"]);
+    fine(&output);
+    let html = std::fs::read_to_string(directory(project.path(), &output, "run ").join("report.html")).unwrap();
+    assert!(html.contains("<h2>Worst samples</h2>"));
+    for exponent in 4..16 {
+        assert!(!html.contains(&format!("e{exponent}</td>")), "an error of 1e{exponent}");
+    }
+}
+
+#[test]
 fn a_run_is_told_listed_and_drawn() {
     let project = Project::new();
     let output = sward(project.path(), &["train", "experiment.ron", "--set", "train.epochs=6"]);

@@ -104,6 +104,38 @@ fn published_backbones_fit_at_their_own_size() {
     assert!(found.contains("14"), "{found}");
 }
 
+/// The words of a command line; single quotes hold one together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '\'' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.push(String::new()),
+            _ => words.last_mut().expect("it begins with one").push(letter),
+        }
+    }
+    words
+}
+
+#[test]
+fn every_option_of_the_readme_proves() {
+    let project = Project::new();
+    let readme = include_str!("../../examples/pasture/README.md");
+    let mut count = 0;
+    for options in readme.split('`').filter(|code| code.starts_with("--set ") || code.starts_with("--swap ")) {
+        let words = words(options);
+        let of = |flag: &str| -> Vec<(&str, &str)> {
+            let pairs = words.chunks(2).filter(|pair| pair[0] == flag);
+            pairs.map(|pair| pair[1].split_once('=').expect("path=value")).collect()
+        };
+        let found = project.check("experiment.ron", &of("--swap"), &of("--set"));
+        assert!(found.is_empty(), "{options}:\n{found}");
+        count += 1;
+    }
+    assert!(count >= 20, "{count} options");
+}
+
 #[test]
 fn files_of_the_template_prove_as_they_stand() {
     let project = Project::new();
