@@ -24,6 +24,11 @@ pub fn aligned(head: &[String], lines: &[Vec<String>]) -> String {
     text
 }
 
+/// A number of things: `1 seed`, `2 seeds`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A curve in one line of `width` characters at most: each stands for the mean of as many values; a gap where none is finite.
 pub fn sparkline(values: &[f64], width: usize) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];

@@ -259,6 +259,98 @@ fn arms_that_cannot_be_are_named_before_any_trains() {
 }
 
 #[test]
+fn what_is_no_ablation_ends_with_2_and_trains_nothing() {
+    let project = Project::new();
+    std::fs::write(project.path().join("broken.ron"), "Ablation(base: \"experi").unwrap();
+    std::fs::write(project.path().join("bytes.ron"), [0xff, 0xfe, 0x00]).unwrap();
+    let cases = [
+        ("missing.ron", "there is no file `missing.ron`"),
+        ("broken.ron", "a text is never closed"),
+        ("bytes.ron", "not UTF-8"),
+        ("experiment.ron", "holds no Ablation"),
+    ];
+    for (file, message) in cases {
+        let run = ["ablate", "run", file, "--output", "abl", "--index", "0"];
+        for arguments in [&["ablate", file][..], &["ablate", "plan", file], &run] {
+            let output = sward(project.path(), arguments);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+            assert!(text(&output.stderr).contains(message), "{arguments:?}: {}", text(&output.stderr));
+        }
+    }
+    for (folds, message) in
+        [("[]", "`folds` names none; there are 0 to 2"), ("[1, 1]", "the fold 1 stands twice"), ("[7]", "no fold 7")]
+    {
+        let project = Project::new();
+        project.change("ablation.ron", |text| text.replace("seeds: [1, 2],", &format!("seeds: [1, 2], folds: {folds},")));
+        let output = sward(project.path(), &["ablate", "ablation.ron"]);
+        assert_eq!(output.status.code(), Some(2), "{folds}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(message), "{folds}: {}", text(&output.stderr));
+        assert!(!project.path().join("runs").exists(), "{folds}");
+    }
+}
+
+#[test]
+fn an_ablation_with_a_fold_that_lacks_a_target_is_refused() {
+    let project = Project::new();
+    project.change("table.csv", |text| {
+        let keep = |line: &str| match line.split(',').collect::<Vec<_>>()[..] {
+            [name, plot, x1, split, y1, _, x2, x3] if split == "test" => format!("{name},{plot},{x1},{split},{y1},,{x2},{x3}\n"),
+            _ => format!("{line}\n"),
+        };
+        text.lines().map(keep).collect()
+    });
+    project.change("ablation.ron", |text| text.replace("experiment.ron", "split.ron"));
+    let output = sward(project.path(), &["ablate", "ablation.ron"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(told.contains("fold 0: no validation row has an observed value of target `y2`"), "{told}");
+    assert!(!project.path().join("runs").exists());
+}
+
+#[test]
+fn changes_that_go_together_make_one_arm() {
+    let project = Project::new();
+    project.change("experiment.ron", |text| {
+        text.replace("    train:", "    weights: Fixed({ \"y\": 1.0, \"above\": 0.5 }),\n    train:")
+    });
+    project.change("ablation.ron", |text| {
+        let changes = r#""both": Changes({
+            "huber_slow": Change(swap: { "losses.y": "losses/huber.ron" }, set: { "train.optimizer.lr": 0.02, "weights.above": 0.25 }),
+        }),
+    },
+    seeds"#;
+        text.replacen("},\n    seeds", changes, 1)
+    });
+    let output = sward(project.path(), &["ablate", "ablation.ron", "--output", "abl", "--quiet"]);
+    fine(&output);
+    let table = text(&output.stdout);
+    let explained = "both=huber_slow: losses.y = losses/huber.ron, train.optimizer.lr = 0.02, weights.above = 0.25";
+    assert!(table.contains(explained), "{table}");
+
+    // What is wrong with one of them is told at its own place.
+    project.change("ablation.ron", |text| text.replace("\"weights.above\"", "\"weights.abov\""));
+    let output = sward(project.path(), &["check", "ablation.ron"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("there is no `abov`") && told.contains("did you mean `above`"), "{told}");
+}
+
+#[test]
+fn labels_that_are_all_alike_do_not_blow_up_the_errors_of_samples() {
+    let project = Project::new();
+    // Every amount is above this: presence has no spread that errors could be measured in.
+    project.change("data.ron", |text| text.replace("above: 1.0", "above: -1.0"));
+    project.change("experiment.ron", |text| text.replace(", \"auc\": RocAucScore(of: \"above\")", ""));
+    let output = sward(project.path(), &["train", "experiment.ron", "--quiet"]);
+    fine(&output);
+    let html = std::fs::read_to_string(directory(project.path(), &output, "run ").join("report.html")).unwrap();
+    assert!(html.contains("<h2>Worst samples</h2>"));
+    for exponent in 4..16 {
+        assert!(!html.contains(&format!("e{exponent}</td>")), "an error of 1e{exponent}");
+    }
+}
+
+#[test]
 fn a_run_is_told_listed_and_drawn() {
     let project = Project::new();
     let output = sward(project.path(), &["train", "experiment.ron", "--set", "train.epochs=6"]);

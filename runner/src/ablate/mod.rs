@@ -18,4 +18,4 @@ mod render;
 pub use collect::{ArmResult, Comparison, arm_rows, collect};
 pub use explain::explain;
 pub use jobs::{JobRequest, run_job};
-pub use plan::{AblationFile, Job, Plan, PlannedArm, default_directory, open, prove};
+pub use plan::{AblationFile, Job, NoAblation, Plan, PlannedArm, default_directory, open, prove};

@@ -8,7 +8,6 @@ use sward_core::check::Session;
 use sward_core::dim::Dim;
 use sward_core::language::GraphFile;
 use sward_core::source::FileId;
-use sward_core::syntax::Value;
 use sward_kernels::Engine;
 
 use super::explain::explain;
@@ -94,18 +93,29 @@ pub struct Job {
     pub directory: String,
 }
 
-/// Opens an ablation file and proves its arms. `None` where the session holds errors.
-pub fn open(session: &mut Session<'_>, path: &str) -> Option<AblationFile> {
-    let (file, tree) = tree(session, path)?;
-    let arms = arms(session, file, &tree)?;
-    Some(AblationFile { file, arms })
+/// Why there is no ablation to work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAblation {
+    /// The file cannot be read as a graph file; the session's diagnostics say why.
+    Unreadable,
+    /// It holds something else.
+    OtherKind,
+    /// An arm does not check; the session's diagnostics say why.
+    Unproved,
 }
 
-fn tree(session: &mut Session<'_>, path: &str) -> Option<(FileId, Value)> {
-    let (file, graph_file) = session.open(path)?;
+/// Opens an ablation file and proves its arms.
+///
+/// # Errors
+/// Which step it failed at; what is wrong stands in the session's diagnostics.
+pub fn open(session: &mut Session<'_>, path: &str) -> Result<AblationFile, NoAblation> {
+    let (file, graph_file) = session.open(path).ok_or(NoAblation::Unreadable)?;
     match &*graph_file {
-        GraphFile::Other { kind, tree } if kind.value == "Ablation" => Some((file, tree.clone())),
-        _ => None,
+        GraphFile::Other { kind, tree } if kind.value == "Ablation" => {
+            let arms = arms(session, file, tree).ok_or(NoAblation::Unproved)?;
+            Ok(AblationFile { file, arms })
+        }
+        _ => Err(NoAblation::OtherKind),
     }
 }
 
@@ -146,6 +156,12 @@ impl Plan {
                 folds = arms.spec.folds.clone().unwrap_or_else(|| (0..count).collect());
                 if let Some(fold) = folds.iter().find(|fold| **fold >= count) {
                     return Err(TrainError::Usage(format!("there is no fold {fold}: the folds are 0 to {}", count - 1)));
+                }
+                if folds.is_empty() {
+                    return Err(TrainError::Usage(format!("`folds` names none; there are 0 to {}", count - 1)));
+                }
+                if let Some(twice) = (1..folds.len()).find(|at| folds[..*at].contains(&folds[*at])) {
+                    return Err(TrainError::Usage(format!("the fold {} stands twice", folds[twice])));
                 }
                 table = std::fs::read(Path::new(prepared.loaded.raw.file())).unwrap_or_default();
             }

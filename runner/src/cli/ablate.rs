@@ -4,9 +4,10 @@ use super::Exit;
 use super::experiment::{LogChoice, ShowOptions, cache_bytes, report};
 use super::graph::{Format, RootOptions, print, session, write_out};
 use super::report::write_report;
-use crate::ablate::{AblationFile, Comparison, JobRequest, Plan, collect, default_directory, open, prove, run_job};
+use crate::ablate::{AblationFile, Comparison, JobRequest, NoAblation, Plan, collect, default_directory, open, prove, run_job};
 use crate::engines::{EngineChoice, engine};
 use crate::interrupt::Interrupt;
+use crate::plain::counted;
 use crate::rundir::Lock;
 use crate::train::TrainError;
 use clap::{Args, Subcommand, ValueEnum};
@@ -137,13 +138,14 @@ fn planned(file: &str, roots: &RootOptions) -> Result<Planned, Exit> {
     let mut session = session(roots)?;
     let opened = open(&mut session, file);
     print(&session, Format::Text);
-    let Some(opened) = opened else {
-        if session.diagnostics.errors() == 0 {
+    let opened = opened.map_err(|cause| match cause {
+        NoAblation::Unreadable => Exit::Usage,
+        NoAblation::OtherKind => {
             eprintln!("error: {file} holds no Ablation; this verb needs one");
-            return Err(Exit::Usage);
+            Exit::Usage
         }
-        return Err(Exit::Findings);
-    };
+        NoAblation::Unproved => Exit::Findings,
+    })?;
     let plan = Plan::new(&session, &opened).map_err(told)?;
     Ok(Planned { session, opened, plan })
 }
@@ -174,12 +176,12 @@ fn all(arguments: &Arguments) -> Result<Exit, Exit> {
     tell(
         &machine.show,
         &format!(
-            "{}: {} arms, {} seeds, {} folds: {} jobs; the largest step takes {} MiB; {}",
+            "{}: {}, {}, {}: {}; the largest step takes {} MiB; {}",
             plan.name,
-            plan.arms.len(),
-            plan.seeds.len(),
-            plan.folds.len(),
-            jobs.len(),
+            counted(plan.arms.len(), "arm"),
+            counted(plan.seeds.len(), "seed"),
+            counted(plan.folds.len(), "fold"),
+            counted(jobs.len(), "job"),
             bytes.iter().max().copied().unwrap_or_default() >> 20,
             directory.display()
         ),

@@ -6,7 +6,7 @@ use sward_core::check::{Overrides, SetOverride, SwapOverride};
 use sward_core::diagnostic::{Diagnostic, codes};
 use sward_core::language::FieldExpression;
 use sward_core::source::{FileId, Span, Spanned};
-use sward_core::syntax::decode::{NoNames, decode};
+use sward_core::syntax::decode::{NoNames, Raw, decode};
 use sward_core::syntax::{Kind, Value};
 
 use super::join::{Joined, join};
@@ -92,13 +92,13 @@ pub fn arms(session: &mut Session<'_>, file: FileId, tree: &Value) -> Option<Arm
 struct Choice {
     axis: String,
     label: String,
-    what: What,
+    whats: Vec<What>,
     span: Span,
 }
 
 #[derive(Clone)]
 enum What {
-    Swap { node: String, file: String },
+    Swap { node: String, file: Spanned<String> },
     Set { path: String, value: Value },
     Experiment(Spanned<String>),
 }
@@ -151,7 +151,7 @@ fn choices(axis: &str, spec: &Axis) -> Vec<Choice> {
             .map(|file| Choice {
                 axis: axis.to_owned(),
                 label: stem(&file.value),
-                what: What::Swap { node: node.value.clone(), file: file.value.clone() },
+                whats: vec![What::Swap { node: node.value.clone(), file: file.clone() }],
                 span: file.span,
             })
             .collect(),
@@ -160,7 +160,7 @@ fn choices(axis: &str, spec: &Axis) -> Vec<Choice> {
             .map(|raw| Choice {
                 axis: axis.to_owned(),
                 label: label(&raw.0),
-                what: What::Set { path: path.value.clone(), value: raw.0.clone() },
+                whats: vec![What::Set { path: path.value.clone(), value: raw.0.clone() }],
                 span: raw.0.span,
             })
             .collect(),
@@ -169,8 +169,25 @@ fn choices(axis: &str, spec: &Axis) -> Vec<Choice> {
             .map(|file| Choice {
                 axis: axis.to_owned(),
                 label: stem(&file.value),
-                what: What::Experiment(file.clone()),
+                whats: vec![What::Experiment(file.clone())],
                 span: file.span,
+            })
+            .collect(),
+        Axis::Changes(changes) => changes
+            .iter()
+            .map(|(name, change)| {
+                let swap = |(node, file): (&Spanned<String>, &Spanned<String>)| What::Swap {
+                    node: node.value.clone(),
+                    file: file.clone(),
+                };
+                let set = |(path, raw): (&Spanned<String>, &Raw)| What::Set { path: path.value.clone(), value: raw.0.clone() };
+                let swaps = change.value.swap.iter().map(swap);
+                Choice {
+                    axis: axis.to_owned(),
+                    label: name.value.clone(),
+                    whats: swaps.chain(change.value.set.iter().map(set)).collect(),
+                    span: change.span,
+                }
             })
             .collect(),
     }
@@ -188,18 +205,18 @@ fn label(value: &Value) -> String {
 fn arm(session: &mut Session<'_>, file: FileId, spec: &Ablation, base: (FileId, &Value), choices: Vec<Choice>) -> Option<Arm> {
     let mut overrides = Overrides::default();
     let mut own: Option<Spanned<String>> = None;
-    for choice in &choices {
-        match &choice.what {
+    for what in choices.iter().flat_map(|choice| &choice.whats) {
+        match what {
             What::Swap { node, file } => overrides.swaps.push(SwapOverride {
                 node: node.clone(),
-                file: file.clone(),
-                span: choice.span,
+                file: file.value.clone(),
+                span: file.span,
                 used: Cell::new(false),
             }),
             What::Set { path, value } => overrides.sets.push(SetOverride {
                 path: path.clone(),
                 value: FieldExpression::of(value),
-                span: choice.span,
+                span: value.span,
                 used: Cell::new(false),
             }),
             What::Experiment(path) => own = Some(path.clone()),
@@ -251,7 +268,8 @@ fn compare(session: &mut Session<'_>, arms: &[Arm], arm: &Arm, metric: &str) {
     }
     let own = fingerprint(&arm.joined);
     if let Some(twin) = arms.iter().find(|other| fingerprint(&other.joined) == own) {
-        fault(format!("the arm `{}` is the same as the arm `{}`: nothing is changed", arm.name, twin.name));
+        let what = if twin.choices.is_empty() { "nothing is changed" } else { "both make the same change" };
+        fault(format!("the arm `{}` is the same as the arm `{}`: {what}", arm.name, twin.name));
     }
 }
 

@@ -760,8 +760,22 @@ pub enum Axis {
         /// The values.
         to: Vec<Raw>,
     },
+    /// What belongs together, such as a head and its loss, changed at once. By the values' names.
+    Changes(IndexMap<Spanned<String>, Spanned<Change>>),
     /// Another experiment on the same data.
     Experiment(Vec<Spanned<String>>),
+}
+
+/// Several changes that make one value of an axis.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename = "Change", deny_unknown_fields)]
+pub struct Change {
+    /// Another module at each of these `Use` nodes.
+    #[serde(default)]
+    pub swap: IndexMap<Spanned<String>, Spanned<String>>,
+    /// Another value at each of these paths.
+    #[serde(default)]
+    pub set: IndexMap<Spanned<String>, Raw>,
 }
 
 /// Which combinations of changes there are.

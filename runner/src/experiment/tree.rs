@@ -131,6 +131,12 @@ fn edit_at(tree: &mut Value, path: &str, set: &SetOverride) -> Result<(), Diagno
             if let Some(field) = call.fields.iter_mut().find(|field| field.key.value == head) {
                 return edit_at(&mut field.value, rest, set);
             }
+            // The one map of a call, as in `Fixed({ "biomass": 1.0 })`, stands for the call: `weights.biomass` leads into it.
+            if let ([only], []) = (call.items.as_mut_slice(), call.fields.as_slice())
+                && matches!(only.kind, Kind::Map(_))
+            {
+                return edit_at(only, path, set);
+            }
             if !rest.is_empty() {
                 return Err(nowhere(call.fields.iter().map(|field| field.key.value.clone()).collect()));
             }

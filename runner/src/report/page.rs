@@ -36,7 +36,13 @@ pub(super) fn page(report: &Report) -> Result<Markup, ReportError> {
                 @if let Some(warning) = &report.warning { p.warning role="alert" { (warning) } }
                 @if !report.summary.is_empty() {
                     dl.summary {
-                        @for (name, value) in &report.summary { div { dt { (name) } dd { (value) } } }
+                        @for (name, value) in &report.summary {
+                            // A name takes the room of two numbers.
+                            div class=[(value.chars().count() > 16).then_some("long")] {
+                                dt { @for (at, part) in name.split('_').enumerate() { @if at > 0 { "_" wbr; } (part) } }
+                                dd { (value) }
+                            }
+                        }
                     }
                 }
                 @if report.sections.len() > 1 {

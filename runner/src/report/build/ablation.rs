@@ -5,6 +5,7 @@ use std::path::Path;
 use super::parts::{configuration, environment, epoch_records, graph, section, shown};
 use super::run::file_name;
 use crate::ablate::{Comparison, Plan, collect};
+use crate::plain::counted;
 use crate::report::{Ablation, Arm, Content, Curve, CurvePanel, Report, Table};
 use crate::rundir::{Description, Standing};
 use crate::train::{OpenedRun, TrainError};
@@ -51,7 +52,8 @@ pub fn report(path: &Path) -> Result<Report, TrainError> {
     sections.push(section("Arms", "What each arm changes: - removed, + added, ~ changed.", Content::Table(arms(&comparison))));
     let curves = curves(path, &plan);
     if curves.iter().any(|panel| !panel.curves.is_empty()) {
-        sections.push(section("Learning curves", "The first seed and fold of each arm.", Content::Curves(curves)));
+        let arms = if plan.arms.len() > CURVES { format!("the first {CURVES} arms") } else { "each arm".to_owned() };
+        sections.push(section("Learning curves", &format!("The first seed and fold of {arms}."), Content::Curves(curves)));
     }
     let first = plan.jobs().into_iter().map(|job| path.join(&job.directory));
     if let Some(own) = first.into_iter().find(|own| Standing::of(own).is_ok_and(|standing| standing != Standing::Absent)) {
@@ -64,11 +66,11 @@ pub fn report(path: &Path) -> Result<Report, TrainError> {
     Ok(Report {
         title: plan.name.clone(),
         subtitle: format!(
-            "Ablation {}: {} arms, {} seeds, {} folds.",
+            "Ablation {}: {}, {}, {}.",
             file_name(path),
-            plan.arms.len(),
-            plan.seeds.len(),
-            plan.folds.len()
+            counted(plan.arms.len(), "arm"),
+            counted(plan.seeds.len(), "seed"),
+            counted(plan.folds.len(), "fold")
         ),
         warning,
         summary,
@@ -107,7 +109,7 @@ fn intervals(comparison: &Comparison) -> Ablation {
 fn arms(comparison: &Comparison) -> Table {
     let head = ["arm", "jobs", "value", "change"].map(str::to_owned).to_vec();
     let row = |arm: &crate::ablate::ArmResult| {
-        vec![arm.name.clone(), format!("{} of {}", arm.finished, arm.of), shown(arm.value), arm.explanation.clone()]
+        vec![arm.name.clone(), format!("{}/{}", arm.finished, arm.of), shown(arm.value), arm.explanation.clone()]
     };
     Table { head, rows: comparison.arms.iter().map(row).collect() }
 }

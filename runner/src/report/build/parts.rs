@@ -145,9 +145,14 @@ fn confusion(classes: &[String], known: &[Option<usize>], predicted: &[usize]) -
     Table { head, rows: classes.iter().zip(&counts).map(row).collect() }
 }
 
-/// The error of every row: absolute over the spread of labels for numbers (mean of targets), one minus the probability of the true class
-/// for classes; `None` where no label is observed.
+/// The error of every row: absolute over the spread of labels for numbers (mean of targets), one minus the probability of what is true
+/// for classes and presence; `None` where no label is observed.
 pub fn errors(all: &Labelled) -> Vec<Option<f64>> {
+    error_sums(all).into_iter().map(|(sum, count)| (count > 0).then(|| sum / count as f64)).collect()
+}
+
+/// Of every row, the sum of the errors and the number of the labels that they are of.
+pub fn error_sums(all: &Labelled) -> Vec<(f64, usize)> {
     let mut sums = vec![(0.0, 0usize); all.rows.len()];
     let mut add = |row: usize, error: f64| {
         if error.is_finite() {
@@ -157,17 +162,26 @@ pub fn errors(all: &Labelled) -> Vec<Option<f64>> {
     };
     for (field, prediction) in &all.predictions {
         match (prediction, &all.labels[field]) {
-            (
-                FieldPrediction::Numbers(columns) | FieldPrediction::Present(columns),
-                Labels::Numbers(known) | Labels::Present(known),
-            ) => {
+            (FieldPrediction::Present(columns), Labels::Present(known)) => {
+                for (name, numbers) in known {
+                    let Some(values) = columns.get(name) else { continue };
+                    for row in (0..values.len()).filter(|row| numbers.observed[*row]) {
+                        add(row, (values[row] - numbers.values[row]).abs());
+                    }
+                }
+            }
+            (FieldPrediction::Numbers(columns), Labels::Numbers(known)) => {
                 for (name, numbers) in known {
                     let Some(values) = columns.get(name) else { continue };
                     let observed: Vec<f64> =
                         (0..values.len()).filter(|row| numbers.observed[*row]).map(|row| numbers.values[row]).collect();
                     let mean = observed.iter().sum::<f64>() / observed.len().max(1) as f64;
                     let squares: f64 = observed.iter().map(|value| (value - mean) * (value - mean)).sum();
-                    let spread = (squares / observed.len().max(1) as f64).sqrt().max(1e-12);
+                    let spread = (squares / observed.len().max(1) as f64).sqrt();
+                    // Labels that are all alike have no spread to measure errors in.
+                    if spread <= 1e-9 * mean.abs() {
+                        continue;
+                    }
                     for row in (0..values.len()).filter(|row| numbers.observed[*row]) {
                         add(row, (values[row] - numbers.values[row]).abs() / spread);
                     }
@@ -183,7 +197,7 @@ pub fn errors(all: &Labelled) -> Vec<Option<f64>> {
             _ => {}
         }
     }
-    sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / count as f64)).collect()
+    sums
 }
 
 /// The mean error by group; none where rows stand alone.

@@ -1,6 +1,6 @@
 //! The samples with the largest and the smallest errors.
 
-use super::parts::{errors, section};
+use super::parts::{error_sums, errors, section};
 use super::photographs::photographs;
 use crate::experiment::Joined;
 use crate::feed::Labels;
@@ -16,7 +16,11 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
     let mut order: Vec<usize> = (0..all.rows.len()).filter(|row| errors[*row].is_some()).collect();
     order.sort_by(|a, b| errors[*b].unwrap_or(0.0).total_cmp(&errors[*a].unwrap_or(0.0)).then(a.cmp(b)));
     let worst: Vec<usize> = order.iter().copied().take(SHOWN).collect();
-    let best: Vec<usize> = order.iter().rev().copied().take(SHOWN.min(order.len().saturating_sub(worst.len()))).collect();
+    // A row of which little is known is easily right: the best are chosen among those with all labels, where there are any.
+    let known: Vec<usize> = error_sums(all).into_iter().map(|(_, count)| count).collect();
+    let complete = known.iter().copied().max().unwrap_or(0);
+    let is_complete = |row: &usize| known[*row] == complete && !worst.contains(row);
+    let best: Vec<usize> = order.iter().rev().copied().filter(is_complete).take(SHOWN).collect();
     let has_pictures = run.joined.data.fields.values().any(|field| field.transform.is_some());
     let chosen: Vec<usize> = worst.iter().chain(&best).copied().collect();
     let (mut pictures, reason) = match has_pictures.then(|| photographs(run, all, &chosen)) {
@@ -28,7 +32,7 @@ pub fn samples(run: &OpenedRun, all: &Labelled) -> (Vec<Section>, Option<String>
     for (title, note, chosen) in [
         (
             "Worst samples",
-            "The largest errors, in spreads of the labels (of classes: one minus the probability of the true one). True value → prediction.",
+            "The largest errors, in spreads of the labels (of classes and presence: one minus the probability of what is true). True value → prediction.",
             worst,
         ),
         ("Best samples", "The smallest errors. True value → prediction.", best),

@@ -9,6 +9,10 @@ use super::super::{Ablation, Arm, ReportError};
 use super::groups::shorten;
 
 const ROW: i32 = 46;
+/// Another line of an arm's name.
+const LINE: i32 = 19;
+/// Letters of a line.
+const LETTERS_A_LINE: usize = 50;
 /// The row of numbers below the arms.
 const SCALE: i32 = 26;
 
@@ -40,21 +44,29 @@ fn intervals(ablation: &Ablation) -> Result<Markup, ReportError> {
     let range = padded(ablation.arms.iter().flat_map(of_arm).chain([0.0]), 0.06);
     let width = SIZE.0 as i32;
     let place = |value: f64| 8 + ((value - range.start) / (range.end - range.start) * f64::from(width - 16)) as i32;
-    let height = ROW * ablation.arms.len() as i32 + SCALE;
-    figure(&format!("Effects on {}", ablation.metric), (SIZE.0, height as u32), |area| {
-        let bottom = height - SCALE;
+    let names: Vec<Vec<String>> = ablation.arms.iter().map(|arm| wrapped(&arm.name, LETTERS_A_LINE)).collect();
+    // The top of each arm's interval, below its name.
+    let mut tops = Vec::with_capacity(names.len());
+    let mut bottom = 0;
+    for lines in &names {
+        bottom += LINE * (lines.len() as i32 - 1);
+        tops.push(bottom);
+        bottom += ROW;
+    }
+    figure(&format!("Effects on {}", ablation.metric), (SIZE.0, (bottom + SCALE) as u32), |area| {
         for value in ticks(range.start, range.end) {
             let color = if value == 0.0 { MUTED } else { GRID };
             // Beside the intervals only: a line through an arm's name would make it hard to read.
-            for top in (0..ablation.arms.len() as i32).map(|row| ROW * row) {
+            for top in &tops {
                 area.draw(&PathElement::new([(place(value), top + 23), (place(value), top + 41)], color)).map_err(drawing)?;
             }
             let centred = label_font(MUTED).pos(Pos::new(HPos::Center, VPos::Top));
             area.draw(&Text::new(number(value), (place(value), bottom + 6), centred)).map_err(drawing)?;
         }
-        for (at, arm) in ablation.arms.iter().enumerate() {
-            let top = ROW * at as i32;
-            area.draw(&Text::new(shorten(&arm.name, 52), (8, top + 4), label_font(INK))).map_err(drawing)?;
+        for ((arm, &top), lines) in ablation.arms.iter().zip(&tops).zip(&names) {
+            for (line, back) in lines.iter().zip((0..lines.len() as i32).rev()) {
+                area.draw(&Text::new(line.clone(), (8, top + 4 - LINE * back), label_font(INK))).map_err(drawing)?;
+            }
             let middle = top + 32;
             let Some(effect) = arm.effect else {
                 area.draw(&Text::new("not finished", (8, top + 24), label_font(MUTED))).map_err(drawing)?;
@@ -77,6 +89,18 @@ fn intervals(ablation: &Ablation) -> Result<Markup, ReportError> {
         }
         Ok(())
     })
+}
+
+/// A name in lines, broken between the changes that it lists: two arms must not look alike.
+fn wrapped(name: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in name.split_inclusive(", ") {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + part.trim_end().chars().count() <= letters => line.push_str(part),
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines.iter().map(|line| shorten(line.trim_end(), letters)).collect()
 }
 
 /// Round numbers inside a range, zero among them where it is inside.
@@ -142,6 +166,13 @@ mod tests {
     fn quantities_have_three_digits() {
         let texts = [0, 999, 1_000, 28_589_128, 4_470_000_000, 123_456].map(quantity);
         assert_eq!(texts, ["0", "999", "1.00 k", "28.6 M", "4.47 G", "123 k"]);
+    }
+
+    #[test]
+    fn long_names_are_broken_between_changes() {
+        assert_eq!(wrapped("pooling=mean", 50), ["pooling=mean"]);
+        assert_eq!(wrapped("fusion=concat, loss=huber, pooling=mean", 26), ["fusion=concat, loss=huber,", "pooling=mean"]);
+        assert_eq!(wrapped("an_endless_name_of_an_axis", 10), ["an_endles…"]);
     }
 
     #[test]
