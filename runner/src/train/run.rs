@@ -290,7 +290,7 @@ impl<'a> Trainer<'a> {
         let seed = seed_after(self.train.seed, rewinds);
         let inputs = self.inputs.clone();
         let feed = Feed::new(&self.request.joined.data, &inputs, &self.prepared.encoded, seed, self.request.cache_bytes);
-        let mix = self.train.mix;
+        let mix = self.train.mix.as_ref().map(|mix| mix.value);
         let first = self.state.done_in_epoch * accumulate;
         let chosen = |place: u64| -> Vec<usize> { order[batches.range(place)].iter().map(|index| rows[*index]).collect() };
         std::thread::scope(|scope| {
