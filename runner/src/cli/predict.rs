@@ -132,7 +132,7 @@ fn predict_rows(
     let seed = run.joined.experiment.train.value.seed;
     let feed = Feed::new(&run.joined.data, &run.joined.inputs, &encoded, seed, cache_bytes());
     let mut evaluator = Evaluator::new(engine, &run.joined, &run.fitted, false);
-    evaluator.set_weights(load_weights(&checkpoint_path(&run.path, Checkpoint::Best))?)?;
+    evaluator.set_weights(load_weights(&checkpoint_path(&run.path, Checkpoint::Best), &run.joined, &run.fitted)?)?;
     let mut sum = invert(&run.joined.data, &run.fitted, &evaluator.run(&feed, rows, None)?);
     for copy in 0..tta {
         let other = invert(&run.joined.data, &run.fitted, &evaluator.run(&feed, rows, Some(copy))?);

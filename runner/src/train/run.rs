@@ -477,7 +477,8 @@ impl<'a> Trainer<'a> {
     /// Writes the predictions of the best epoch.
     fn finish(&mut self) -> Result<Outcome> {
         let joined = self.request.joined;
-        self.evaluator.set_weights(load_weights(&checkpoint_path(self.run.path(), Checkpoint::Best))?)?;
+        let best = checkpoint_path(self.run.path(), Checkpoint::Best);
+        self.evaluator.set_weights(load_weights(&best, joined, &self.prepared.fitted)?)?;
         let inputs = self.inputs.clone();
         let feed = Feed::new(&joined.data, &inputs, &self.prepared.encoded, self.train.seed, 0);
         let Validated { predictions, values, maps, .. } = self.validate(&feed)?;
