@@ -132,35 +132,6 @@ fn every_file_of_the_run_is_what_others_read() {
 }
 
 #[test]
-fn outputs_of_a_frozen_part_are_computed_once_and_change_nothing() {
-    let layers =
-        r#"layers: { "fc1": Linear(units: 64), "act1": Gelu, "fc2": Linear(units: 64), "act2": Gelu, "head": Linear(units: 2) }"#;
-    let start = EXPERIMENT.find("layers:").unwrap();
-    let end = start + EXPERIMENT[start..].find(" }),").unwrap() + 2;
-    let experiment = format!("{}{layers}{}", &EXPERIMENT[..start], &EXPERIMENT[end..]);
-    let groups = "groups: [Group(match: \"model.fc*\", frozen: true)], clip_norm";
-    let project = Project::with(&experiment.replace("clip_norm", groups), DATA, &table());
-    let train = |root: &str, cache: &str| {
-        let output = project.sward(&["train", "experiment.ron", "--output", root, "--set", &format!("train.cache={cache}")]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        (project.run(root), stderr(&output))
-    };
-    let (kept, said) = train("kept", "Auto");
-    assert!(said.contains("features of the frozen part: 48 of 48 rows"), "{said}");
-    let (whole, said) = train("whole", "Never");
-    assert!(!said.contains("features of the frozen part"), "{said}");
-    let read = |run: &std::path::Path, name: &str| {
-        let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
-        file.get(name).unwrap_or_else(|| panic!("{name} is in the checkpoint")).to_f32().unwrap().into_owned()
-    };
-    for name in ["model.fc1.weight", "model.fc2.bias", "model.head.weight", "model.head.bias"] {
-        for (a, b) in read(&kept, name).iter().zip(read(&whole, name)) {
-            assert!((a - b).abs() < 1e-5, "{name}: {a} and {b}");
-        }
-    }
-}
-
-#[test]
 fn mixed_numbers_keep_to_their_targets_and_so_do_their_masks() {
     use sward::experiment::spec::Mix;
     use sward::feed::{Feed, MixSpec};
