@@ -8,6 +8,11 @@ pub trait Engine: Send + Sync {
     /// The engine's name, as `--engine` has it.
     fn name(&self) -> &'static str;
 
+    /// The name with what else results depend on: engines of one build that say the same give the same bits.
+    fn identity(&self) -> String {
+        self.name().to_owned()
+    }
+
     /// Plans memory and chooses kernels for a verified program. Parameters and state start as zeros.
     ///
     /// # Errors

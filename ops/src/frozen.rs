@@ -11,6 +11,9 @@ use sward_core::program::{Argument, OriginId, Program, Role, TensorType, ValueId
 /// The least share of a program's operations for which a split pays.
 const LEAST_SHARE: f64 = 0.2;
 
+/// How much more a value may take than what follows from it without a weight, to be kept in its place.
+const MOST_GROWTH: usize = 16;
+
 /// A program in two parts.
 #[derive(Clone, Debug)]
 pub struct FrozenSplit {
@@ -22,18 +25,33 @@ pub struct FrozenSplit {
     pub cached: Vec<(String, TensorType)>,
 }
 
+impl FrozenSplit {
+    /// What one kept value alone follows from: the prefix without what only others need, its output called `feature`. Programs that differ
+    /// behind the frozen part, or in other kept values, have the same one.
+    pub fn slice(&self, index: usize) -> Program {
+        let mut own = self.prefix.clone();
+        let value = own.outputs[index].value;
+        own.outputs = vec![sward_core::program::Output { name: "feature".to_owned(), value }];
+        prune(&mut own, false);
+        own
+    }
+}
+
 /// Splits a forward program, before differentiation. `is_fixed` says which arguments are the same whenever a row is seen: inputs without
 /// chance, frozen parameters, buffers that nothing updates. `None` where no part worth keeping depends on them alone, or where a kept value
 /// has no axis of samples in front.
 pub fn split_frozen(program: &Program, batch: usize, is_fixed: &dyn Fn(&Argument) -> bool) -> Option<FrozenSplit> {
     let mut fixed = vec![false; program.types.len()];
     let mut from_rows = vec![false; program.types.len()];
+    let mut from_weights = vec![false; program.types.len()];
     for argument in &program.arguments {
         let is_updated = program.updates.iter().any(|update| update.slot == argument.value);
         fixed[argument.value.index()] = !is_updated && is_fixed(argument);
         from_rows[argument.value.index()] = argument.role == Role::Input;
+        from_weights[argument.value.index()] = matches!(argument.role, Role::Parameter { .. } | Role::State);
     }
     let mut is_kept_out = vec![false; program.instructions.len()];
+    let mut weighs = vec![false; program.instructions.len()];
     let mut work = 0.0;
     for (index, instruction) in program.instructions.iter().enumerate() {
         let own = !instruction.op.is_random() && instruction.inputs.iter().all(|input| fixed[input.index()]);
@@ -42,7 +60,11 @@ pub fn split_frozen(program: &Program, batch: usize, is_fixed: &dyn Fn(&Argument
             fixed[output.index()] = own;
             from_rows[output.index()] = rows;
         }
-        is_kept_out[index] = own;
+        is_kept_out[index] = own && rows;
+        let is_weight = |input: &ValueId| from_weights[input.index()] && !from_rows[input.index()];
+        weighs[index] = own && rows && instruction.inputs.iter().any(is_weight);
+        let weight = instruction.inputs.iter().any(|input| from_weights[input.index()]);
+        instruction.outputs.iter().for_each(|output| from_weights[output.index()] = weight);
         if own && rows {
             work += program.flops_of(instruction);
         }
@@ -50,22 +72,18 @@ pub fn split_frozen(program: &Program, batch: usize, is_fixed: &dyn Fn(&Argument
     if work < LEAST_SHARE * program.flops() || work == 0.0 {
         return None;
     }
-    let is_argument = |value: ValueId| program.arguments.iter().any(|argument| argument.value == value);
-    let mut cut: Vec<ValueId> = Vec::new();
-    let mut want = |value: ValueId| {
-        if fixed[value.index()] && from_rows[value.index()] && !is_argument(value) && !cut.contains(&value) {
-            cut.push(value);
-        }
-    };
-    for (index, instruction) in program.instructions.iter().enumerate() {
-        if !is_kept_out[index] {
-            instruction.inputs.iter().for_each(|input| want(*input));
-        }
-    }
-    program.outputs.iter().for_each(|output| want(output.value));
-    program.updates.iter().for_each(|update| want(update.value));
+    let last = cut(program, &is_kept_out);
+    // What follows the last weight is left to the rest of the program: programs that pool the same features in other ways then keep the same
+    // values. Where that is much more to keep, it is not worth it.
+    let first = cut(program, &up_to_weights(program, &is_kept_out, &weighs));
+    let elements = |values: &[ValueId]| values.iter().map(|value| program.type_of(*value).elements()).sum::<usize>();
     let is_by_row = |value: &ValueId| program.type_of(*value).shape.first().is_some_and(|first| *first > 0 && first % batch == 0);
-    if cut.is_empty() || !cut.iter().all(is_by_row) {
+    let suits = |values: &[ValueId]| !values.is_empty() && values.iter().all(is_by_row);
+    let cut = match suits(&first) && elements(&first) <= MOST_GROWTH * elements(&last) {
+        true => first,
+        false => last,
+    };
+    if !suits(&cut) {
         return None;
     }
     let cached: Vec<(String, TensorType)> =
@@ -96,6 +114,40 @@ pub fn split_frozen(program: &Program, batch: usize, is_fixed: &dyn Fn(&Argument
     suffix.updates.iter_mut().for_each(|update| replace(&mut update.value));
     prune(&mut suffix, true);
     Some(FrozenSplit { prefix, suffix, cached })
+}
+
+/// The values of some instructions that others read, or that go out.
+fn cut(program: &Program, is_kept_out: &[bool]) -> Vec<ValueId> {
+    let mut is_own = vec![false; program.types.len()];
+    for (instruction, _) in program.instructions.iter().zip(is_kept_out).filter(|(_, kept)| **kept) {
+        instruction.outputs.iter().for_each(|output| is_own[output.index()] = true);
+    }
+    let mut found: Vec<ValueId> = Vec::new();
+    let mut want = |value: ValueId| {
+        if is_own[value.index()] && !found.contains(&value) {
+            found.push(value);
+        }
+    };
+    for (instruction, _) in program.instructions.iter().zip(is_kept_out).filter(|(_, kept)| !**kept) {
+        instruction.inputs.iter().for_each(|input| want(*input));
+    }
+    program.outputs.iter().for_each(|output| want(output.value));
+    program.updates.iter().for_each(|update| want(update.value));
+    found
+}
+
+/// Of some instructions those that weights go into, and what these follow from.
+fn up_to_weights(program: &Program, is_kept_out: &[bool], weighs: &[bool]) -> Vec<bool> {
+    let mut is_needed = vec![false; program.types.len()];
+    let mut stays = vec![false; is_kept_out.len()];
+    for (index, instruction) in program.instructions.iter().enumerate().rev() {
+        stays[index] =
+            is_kept_out[index] && (weighs[index] || instruction.outputs.iter().any(|output| is_needed[output.index()]));
+        if stays[index] {
+            instruction.inputs.iter().for_each(|input| is_needed[input.index()] = true);
+        }
+    }
+    stays
 }
 
 #[cfg(test)]
@@ -141,6 +193,27 @@ mod tests {
         arguments.remove("x");
         let (rest, _) = interpret(&split.suffix, &arguments, key).expect("the second part runs");
         assert_eq!(whole["y"].data, rest["y"].data);
+    }
+
+    #[test]
+    fn what_follows_the_last_weight_is_left_to_the_rest_unless_it_makes_values_much_smaller() {
+        let is_fixed = |argument: &Argument| argument.role != Role::Parameter { trained: true };
+        let cached = |tiles: usize| {
+            let mut builder = Builder::new();
+            let x = builder.argument("x", Role::Input, TensorType::f32(&[2 * tiles, 3]));
+            let frozen = builder.argument("frozen", Role::Parameter { trained: false }, TensorType::f32(&[3, 8]));
+            let trained = builder.argument("trained", Role::Parameter { trained: true }, TensorType::f32(&[8, 1]));
+            let hidden = builder.matmul(x, frozen).expect("the shapes fit");
+            let bag = builder.reshape(hidden, &[2, tiles, 8]).expect("the shapes fit");
+            let pooled = builder.reduce_mean(bag, &[1]).expect("the shapes fit");
+            let pooled = builder.reshape(pooled, &[2, 8]).expect("the shapes fit");
+            let y = builder.matmul(pooled, trained).expect("the shapes fit");
+            builder.output("y", y);
+            let split = split_frozen(&builder.finish(), 2, &is_fixed).expect("a part is frozen");
+            split.cached.iter().map(|(_, own)| own.shape.to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(cached(4), [vec![2 * 4, 8]]);
+        assert_eq!(cached(64), [vec![2, 8]]);
     }
 
     #[test]

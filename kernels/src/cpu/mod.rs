@@ -87,6 +87,10 @@ impl Engine for CpuEngine {
         "cpu"
     }
 
+    fn identity(&self) -> String {
+        format!("cpu {:?}", self.features)
+    }
+
     fn prepare(&self, program: &Program) -> Result<Box<dyn Plan>, PrepareError> {
         let plan = plan::CpuPlan::new(program, Arc::clone(&self.pool), self.features, self.shares_memory, self.memory_limit)?;
         Ok(Box::new(plan))

@@ -100,6 +100,10 @@ impl Engine for CudaEngine {
         "cuda"
     }
 
+    fn identity(&self) -> String {
+        format!("cuda {}", self.device.description())
+    }
+
     fn prepare(&self, program: &Program) -> Result<Box<dyn Plan>, PrepareError> {
         let plan = plan::CudaPlan::new(program, &self.device, &self.turn, self.shares_memory, self.memory_limit)?;
         Ok(Box::new(plan))

@@ -13,7 +13,7 @@ use crate::experiment::{join, load_kind};
 use crate::interrupt::Interrupt;
 use crate::progress::Verbosity;
 use crate::rundir::{Disk, Standing};
-use crate::train::{Outcome, TrainError, TrainRequest, pretrained_files, settings, train};
+use crate::train::{FeatureFolder, Outcome, TrainError, TrainRequest, pretrained_files, settings, train};
 
 /// What a job needs beside the plan.
 pub struct JobRequest<'a> {
@@ -29,6 +29,8 @@ pub struct JobRequest<'a> {
     pub interrupt: Interrupt,
     /// Memory for decoded photographs, in bytes.
     pub cache_bytes: usize,
+    /// Where jobs share features of frozen parts, if anywhere.
+    pub features: Option<FeatureFolder>,
 }
 
 /// Does a job: trains, goes on with what an earlier process left, or sees that it is done (`None`). Doing it twice changes nothing.
@@ -75,6 +77,7 @@ pub fn run_job(
         verbosity: request.verbosity,
         interrupt: request.interrupt.clone(),
         cache_bytes: request.cache_bytes,
+        features: request.features.clone(),
         profile: false,
     })
     .map_err(of_arm)?;

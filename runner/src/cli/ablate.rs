@@ -1,7 +1,7 @@
 //! `sward ablate`: variants of an experiment, compared row by row.
 
 use super::Exit;
-use super::experiment::{LogChoice, ShowOptions, cache_bytes, report};
+use super::experiment::{FeatureOptions, LogChoice, ShowOptions, cache_bytes, report};
 use super::graph::{Format, RootOptions, print, session, write_out};
 use super::report::write_report;
 use crate::ablate::{AblationFile, Comparison, JobRequest, NoAblation, Plan, collect, default_directory, open, prove, run_job};
@@ -53,6 +53,8 @@ struct Machine {
     /// Threads; 0 takes one for each processor
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    #[command(flatten)]
+    features: FeatureOptions,
     #[command(flatten)]
     show: ShowOptions,
     #[command(flatten)]
@@ -196,6 +198,7 @@ fn all(arguments: &Arguments) -> Result<Exit, Exit> {
             verbosity: machine.show.verbosity(),
             interrupt: interrupt.clone(),
             cache_bytes: cache_bytes(),
+            features: machine.features.folder(&directory),
         };
         let what = format!("job {} of {}: {}, seed {}, fold {}", job.index + 1, jobs.len(), job.name, job.seed, job.fold);
         tell(&machine.show, &what);
@@ -263,6 +266,7 @@ fn one(file: &str, directory: &Path, index: usize, machine: &Machine) -> Result<
         verbosity: machine.show.verbosity(),
         interrupt,
         cache_bytes: cache_bytes(),
+        features: machine.features.folder(directory),
     };
     match run_job(&mut session, directory, &plan, job, &request) {
         Ok(outcome) => {

@@ -1,7 +1,9 @@
 //! `sward cv`: all folds of an experiment.
 
 use super::Exit;
-use super::experiment::{ExperimentOptions, LogChoice, OpenedExperiment, ShowOptions, cache_bytes, open_experiment, report};
+use super::experiment::{
+    ExperimentOptions, FeatureOptions, LogChoice, OpenedExperiment, ShowOptions, cache_bytes, open_experiment, report,
+};
 use super::graph::{Format, print, session, write_out};
 use super::predict::TextOrJson;
 use super::report::write_report;
@@ -48,6 +50,8 @@ pub struct Arguments {
     threads: usize,
     #[command(flatten)]
     show: ShowOptions,
+    #[command(flatten)]
+    features: FeatureOptions,
     #[command(flatten)]
     options: ExperimentOptions,
 }
@@ -124,6 +128,7 @@ fn all(arguments: &Arguments, session: &Session<'_>, joined: &Joined, directory:
         verbosity: arguments.show.verbosity(),
         interrupt,
         cache_bytes: cache_bytes(),
+        features: arguments.features.folder(directory.path()),
     };
     let mut say = |fold: usize, what: &str| tell(arguments, &format!("fold {fold} ({} of {folds}) {what}", fold + 1));
     let is_whole = run_folds(directory, &request, &mut say).map_err(told)?;

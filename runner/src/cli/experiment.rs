@@ -5,7 +5,9 @@ use super::bench::Precision;
 use super::graph::{Format, RootOptions, print, session};
 use crate::experiment::{Joined, join};
 use crate::progress::{LogFormat, Verbosity};
+use crate::train::{FEATURES, FeatureFolder};
 use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
 use sward_core::check::{Overrides, Session};
 use sward_core::language::GraphFile;
 
@@ -77,6 +79,29 @@ impl ShowOptions {
     pub fn verbosity(&self) -> Verbosity {
         let format = if self.log_format == LogChoice::Json { LogFormat::Json } else { LogFormat::Text };
         Verbosity { quiet: self.quiet, format }
+    }
+}
+
+/// Where features of frozen parts are kept.
+#[derive(Clone, Debug, Args)]
+pub struct FeatureOptions {
+    /// The folder of features of frozen parts, which runs may share; `none` keeps them in memory. Without it, `features` beside the runs
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
+    /// What that folder may hold, in MiB; files that were not used for long make way
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub features_limit: u64,
+}
+
+impl FeatureOptions {
+    /// The folder, for runs that lie in `beside`.
+    pub fn folder(&self, beside: &Path) -> Option<FeatureFolder> {
+        let path = match &self.features {
+            Some(path) if path.as_os_str() == "none" => return None,
+            Some(path) => path.clone(),
+            None => beside.join(FEATURES),
+        };
+        Some(FeatureFolder { path, limit_bytes: self.features_limit.saturating_mul(1 << 20) })
     }
 }
 

@@ -146,7 +146,7 @@ fn predict_rows(
     }
     let options = EvaluationOptions { losses: false, drops };
     let mut evaluator = Evaluator::new(engine, &run.joined, &run.fitted, options);
-    evaluator.set_weights(load_weights(&checkpoint_path(&run.path, Checkpoint::Best))?)?;
+    evaluator.set_weights(load_weights(&checkpoint_path(&run.path, Checkpoint::Best), &run.joined, &run.fitted)?)?;
     for draw in std::iter::once(None).chain((0..source.tta).map(Some)) {
         for sample in 0..source.dropout.max(1) {
             evaluator.set_sample(sample);

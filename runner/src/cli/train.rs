@@ -1,7 +1,7 @@
 //! `sward train`.
 
 use super::Exit;
-use super::experiment::{ExperimentOptions, OpenedExperiment, ShowOptions, cache_bytes, open_experiment, report};
+use super::experiment::{ExperimentOptions, FeatureOptions, OpenedExperiment, ShowOptions, cache_bytes, open_experiment, report};
 use super::graph::{Format, print, session, write_out};
 use crate::engines::{EngineChoice, engine};
 use crate::interrupt::Interrupt;
@@ -44,6 +44,8 @@ pub struct Arguments {
     profile: bool,
     #[command(flatten)]
     show: ShowOptions,
+    #[command(flatten)]
+    features: FeatureOptions,
     #[command(flatten)]
     options: ExperimentOptions,
 }
@@ -102,6 +104,11 @@ fn train_one(
             return Exit::Fault;
         }
     };
+    let beside = match &arguments.resume {
+        // A run may be named from inside its own folder.
+        Some(run) => std::fs::canonicalize(run).ok().and_then(|run| Some(run.parent()?.to_owned())).unwrap_or_default(),
+        None => arguments.output.join(&joined.name),
+    };
     let request = TrainRequest {
         session,
         joined,
@@ -116,6 +123,7 @@ fn train_one(
         verbosity: arguments.show.verbosity(),
         interrupt,
         cache_bytes: cache_bytes(),
+        features: arguments.features.folder(&beside),
         profile: arguments.profile,
     };
     match train(&request) {

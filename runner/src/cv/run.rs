@@ -8,7 +8,7 @@ use crate::experiment::Joined;
 use crate::interrupt::Interrupt;
 use crate::progress::Verbosity;
 use crate::rundir::Standing;
-use crate::train::{RunSettings, TrainError, TrainRequest, train};
+use crate::train::{FeatureFolder, RunSettings, TrainError, TrainRequest, train};
 
 /// What the folds need beside the directory.
 pub struct CvRequest<'a> {
@@ -26,6 +26,8 @@ pub struct CvRequest<'a> {
     pub interrupt: Interrupt,
     /// Memory for decoded photographs, in bytes.
     pub cache_bytes: usize,
+    /// Where the folds share features of frozen parts, if anywhere.
+    pub features: Option<FeatureFolder>,
 }
 
 /// Trains every fold that has not finished, in order. `tell` is given a sentence a fold. `false` where it was asked to stop.
@@ -67,6 +69,7 @@ pub fn run_folds(
             verbosity: request.verbosity,
             interrupt: request.interrupt.clone(),
             cache_bytes: request.cache_bytes,
+            features: request.features.clone(),
             profile: false,
         })?;
         if outcome.interrupted || (request.interrupt.requested() && fold + 1 < description.folds) {

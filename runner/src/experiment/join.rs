@@ -16,7 +16,7 @@ use sward_core::syntax::decode::{NoNames, Raw, decode};
 use super::data::FieldSpec;
 use super::read_data::{DataFile, Field, FieldRole, Session, apply, read_data, told};
 use super::settings::check_settings;
-use super::spec::{Adapt, Experiment, ExperimentFile, Folds, GradientRule, Metric, Output, Train, Weights};
+use super::spec::{Adapt, Experiment, ExperimentFile, Folds, GradientRule, Metric, Mix, Output, Train, Weights};
 use super::tree::{call, for_each_text, list, map, map_texts, mentions, name, part, text};
 
 /// An experiment whose chain from column to output is proved.
@@ -85,6 +85,7 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
         return None;
     }
     let inputs = used_inputs(&spec, &experiment, &data);
+    check_mix(session, &experiment, &data, &inputs);
     let module = module(&spec, &experiment, &data, &inputs, tree.span);
     let mut graph_overrides = parted.graph;
     graph_overrides.rewrites.extend(experiment.train.value.adapt.iter().map(rewrite));
@@ -431,6 +432,26 @@ fn check_reach(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
                 }
             }
         }
+    }
+}
+
+/// What a loss compares with is mixed as the features are: class indices cannot be.
+fn check_mix(session: &mut Session<'_>, experiment: &Experiment, data: &DataFile, inputs: &[GraphField]) {
+    let Some(mix) = &experiment.train.value.mix else { return };
+    for input in inputs.iter().filter(|input| !input.is_mask) {
+        let field = &data.fields[&input.field];
+        if field.role == FieldRole::Feature || field.dtype == DType::F32 {
+            continue;
+        }
+        let name = match mix.value {
+            Mix::Mixup { .. } => "Mixup",
+            Mix::CutMix { .. } => "CutMix",
+        };
+        let message = format!("`{name}` cannot mix the classes of `{}`: they are indices", field.name);
+        let help = "leave `mix` out, or give each class a column of 0 and 1 and read them by Present, which is mixed";
+        let diagnostic =
+            Diagnostic::new(codes::MIX, message, mix.span).label(field.span, format!("a {} field", field.spec.kind())).help(help);
+        session.diagnostics.push(diagnostic);
     }
 }
 

@@ -125,7 +125,8 @@ fn check_train(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
             "0.99 averages over about 100 steps",
         );
     }
-    if let Some(Mix::Mixup { alpha } | Mix::CutMix { alpha }) = train.mix {
+    let mix = train.mix.as_ref().map(|mix| mix.value);
+    if let Some(Mix::Mixup { alpha } | Mix::CutMix { alpha }) = mix {
         require(positive(alpha), format!("`alpha` is {alpha}; it is above zero"), "0.4 mixes gently");
     }
     let is_sound = match &train.schedule {
@@ -159,7 +160,7 @@ fn check_train(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
         }
     }
     let images = data.fields.values().filter(|field| field.transform.is_some()).count();
-    if matches!(train.mix, Some(Mix::CutMix { .. })) && images == 0 {
+    if matches!(mix, Some(Mix::CutMix { .. })) && images == 0 {
         report(
             session,
             codes::TRAIN_SETTING,

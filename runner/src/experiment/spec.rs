@@ -129,7 +129,7 @@ pub struct Train {
     pub sampler: Sampler,
     /// How the samples of a batch are mixed.
     #[serde(default)]
-    pub mix: Option<Mix>,
+    pub mix: Option<Spanned<Mix>>,
     /// When training ends early.
     #[serde(default)]
     pub stop: Option<EarlyStopping>,

@@ -109,7 +109,8 @@ impl<'d> Feed<'d> {
         })
     }
 
-    /// Mixes the batch's photographs and targets; for mixup the other features, too.
+    /// Mixes the batch's photographs and what losses compare with; for mixup the other numbers, too. Where a number has a mask, a mixed one
+    /// is observed where both were. Categories and tokens stay the sample's own.
     fn mix(&self, batch: &mut Batch, count: usize, spec: MixSpec) -> Result<()> {
         let lane = Lane { purpose: purpose::BATCH_MIX, outer: spec.step as u32, inner: (spec.step >> 32) as u32 };
         let mut draws = Draws::new(Stream::new(self.seed, lane));
@@ -133,18 +134,22 @@ impl<'d> Feed<'d> {
             }
             let shape = batch[position].1.shape().to_vec();
             let values = batch[position].1.as_f32().expect("the field is f32").to_vec();
-            if field.role == FieldRole::Target {
-                let mask_position = self.inputs.iter().position(|other| other.is_mask && other.field == input.field);
-                let own = self.encoded.fields.get(&input.field);
-                let observed: Vec<bool> = match mask_position {
+            let mask_position = self.inputs.iter().position(|other| other.is_mask && other.field == input.field);
+            let is_compared = field.role != FieldRole::Feature;
+            if field.transform.is_none() && (is_compared || (region.is_none() && mask_position.is_some())) {
+                let flags: Vec<bool> = match mask_position {
                     Some(at) => batch[at].1.bytes().iter().map(|byte| *byte != 0).collect(),
-                    None => vec![own.is_some(); values.len()],
+                    None => vec![self.encoded.fields.contains_key(&input.field); values.len()],
                 };
+                // One flag may stand for several numbers, the sine and the cosine of a date.
+                let numbers = values.len() / flags.len().max(1);
+                let observed: Vec<bool> = (0..values.len()).map(|index| flags[index / numbers.max(1)]).collect();
                 let (values, observed) = mix_targets(&values, &observed, count, &mixture).map_err(told)?;
                 batch[position].1 = Tensor::f32(&shape, values);
                 if let Some(at) = mask_position {
                     let shape = batch[at].1.shape().to_vec();
-                    batch[at].1 = Tensor::new(&shape, Data::Bool(observed.into_iter().map(u8::from).collect()));
+                    let flags = observed.into_iter().step_by(numbers.max(1)).map(u8::from).collect();
+                    batch[at].1 = Tensor::new(&shape, Data::Bool(flags));
                 }
             } else if let (Some((region, (height, width))), true) = (region, field.transform.is_some()) {
                 let planes = shape[1..].iter().product::<usize>() / (height * width);

@@ -102,8 +102,11 @@ pub fn write_wide(path: &Path, key: &str, keys: &[&str], names: &[&str], values:
     write(path, &header, rows)
 }
 
-/// Writes a file beside its target, makes it durable, and renames it over the target.
+/// Writes a file beside its target, makes it durable, and renames it over the target. A link, a pipe or a device in its place is refused.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|existing| !existing.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists and is not a regular file"));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -2,15 +2,19 @@
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::Path;
-use sward_core::program::Role;
+use sward_core::program::{Program, Role, TensorType};
 use sward_kernels::{Plan, Tensor};
 
 use super::error::{Result, TrainError};
+use super::programs::{EvaluationOptions, evaluation_forward, forward};
+use crate::experiment::Joined;
+use crate::feed::FittedData;
 use crate::rundir::{Checkpoint, RunDirectory};
 use crate::schedule::{EarlyStopping, Plateau};
 use crate::tensors::{from_view, to_out};
-use crate::weights::{TensorOut, WeightFile};
+use crate::weights::{TensorOut, TensorView, WeightFile};
 
 /// The key of the training loop's state in a checkpoint's metadata.
 const LOOP: &str = "sward.loop";
@@ -83,39 +87,68 @@ pub fn save(run: &RunDirectory, which: Checkpoint, tensors: &[(String, Tensor)],
 /// A file that is no checkpoint of this graph.
 pub fn load_last(path: &Path, plan: &mut dyn Plan) -> Result<LoopState> {
     let file = WeightFile::open(path)?;
-    let fault = |cause: String| TrainError::Checkpoint { path: path.display().to_string(), cause };
-    let text = file.metadata().get(LOOP).ok_or_else(|| fault("the file holds weights and no state of training".to_owned()))?;
+    let text =
+        file.metadata().get(LOOP).ok_or_else(|| fault(path, "the file holds weights and no state of training".to_owned()))?;
     let state: LoopState =
-        serde_json::from_str(text).map_err(|error| fault(format!("the state of training cannot be read: {error}")))?;
-    for name in kept(plan) {
+        serde_json::from_str(text).map_err(|error| fault(path, format!("the state of training cannot be read: {error}")))?;
+    let names = kept(plan);
+    if let Some(view) = file.tensors().find(|view| !names.iter().any(|name| name == view.name)) {
+        return Err(not_of_the_graph(path, view.name));
+    }
+    for name in names {
         let argument = plan.program().argument(&name).expect("the name is the program's");
         let wanted = plan.program().type_of(argument.value).clone();
-        let view =
-            file.get(&name).ok_or_else(|| fault(format!("the tensor `{name}` is missing: the graph has changed since")))?;
-        if view.shape != &wanted.shape[..] {
-            return Err(fault(format!("the tensor `{name}` is {:?}, the graph wants {:?}", view.shape, &wanted.shape[..])));
-        }
+        let view = file.get(&name).ok_or_else(|| missing(path, &name))?;
+        check_shape(path, &view, &wanted)?;
         plan.set(&name, &from_view(&view, &wanted)?)?;
     }
     Ok(state)
 }
 
-/// The tensors of a file of weights, by name.
+/// The tensors of a file of weights, by name: all that the graph has, and no other.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub fn load_weights(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    use sward_core::program::{DType, TensorType};
+/// A file that cannot be read, or whose tensors are not the graph's.
+pub fn load_weights(path: &Path, joined: &Joined, fitted: &FittedData) -> Result<Vec<(String, Tensor)>> {
     let file = WeightFile::open(path)?;
+    let batch = joined.experiment.train.value.batch;
+    let evaluation = evaluation_forward(joined, fitted, batch, EvaluationOptions::WITH_LOSSES)?;
+    // What training alone has (a count of batches, say) may be there.
+    let training = forward(joined, fitted, batch)?.finish();
+    let known: HashMap<&str, &TensorType> = [&training, &evaluation].into_iter().flat_map(weights_of).collect();
     let mut tensors = Vec::new();
     for view in file.tensors() {
-        let dtype = match view.dtype {
-            crate::weights::Dtype::I64 => DType::I64,
-            crate::weights::Dtype::Bool => DType::Bool,
-            _ => DType::F32,
-        };
-        let wanted = TensorType { dtype, shape: view.shape.iter().copied().collect() };
-        tensors.push((view.name.to_owned(), from_view(&view, &wanted)?));
+        let wanted = known.get(view.name).ok_or_else(|| not_of_the_graph(path, view.name))?;
+        check_shape(path, &view, wanted)?;
+        tensors.push((view.name.to_owned(), from_view(&view, wanted)?));
     }
-    Ok(tensors)
+    match weights_of(&evaluation).find(|(name, _)| file.get(name).is_none()) {
+        Some((name, _)) => Err(missing(path, name)),
+        None => Ok(tensors),
+    }
+}
+
+/// Parameters and buffers of a program, and their types.
+fn weights_of(program: &Program) -> impl Iterator<Item = (&str, &TensorType)> {
+    let arguments = program.arguments.iter().filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State));
+    arguments.map(|argument| (argument.name.as_str(), program.type_of(argument.value)))
+}
+
+fn fault(path: &Path, cause: String) -> TrainError {
+    TrainError::Checkpoint { path: path.display().to_string(), cause }
+}
+
+fn missing(path: &Path, name: &str) -> TrainError {
+    fault(path, format!("the tensor `{name}` is missing: the graph has changed since"))
+}
+
+fn not_of_the_graph(path: &Path, name: &str) -> TrainError {
+    fault(path, format!("the graph has no tensor `{name}`: it has changed since, or the file is another graph's"))
+}
+
+fn check_shape(path: &Path, view: &TensorView<'_>, wanted: &TensorType) -> Result<()> {
+    if *view.shape == wanted.shape[..] {
+        return Ok(());
+    }
+    Err(fault(path, format!("the tensor `{}` is {:?}, the graph wants {:?}", view.name, view.shape, &wanted.shape[..])))
 }

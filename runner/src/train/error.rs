@@ -72,6 +72,9 @@ pub enum TrainError {
         /// What is wrong with it.
         source: Box<TrainError>,
     },
+    /// It was asked to stop before the first step.
+    #[error("interrupted")]
+    Interrupted,
     /// What was asked for cannot be.
     #[error("{0}")]
     Usage(String),

@@ -28,6 +28,7 @@ mod steps;
 pub use checkpoint::{LoopState, load_weights};
 pub use error::TrainError;
 pub use evaluate::{Evaluator, RawOutputs};
+pub use features::{FEATURES, FeatureFolder};
 pub use labelled::{Labelled, MAPS};
 pub use measure::{measure, measure_all};
 pub use output::{prediction_rows, write_output, write_predictions};

@@ -135,6 +135,11 @@ pub struct EvaluationOptions {
     pub drops: bool,
 }
 
+impl EvaluationOptions {
+    /// As validation wants it.
+    pub const WITH_LOSSES: EvaluationOptions = EvaluationOptions { losses: true, drops: false };
+}
+
 /// The program of an evaluation before the passes.
 pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, options: EvaluationOptions) -> Result<Program> {
     Ok(lowered_evaluation(joined, fitted, batch, options)?.0)

@@ -14,7 +14,7 @@ use sward_ops::frozen::FrozenSplit;
 use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
 use super::error::{Result, TrainError};
 use super::evaluate::Evaluator;
-use super::features::{FeatureStore, inputs_of};
+use super::features::{FeatureFolder, FeatureStore, Wanted, inputs_of, keep_features};
 use super::labelled::write_maps;
 use super::measure::measure_all;
 use super::output::{prediction_rows, write_predictions};
@@ -39,8 +39,6 @@ use crate::schedule::{Direction, EarlyStopping, Plateau, PlateauSettings, Schedu
 
 /// Batches that are made ahead of the step that takes them.
 const AHEAD: usize = 2;
-/// Validation has losses beside predictions.
-const WITH_LOSSES: EvaluationOptions = EvaluationOptions { losses: true, drops: false };
 
 /// What training needs beside the experiment.
 pub struct TrainRequest<'a> {
@@ -70,6 +68,8 @@ pub struct TrainRequest<'a> {
     pub interrupt: Interrupt,
     /// Memory for decoded photographs, in bytes.
     pub cache_bytes: usize,
+    /// Where features of frozen parts are kept for other runs; `None` keeps them in memory alone.
+    pub features: Option<FeatureFolder>,
     /// Whether to say where the time goes.
     pub profile: bool,
 }
@@ -92,7 +92,10 @@ pub struct Outcome {
 /// Data, graph or machine that do not allow it; numbers that are not finite; storage that fails. The last checkpoint survives.
 pub fn train(request: &TrainRequest<'_>) -> Result<Outcome> {
     let prepared = prepare_run(request.joined, &request.settings)?;
-    let mut trainer = Trainer::new(request, &prepared)?;
+    let mut trainer = match Trainer::new(request, &prepared)? {
+        Ok(trainer) => trainer,
+        Err(outcome) => return Ok(outcome),
+    };
     let outcome = trainer.run();
     if outcome.is_err() {
         // The first error tells more than a second one of writing would.
@@ -133,7 +136,8 @@ struct Validated {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(request: &'a TrainRequest<'a>, prepared: &'a Prepared<'a>) -> Result<Trainer<'a>> {
+    /// A trainer; the outcome of a run that was asked to stop before its first step.
+    fn new(request: &'a TrainRequest<'a>, prepared: &'a Prepared<'a>) -> Result<std::result::Result<Trainer<'a>, Outcome>> {
         let joined = request.joined;
         let train = &joined.experiment.train.value;
         let rows = &prepared.split().train;
@@ -150,7 +154,7 @@ impl<'a> Trainer<'a> {
             Some(split) => Stepper::new(request.engine, joined, &(split.suffix.clone(), streams))?,
             None => Stepper::new(request.engine, joined, &whole)?,
         };
-        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, WITH_LOSSES);
+        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, EvaluationOptions::WITH_LOSSES);
         let mut known = IndexMap::new();
         for name in joined.experiment.predictions.keys() {
             let field = &joined.data.fields[&name.value];
@@ -158,7 +162,7 @@ impl<'a> Trainer<'a> {
         }
         let watched = best_metric(&joined.experiment);
         let direction = watched_direction(&joined.experiment, &watched).unwrap_or(Direction::Minimize);
-        let (run, state) = match &request.resume {
+        let (mut run, state) = match &request.resume {
             Some(path) => {
                 let run = RunDirectory::resume(request.storage.clone(), path)?;
                 let state = load_last(&run.checkpoint_path(Checkpoint::Last), stepper.plan_mut())?;
@@ -179,7 +183,13 @@ impl<'a> Trainer<'a> {
             }
         };
         let features = match &split {
-            Some(split) => keep_features(request, prepared, split, batch, &stepper)?,
+            Some(split) => match features_of(request, prepared, split, batch, &stepper) {
+                Err(TrainError::Interrupted) => {
+                    run.set_state(State::Interrupted)?;
+                    return Ok(Err(interrupted(&run, &state)));
+                }
+                features => features?,
+            },
             None => None,
         };
         if split.is_some() && features.is_none() {
@@ -190,7 +200,7 @@ impl<'a> Trainer<'a> {
         }
         let inputs = match &features {
             Some(_) => {
-                let evaluation = evaluation_forward(joined, &prepared.fitted, batch, WITH_LOSSES)?;
+                let evaluation = evaluation_forward(joined, &prepared.fitted, batch, EvaluationOptions::WITH_LOSSES)?;
                 let rest = frozen_part(joined, &evaluation, batch).map_or(evaluation, |split| split.suffix);
                 inputs_of(joined, &[stepper.program(), &rest])
             }
@@ -224,7 +234,7 @@ impl<'a> Trainer<'a> {
         };
         trainer.introduce(rows.len(), steps);
         trainer.stepper.set_profiling(request.profile);
-        Ok(trainer)
+        Ok(Ok(trainer))
     }
 
     /// Says what is trained, on what.
@@ -268,12 +278,7 @@ impl<'a> Trainer<'a> {
                 self.save()?;
                 self.run.set_state(State::Interrupted)?;
                 self.progress.message("interrupted: everything is saved");
-                return Ok(Outcome {
-                    directory: self.run.path().to_owned(),
-                    interrupted: true,
-                    metrics: IndexMap::new(),
-                    best_epoch: self.state.best.map_or(0, |(_, epoch)| epoch),
-                });
+                return Ok(interrupted(&self.run, &self.state));
             }
         }
         self.finish()
@@ -292,7 +297,7 @@ impl<'a> Trainer<'a> {
         let seed = seed_after(self.train.seed, rewinds);
         let inputs = self.inputs.clone();
         let feed = Feed::new(&self.request.joined.data, &inputs, &self.prepared.encoded, seed, self.request.cache_bytes);
-        let mix = self.train.mix;
+        let mix = self.train.mix.as_ref().map(|mix| mix.value);
         let first = self.state.done_in_epoch * accumulate;
         let chosen = |place: u64| -> Vec<usize> { order[batches.range(place)].iter().map(|index| rows[*index]).collect() };
         std::thread::scope(|scope| {
@@ -479,7 +484,8 @@ impl<'a> Trainer<'a> {
     /// Writes the predictions of the best epoch.
     fn finish(&mut self) -> Result<Outcome> {
         let joined = self.request.joined;
-        self.evaluator.set_weights(load_weights(&checkpoint_path(self.run.path(), Checkpoint::Best))?)?;
+        let best = checkpoint_path(self.run.path(), Checkpoint::Best);
+        self.evaluator.set_weights(load_weights(&best, joined, &self.prepared.fitted)?)?;
         let inputs = self.inputs.clone();
         let feed = Feed::new(&joined.data, &inputs, &self.prepared.encoded, self.train.seed, 0);
         let Validated { predictions, values, maps, .. } = self.validate(&feed)?;
@@ -492,7 +498,11 @@ impl<'a> Trainer<'a> {
         // After a resume, the time of the steps before is taken to be that of the steps since.
         let steps = self.state.step - self.first_step;
         let seconds = (steps > 0).then(|| self.started.elapsed().as_secs_f64() * self.state.step as f64 / steps as f64);
-        self.run.write_json("timing.json", &serde_json::json!({ "version": 1, "seconds": seconds, "steps": self.state.step }))?;
+        let features = self.features.as_ref().map(|features| features.count);
+        self.run.write_json(
+            "timing.json",
+            &serde_json::json!({ "version": 1, "seconds": seconds, "steps": self.state.step, "features": features }),
+        )?;
         let best_epoch = self.state.best.map_or(0, |(_, epoch)| epoch);
         let finite: IndexMap<&String, Option<f64>> =
             values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
@@ -521,45 +531,44 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Computes what a frozen part gives for all rows, where it is kept: where it fits into memory, where a row's features are its own, and where
-/// evaluation has the same part.
-fn keep_features(
+/// What a frozen part gives for all rows of the fold.
+fn features_of(
     request: &TrainRequest<'_>,
     prepared: &Prepared<'_>,
     split: &FrozenSplit,
     batch: usize,
     stepper: &Stepper,
 ) -> Result<Option<FeatureStore>> {
-    let joined = request.joined;
     let weights = |name: &str| match stepper.program().argument(name) {
         Some(argument) if argument.role != Role::Input => Ok(Some(stepper.plan().get(name)?)),
         _ => Ok(None),
     };
-    let mut store = FeatureStore::new(request.engine, joined, split, batch, &weights)?;
     let own = prepared.split();
-    let rows: Vec<usize> = own.train.iter().chain(&own.validation).copied().collect();
-    let evaluation = evaluation_forward(joined, &prepared.fitted, batch, WITH_LOSSES)?;
-    let same = frozen_part(joined, &evaluation, batch).is_some_and(|other| store.serves(&other));
-    let bytes = store.bytes_of_a_row().saturating_mul(rows.len());
-    let seed = joined.experiment.train.value.seed;
-    if !same || bytes > request.cache_bytes || !store.is_by_row(joined, &prepared.encoded, seed, &own.train)? {
-        return Ok(None);
+    keep_features(&Wanted {
+        engine: request.engine,
+        joined: request.joined,
+        encoded: &prepared.encoded,
+        split,
+        evaluation: &evaluation_forward(request.joined, &prepared.fitted, batch, EvaluationOptions::WITH_LOSSES)?,
+        batch,
+        rows: own.train.iter().chain(&own.validation).copied().collect(),
+        memory_bytes: request.cache_bytes,
+        weights: &weights,
+        folder: request.features.clone(),
+        storage: request.storage.clone(),
+        verbosity: request.verbosity,
+        interrupt: &request.interrupt,
+    })
+}
+
+/// The outcome of a run that goes on some other time.
+fn interrupted(run: &RunDirectory, state: &LoopState) -> Outcome {
+    Outcome {
+        directory: run.path().to_owned(),
+        interrupted: true,
+        metrics: IndexMap::new(),
+        best_epoch: state.best.map_or(0, |(_, epoch)| epoch),
     }
-    let begin = Instant::now();
-    let mut shown = Instant::now();
-    let mut tell = |done: usize| {
-        if !request.verbosity.quiet && (shown.elapsed().as_secs() >= 5 || done == rows.len()) {
-            shown = Instant::now();
-            eprintln!(
-                "features of the frozen part: {done} of {} rows, {} MiB in all, {:.1} s",
-                rows.len(),
-                bytes >> 20,
-                begin.elapsed().as_secs_f64()
-            );
-        }
-    };
-    store.ensure(joined, &prepared.encoded, seed, &rows, &mut tell)?;
-    Ok(Some(store))
 }
 
 /// Seconds since 1970, for curves.

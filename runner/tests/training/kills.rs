@@ -1,8 +1,14 @@
 //! Interrupted, killed, and with storage that fails: nothing is lost, and a resumed run has the bits of one that nobody touched.
 
 use super::project::{Project, assert_same, stderr};
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use sward::interrupt::Interrupt;
+use sward::progress::Verbosity;
+use sward::rundir::{Disk, Fault, Faulty, Storage};
+use sward::train::{FeatureFolder, Outcome, TrainError, TrainRequest, settings, train};
 
 /// How often processes are killed.
 const KILLS: u32 = 200;
@@ -82,46 +88,55 @@ fn the_first_interrupt_saves_and_ends_with_130() {
     assert_same(&whole, &run);
 }
 
+/// Trains in this process.
+pub fn train_with(
+    project: &Project,
+    sets: &[String],
+    storage: Arc<dyn Storage>,
+    root: &str,
+    resume: Option<PathBuf>,
+    features: Option<FeatureFolder>,
+) -> Result<Outcome, TrainError> {
+    let engine = sward_kernels::cpu::CpuEngine::new(1).unwrap();
+    let mut session = sward::experiment::library_session();
+    let path = project.path().join("experiment.ron");
+    let (file, graph_file) = session.open(path.to_str().unwrap()).unwrap();
+    let sward_core::language::GraphFile::Other { tree, .. } = &*graph_file else { panic!("an experiment") };
+    let overrides = session.overrides(sets, &[], &[]).unwrap();
+    let joined = sward::experiment::join(&mut session, file, tree, &overrides).unwrap();
+    let settings = settings(&session, &joined, &overrides, 0).unwrap();
+    train(&TrainRequest {
+        session: &session,
+        joined: &joined,
+        settings,
+        engine: &engine,
+        threads: 1,
+        root: project.path().join(root),
+        directory: None,
+        resume,
+        storage,
+        pretrained: Vec::new(),
+        verbosity: Verbosity { quiet: true, ..Verbosity::default() },
+        interrupt: Interrupt::never(),
+        cache_bytes: 1 << 20,
+        features,
+        profile: false,
+    })
+}
+
 #[test]
 fn storage_that_fails_at_any_write_leaves_a_run_that_goes_on() {
-    use sward::interrupt::Interrupt;
-    use sward::progress::Verbosity;
-    use sward::rundir::{Disk, Fault, Faulty, Storage};
-    use sward::train::{TrainRequest, settings, train};
     let project = Project::new();
     let whole = project.train("whole", &["--epochs", "1"]);
-    let engine = sward_kernels::cpu::CpuEngine::new(1).unwrap();
-    let attempt = |storage: std::sync::Arc<dyn Storage>, root: &str, resume: Option<std::path::PathBuf>| {
-        let mut session = sward::experiment::library_session();
-        let path = project.path().join("experiment.ron");
-        let (file, graph_file) = session.open(path.to_str().unwrap()).unwrap();
-        let sward_core::language::GraphFile::Other { tree, .. } = &*graph_file else { panic!("an experiment") };
-        let overrides = session.overrides(&["train.epochs=1".to_owned()], &[], &[]).unwrap();
-        let joined = sward::experiment::join(&mut session, file, tree, &overrides).unwrap();
-        let settings = settings(&session, &joined, &overrides, 0).unwrap();
-        train(&TrainRequest {
-            session: &session,
-            joined: &joined,
-            settings,
-            engine: &engine,
-            threads: 1,
-            root: project.path().join(root),
-            directory: None,
-            resume,
-            storage,
-            pretrained: Vec::new(),
-            verbosity: Verbosity { quiet: true, ..Verbosity::default() },
-            interrupt: Interrupt::never(),
-            cache_bytes: 0,
-            profile: false,
-        })
+    let attempt = |storage: Arc<dyn Storage>, root: &str, resume: Option<PathBuf>| {
+        train_with(&project, &["train.epochs=1".to_owned()], storage, root, resume, None)
     };
     let mut at = 0;
     loop {
         let root = format!("faulty{at}");
         let kind = std::io::ErrorKind::StorageFull;
         let fault = if at % 2 == 0 { Fault::Refuse(kind) } else { Fault::Short(kind) };
-        let faulty = std::sync::Arc::new(Faulty::new(Disk, at, at % 3 != 0, fault));
+        let faulty = Arc::new(Faulty::new(Disk, at, at % 3 != 0, fault));
         let outcome = attempt(faulty.clone(), &root, None);
         if !faulty.struck() {
             assert!(outcome.is_ok() && at > 20, "a run has many writes");
@@ -136,7 +151,7 @@ fn storage_that_fails_at_any_write_leaves_a_run_that_goes_on() {
         if let Some(run) =
             run.filter(|run| run.join("checkpoints/last.safetensors").is_file() && run.join("fitted.json").is_file())
         {
-            attempt(std::sync::Arc::new(Disk), &root, Some(run.clone())).unwrap_or_else(|error| panic!("write {at}: {error}"));
+            attempt(Arc::new(Disk), &root, Some(run.clone())).unwrap_or_else(|error| panic!("write {at}: {error}"));
             assert_same(&whole, &run);
         }
         // Every write at first, then samples.

@@ -1,6 +1,7 @@
 //! Training as a whole: what a run promises, what survives, and whether its numbers are right.
 
 mod faults;
+mod features;
 mod kills;
 mod numbers;
 mod project;

@@ -216,30 +216,51 @@ fn every_file_of_the_run_is_what_others_read() {
 }
 
 #[test]
-fn outputs_of_a_frozen_part_are_computed_once_and_change_nothing() {
-    let layers =
-        r#"layers: { "fc1": Linear(units: 64), "act1": Gelu, "fc2": Linear(units: 64), "act2": Gelu, "head": Linear(units: 2) }"#;
-    let start = EXPERIMENT.find("layers:").unwrap();
-    let end = start + EXPERIMENT[start..].find(" }),").unwrap() + 2;
-    let experiment = format!("{}{layers}{}", &EXPERIMENT[..start], &EXPERIMENT[end..]);
-    let groups = "groups: [Group(match: \"model.fc*\", frozen: true)], clip_norm";
-    let project = Project::with(&experiment.replace("clip_norm", groups), DATA, &table());
-    let train = |root: &str, cache: &str| {
-        let output = project.sward(&["train", "experiment.ron", "--output", root, "--set", &format!("train.cache={cache}")]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        (project.run(root), stderr(&output))
-    };
-    let (kept, said) = train("kept", "Auto");
-    assert!(said.contains("features of the frozen part: 48 of 48 rows"), "{said}");
-    let (whole, said) = train("whole", "Never");
-    assert!(!said.contains("features of the frozen part"), "{said}");
-    let read = |run: &std::path::Path, name: &str| {
-        let file = sward::weights::WeightFile::open(&run.join("checkpoints/last.safetensors")).unwrap();
-        file.get(name).unwrap_or_else(|| panic!("{name} is in the checkpoint")).to_f32().unwrap().into_owned()
-    };
-    for name in ["model.fc1.weight", "model.fc2.bias", "model.head.weight", "model.head.bias"] {
-        for (a, b) in read(&kept, name).iter().zip(read(&whole, name)) {
-            assert!((a - b).abs() < 1e-5, "{name}: {a} and {b}");
+fn mixed_numbers_keep_to_their_targets_and_so_do_their_masks() {
+    use sward::experiment::spec::Mix;
+    use sward::feed::{Feed, MixSpec};
+    // The target is twice the number, and missing where the number is.
+    let experiment = r#"Experiment(
+    data: "data.ron",
+    nodes: { "seen": Where(condition: "x:observed", then: "x", otherwise: 0.0) },
+    model: Linear(from: "seen", units: 1),
+    losses: { "y": Use(module: "losses/mse.ron", inputs: { "prediction": "model", "target": "y", "observed": "y:observed" }) },
+    predictions: { "y": "model" },
+    train: Train(epochs: 1, batch: 8, optimizer: Sgd(lr: 0.01), mix: Mixup(alpha: 0.4)),
+    folds: KFold(k: 2),
+)"#;
+    let data = r#"Data(
+    table: Csv("table.csv"),
+    columns: { "a": Number(missing: Allowed), "b": Number(role: Target, missing: Allowed) },
+    fields: { "x": Numbers("a", missing: Masked), "y": Targets("b") },
+)"#;
+    let rows = (0..16).map(|row| if row % 4 == 1 { ",\n".to_owned() } else { format!("{row},{}\n", 2 * row) });
+    let project = Project::with(experiment, data, &format!("a,b\n{}", rows.collect::<String>()));
+    let mut session = sward::experiment::library_session();
+    let (file, graph_file) = session.open(project.path().join("experiment.ron").to_str().unwrap()).unwrap();
+    let sward_core::language::GraphFile::Other { tree, .. } = &*graph_file else { panic!("an experiment") };
+    let overrides = session.overrides(&[], &[], &[]).unwrap();
+    let joined = sward::experiment::join(&mut session, file, tree, &overrides).unwrap();
+    let settings = sward::train::settings(&session, &joined, &overrides, 0).unwrap();
+    let prepared = sward::train::prepare_run(&joined, &settings).unwrap();
+    let feed = Feed::new(&joined.data, &joined.inputs, &prepared.encoded, 1, 0);
+    let rows: Vec<usize> = (0..16).collect();
+    let plain = feed.batch(&rows, 0, true, None).unwrap();
+    let (mut lost, mut changed) = (0, 0);
+    for step in 0..20 {
+        let mixed = feed.batch(&rows, 0, true, Some(MixSpec { mix: Mix::Mixup { alpha: 0.4 }, step })).unwrap();
+        let input = |batch: &sward::feed::Batch, field: &str, is_mask: bool| {
+            let name = &joined.inputs.iter().find(|input| input.field == field && input.is_mask == is_mask).unwrap().input;
+            batch.iter().find(|(own, _)| own == name).unwrap().1.clone()
+        };
+        let (x, y, seen) = (input(&mixed, "x", false), input(&mixed, "y", false), input(&mixed, "y", true));
+        assert_eq!(input(&mixed, "x", true), seen);
+        lost += seen.bytes().iter().filter(|flag| **flag == 0).count();
+        for (row, flag) in seen.bytes().iter().enumerate() {
+            let (x, y) = (x.as_f32().unwrap()[row], y.as_f32().unwrap()[row]);
+            assert!(*flag == 0 || (2.0 * x - y).abs() < 1e-4, "{x} and {y}");
+            changed += usize::from(*flag == 1 && x != input(&plain, "x", false).as_f32().unwrap()[row]);
         }
     }
+    assert!(lost > 20 * 4 && changed > 20, "{lost} masks, {changed} mixed");
 }
