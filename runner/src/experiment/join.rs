@@ -62,6 +62,13 @@ pub fn projected_output(loss: &str) -> String {
     format!("{PROJECTED}{loss}")
 }
 
+/// Beside the fields, what a graph may read: each sample's partner in the batch, `I64([batch])`, as `mix:partner`. Without mixing it is the sample
+/// itself.
+pub const MIX_PARTNER: &str = "mix.partner";
+
+/// The sample's own share in a mixture, `F32([batch])`, as `mix:share`; 1 without mixing.
+pub const MIX_SHARE: &str = "mix.share";
+
 /// The name of the output that weighs the tiles of a field of photographs.
 pub fn map_output(field: &str) -> String {
     format!("map.{field}")
@@ -85,13 +92,13 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
         return None;
     }
     let inputs = used_inputs(&spec, &experiment, &data);
-    check_mix(session, &experiment, &data, &inputs);
     let module = module(&spec, &experiment, &data, &inputs, tree.span);
     let mut graph_overrides = parted.graph;
     graph_overrides.rewrites.extend(experiment.train.value.adapt.iter().map(rewrite));
     let checked = session.check_tree(file, &module, &graph_overrides)?;
     check_reach(session, &experiment, &data, &checked, &inputs);
     check_groups(session, &experiment, &checked);
+    check_mix(session, &experiment, &data, &checked, &inputs);
     check_rematerialized(session, &experiment, &checked);
     if session.diagnostics.errors() > errors_before {
         return None;
@@ -277,15 +284,27 @@ fn module(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile, input
         .filter(|field| field.observed.is_some())
         .map(|field| (format!("{}:observed", field.name), field.observed_input()))
         .collect();
-    let renamed = |text: &str| masks.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    let mixers = [MIX_PARTNER, MIX_SHARE].map(|input| (input.replace('.', ":"), input.to_owned()));
+    let renamed =
+        |text: &str| masks.iter().chain(&mixers).fold(text.to_owned(), |text, (from, to)| text.replace(from.as_str(), to));
     let spanned = |text: String, span: Span| Spanned::new(text, span);
-    let ports = inputs
+    let mut ports: Vec<(Spanned<String>, Value)> = inputs
         .iter()
         .map(|input| {
             let field = &data.fields[&input.field];
             (spanned(input.input.clone(), field.span), field_type(field, input.is_mask, field.span))
         })
         .collect();
+    for (written, input) in &mixers {
+        let mut is_read = false;
+        node_trees(spec).for_each(|tree| for_each_text(tree, &mut |text| is_read |= mentions(text, written)));
+        if is_read {
+            let shape = list(span, vec![text(span, "batch")]);
+            let (word, domain) =
+                if input == MIX_PARTNER { ("I64", None) } else { ("F32", Some(("domain", name(span, "Probability")))) };
+            ports.push((spanned(input.clone(), span), call(span, word, vec![shape], domain.into_iter().collect())));
+        }
+    }
     let mut nodes = vec![(spanned("model".to_owned(), spec.model.0.span), map_texts(&spec.model.0, &renamed))];
     for (own, raw) in &spec.nodes {
         nodes.push((own.clone(), map_texts(&raw.0, &renamed)));
@@ -436,8 +455,14 @@ fn check_reach(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
 }
 
 /// What a loss compares with is mixed as the features are: class indices cannot be.
-fn check_mix(session: &mut Session<'_>, experiment: &Experiment, data: &DataFile, inputs: &[GraphField]) {
+fn check_mix(session: &mut Session<'_>, experiment: &Experiment, data: &DataFile, checked: &Checked, inputs: &[GraphField]) {
     let Some(mix) = &experiment.train.value.mix else { return };
+    let reads_partner = checked.inputs().iter().any(|input| *input.name == *MIX_PARTNER);
+    if matches!(mix.value, Mix::Manifold { .. }) && !reads_partner {
+        let message = "`Manifold` mixes the targets and leaves the features to the graph, and no node reads `mix:partner`";
+        let help = "give it to blocks/mix_rows.ron within the model, or say Mixup";
+        session.diagnostics.push(Diagnostic::new(codes::MIX, message, mix.span).help(help));
+    }
     for input in inputs.iter().filter(|input| !input.is_mask) {
         let field = &data.fields[&input.field];
         if field.role == FieldRole::Feature || field.dtype == DType::F32 {
@@ -445,6 +470,7 @@ fn check_mix(session: &mut Session<'_>, experiment: &Experiment, data: &DataFile
         }
         let name = match mix.value {
             Mix::Mixup { .. } => "Mixup",
+            Mix::Manifold { .. } => "Manifold",
             Mix::CutMix { .. } => "CutMix",
         };
         let message = format!("`{name}` cannot mix the classes of `{}`: they are indices", field.name);

@@ -19,7 +19,7 @@ use sward_core::check::Overrides;
 use sward_core::language::GraphFile;
 use sward_core::source::FileId;
 
-pub use join::{GraphField, Joined, PROJECTED, join, map_output, prediction_output, projected_output};
+pub use join::{GraphField, Joined, MIX_PARTNER, MIX_SHARE, PROJECTED, join, map_output, prediction_output, projected_output};
 pub use read_data::{
     DataFile, Field, FieldRole, Session, expand_range, load_kind, read_data, read_data_tree, read_transform, read_transform_tree,
 };

@@ -126,7 +126,7 @@ fn check_train(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
         );
     }
     let mix = train.mix.as_ref().map(|mix| mix.value);
-    if let Some(Mix::Mixup { alpha } | Mix::CutMix { alpha }) = mix {
+    if let Some(Mix::Mixup { alpha } | Mix::Manifold { alpha } | Mix::CutMix { alpha }) = mix {
         require(positive(alpha), format!("`alpha` is {alpha}; it is above zero"), "0.4 mixes gently");
     }
     let is_sound = match &train.schedule {

@@ -425,6 +425,12 @@ pub enum Mix {
         /// Both parameters of the beta distribution.
         alpha: f64,
     },
+    /// What losses compare with, while the graph mixes what it has made of the features: it reads `mix:partner` and `mix:share` (Verma et al.,
+    /// "Manifold mixup", 2019).
+    Manifold {
+        /// Both parameters of the beta distribution.
+        alpha: f64,
+    },
     /// A rectangle of the picture (Yun et al., 2019).
     CutMix {
         /// Both parameters of the beta distribution.

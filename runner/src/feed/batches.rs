@@ -8,7 +8,7 @@ use super::cache::PictureCache;
 use super::encode::{Encoded, EncodedField, Values};
 use super::error::{FeedError, Result};
 use crate::experiment::spec::Mix;
-use crate::experiment::{DataFile, Field, FieldRole, GraphField, Item, TransformGraph};
+use crate::experiment::{DataFile, Field, FieldRole, GraphField, Item, MIX_PARTNER, MIX_SHARE, TransformGraph};
 use crate::pixels::batch::{Mixture, draw_cutmix, draw_mixup, mix_targets, mix_values, paste_regions};
 use crate::pixels::{DrawKey, Draws, Picture, decode};
 use crate::random::{Lane, Stream, purpose};
@@ -60,9 +60,15 @@ impl<'d> Feed<'d> {
         for input in self.inputs {
             batch.push((input.input.clone(), self.tensor(input, rows, epoch, training)?));
         }
-        if let Some(mix) = mix {
-            self.mix(&mut batch, rows.len(), mix)?;
-        }
+        let inside = match mix {
+            Some(mix) => self.mix(&mut batch, rows.len(), mix)?,
+            None => None,
+        };
+        // A graph that mixes by itself finds every sample alone where nothing is mixed.
+        let inside = inside.unwrap_or_else(|| Mixture { partner: (0..rows.len()).collect(), share: vec![1.0; rows.len()] });
+        let partner = inside.partner.iter().map(|partner| *partner as i64).collect();
+        batch.push((MIX_PARTNER.to_owned(), Tensor::new(&[rows.len()], Data::I64(partner))));
+        batch.push((MIX_SHARE.to_owned(), Tensor::f32(&[rows.len()], inside.share)));
         Ok(batch)
     }
 
@@ -110,8 +116,8 @@ impl<'d> Feed<'d> {
     }
 
     /// Mixes the batch's photographs and what losses compare with; for mixup the other numbers, too. Where a number has a mask, a mixed one
-    /// is observed where both were. Categories and tokens stay the sample's own.
-    fn mix(&self, batch: &mut Batch, count: usize, spec: MixSpec) -> Result<()> {
+    /// is observed where both were. Categories and tokens stay the sample's own. Gives the mixture where features are left to the graph.
+    fn mix(&self, batch: &mut Batch, count: usize, spec: MixSpec) -> Result<Option<Mixture>> {
         let lane = Lane { purpose: purpose::BATCH_MIX, outer: spec.step as u32, inner: (spec.step >> 32) as u32 };
         let mut draws = Draws::new(Stream::new(self.seed, lane));
         let told = |source| FeedError::Picture { place: "mixing a batch".to_owned(), source: Box::new(source) };
@@ -125,11 +131,14 @@ impl<'d> Feed<'d> {
                 let (mixture, region) = draw_cutmix(count, size, alpha, &mut draws).map_err(told)?;
                 (mixture, Some((region, size)))
             }
-            (Mix::Mixup { alpha } | Mix::CutMix { alpha }, _) => (draw_mixup(count, alpha, &mut draws).map_err(told)?, None),
+            (Mix::Mixup { alpha } | Mix::Manifold { alpha } | Mix::CutMix { alpha }, _) => {
+                (draw_mixup(count, alpha, &mut draws).map_err(told)?, None)
+            }
         };
+        let is_inside = matches!(spec.mix, Mix::Manifold { .. });
         for (position, input) in self.inputs.iter().enumerate() {
             let field = &self.data.fields[&input.field];
-            if input.is_mask || field.dtype != DType::F32 {
+            if input.is_mask || field.dtype != DType::F32 || (is_inside && field.role == FieldRole::Feature) {
                 continue;
             }
             let shape = batch[position].1.shape().to_vec();
@@ -159,7 +168,7 @@ impl<'d> Feed<'d> {
                 batch[position].1 = Tensor::f32(&shape, mix_values(&values, count, &mixture).map_err(told)?);
             }
         }
-        Ok(())
+        Ok(is_inside.then_some(mixture))
     }
 }
 

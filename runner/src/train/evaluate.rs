@@ -7,6 +7,7 @@ use sward_kernels::{Engine, Plan, Tensor};
 use super::error::Result;
 use super::features::FeatureStore;
 use super::programs::{EvaluationOptions, evaluation_forward, frozen_part, optimized};
+use super::steps::set_all;
 use crate::experiment::Joined;
 use crate::feed::{Feed, FittedData};
 
@@ -101,11 +102,7 @@ impl<'a> Evaluator<'a> {
             }
             let key = RunKey { seed: self.seed, step: (self.sample << 32) + chunk as u64 };
             let plan = self.plan(part.len())?;
-            for (name, tensor) in &batch {
-                if plan.program().argument(name).is_some() {
-                    plan.set(name, tensor)?;
-                }
-            }
+            set_all(plan.as_mut(), &batch)?;
             plan.run(key)?;
             let names: Vec<String> = plan.program().outputs.iter().map(|output| output.name.clone()).collect();
             for name in names {

@@ -11,7 +11,7 @@ use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainO
 
 use super::error::Result;
 use crate::compile::CompileError;
-use crate::experiment::spec::{Cache, GradientRule, Optimizer, Precision, Train};
+use crate::experiment::spec::{Cache, GradientRule, Mix, Optimizer, Precision, Train};
 use crate::experiment::{FieldRole, Joined, PROJECTED, projected_output};
 use crate::feed::FittedData;
 
@@ -174,7 +174,7 @@ pub fn optimized(joined: &Joined, program: Program) -> Result<Program> {
 /// Where a forward program's frozen part ends, if that is worth anything: what sees the same numbers whenever it sees a row.
 pub fn frozen_part(joined: &Joined, program: &Program, batch: usize) -> Option<FrozenSplit> {
     let train = &joined.experiment.train.value;
-    if train.cache == Cache::Never || train.mix.is_some() {
+    if train.cache == Cache::Never || train.mix.as_ref().is_some_and(|mix| !matches!(mix.value, Mix::Manifold { .. })) {
         return None;
     }
     let groups = parameter_groups(train);

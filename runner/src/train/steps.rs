@@ -211,7 +211,8 @@ impl Stepper {
     }
 }
 
-fn set_all(plan: &mut dyn Plan, batch: &Batch) -> Result<()> {
+/// Gives a plan what it reads of a batch.
+pub(super) fn set_all(plan: &mut dyn Plan, batch: &Batch) -> Result<()> {
     for (name, tensor) in batch {
         if plan.program().argument(name).is_some() {
             plan.set(name, tensor)?;

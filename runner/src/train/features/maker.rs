@@ -6,6 +6,7 @@ use sward_ops::frozen::FrozenSplit;
 
 use super::super::error::Result;
 use super::super::programs::optimized;
+use super::super::steps::set_all;
 use crate::experiment::{GraphField, Joined};
 use crate::feed::{Encoded, Feed};
 
@@ -102,9 +103,7 @@ impl<'a> Maker<'a> {
     /// The features of one batch, row by row.
     fn compute(&mut self, rows: &[usize]) -> Result<Vec<Vec<f32>>> {
         let feed = Feed::new(&self.joined.data, &self.inputs, self.encoded, self.seed, 0);
-        for (name, tensor) in feed.batch(rows, 0, false, None)? {
-            self.plan.set(&name, &tensor)?;
-        }
+        set_all(self.plan.as_mut(), &feed.batch(rows, 0, false, None)?)?;
         self.plan.run(RunKey::default())?;
         let mut features = vec![Vec::new(); rows.len()];
         for name in &self.cached {
