@@ -57,6 +57,18 @@ impl Project {
 }
 
 #[test]
+fn the_experiments_beside_the_template_prove() {
+    let project = Project::new();
+    for file in ["experiment.ron", "zero_inflated.ron", "dinov3.ron", "views.ron"] {
+        let found = project.check(file, &[], &[]);
+        assert!(found.is_empty(), "{file}:\n{found}");
+    }
+    // Without the graph's part of the mixing, targets alone would be mixed.
+    let found = project.check("experiment.ron", &[], &[("train.mix", "Manifold(alpha: 0.4)")]);
+    assert!(found.contains("S0810") && found.contains("mix:partner"), "{found}");
+}
+
+#[test]
 fn every_combination_of_fusion_pooling_head_loss_and_encoder_proves() {
     let project = Project::new();
     let with_means = HEADS.iter().flat_map(|head| LOSSES.iter().map(move |loss| (*head, *loss)));

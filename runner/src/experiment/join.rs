@@ -54,6 +54,9 @@ pub fn prediction_output(field: &str) -> String {
     format!("predict.{field}")
 }
 
+/// The node that adds up the losses: no field would be called that.
+const TOTAL: &str = "losses.of_all.weighted";
+
 /// What the names of losses with their weights begin with, where gradients are projected.
 pub const PROJECTED: &str = "projected.";
 
@@ -309,7 +312,7 @@ fn module(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile, input
     for (own, raw) in &spec.nodes {
         nodes.push((own.clone(), map_texts(&raw.0, &renamed)));
     }
-    let mut outputs = vec![(spanned("loss".to_owned(), span), scalar("total", span))];
+    let mut outputs = vec![(spanned("loss".to_owned(), span), scalar(TOTAL, span))];
     let is_apart = experiment.train.value.gradients == GradientRule::PcGrad;
     let mut sum = Vec::new();
     for (loss, raw) in &spec.losses {
@@ -344,7 +347,7 @@ fn module(spec: &ExperimentFile, experiment: &Experiment, data: &DataFile, input
             sum.push(term);
         }
     }
-    nodes.push((spanned("total".to_owned(), span), call(span, "Formula", vec![text(span, sum.join(" + "))], Vec::new())));
+    nodes.push((spanned(TOTAL.to_owned(), span), call(span, "Formula", vec![text(span, sum.join(" + "))], Vec::new())));
     for (field, reference) in &experiment.predictions {
         let known = &data.fields[&field.value];
         let stated = prediction_type(known, reference.span);
