@@ -85,7 +85,7 @@ impl ShowOptions {
 /// Where features of frozen parts are kept.
 #[derive(Clone, Debug, Args)]
 pub struct FeatureOptions {
-    /// The folder of features of frozen parts, which runs may share; `none` keeps them in memory. Without it, `features` beside the runs
+    /// The folder of features of frozen parts, which runs may share; `none` keeps them in memory. Without it, `.features` beside the runs
     #[arg(long, value_name = "DIR")]
     pub features: Option<PathBuf>,
     /// What that folder may hold, in MiB; files that were not used for long make way

@@ -65,7 +65,7 @@ fn they_are_computed_once_and_change_no_bit() {
     }
     // Without a folder's name they lie beside the runs; another seed is another backbone.
     let run = project.train("runs", &[]);
-    assert_eq!(files(&run.parent().unwrap().join("features")).len(), 1);
+    assert_eq!(files(&run.parent().unwrap().join(".features")).len(), 1);
     let (_, other) = train(&project, "other", &["--seed", "7"]);
     assert_eq!(counts(&other), (48, 0));
 }

@@ -88,7 +88,7 @@ impl Project {
     pub fn run(&self, root: &str) -> PathBuf {
         let entries = std::fs::read_dir(self.path().join(root).join("experiment")).unwrap();
         let mut runs: Vec<PathBuf> =
-            entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("features")).collect();
+            entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with(".features")).collect();
         runs.sort();
         assert_eq!(runs.len(), 1, "{runs:?}");
         runs.remove(0)

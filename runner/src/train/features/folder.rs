@@ -68,7 +68,7 @@ impl Shelf {
     pub fn read(&self, key: &ValueKey, mut put: impl FnMut(&Hash, Vec<f32>)) -> Vec<String> {
         let mut faults = Vec::new();
         for (path, _) in files(&self.folder.path.join(key.name())).unwrap_or_default() {
-            if !path.extension().is_some_and(|ending| ending == ENDING) {
+            if path.extension().is_none_or(|ending| ending != ENDING) {
                 continue;
             }
             match std::fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {

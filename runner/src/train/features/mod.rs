@@ -21,8 +21,8 @@ use crate::feed::Batch;
 pub use folder::FeatureFolder;
 pub use keep::{FeatureCount, Wanted, keep_features};
 
-/// The folder of features in a folder of runs.
-pub const FEATURES: &str = "features";
+/// The folder of features in a folder of runs. It is hidden, so that `runs/<name>/*` names runs and nothing else.
+pub const FEATURES: &str = ".features";
 
 /// Features of rows.
 pub struct FeatureStore {
