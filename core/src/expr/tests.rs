@@ -204,7 +204,7 @@ fn lists_and_texts_do_not_grow_without_end() {
     let wrong = |text: &str| value(text).expect_err(text).message;
     assert_eq!(wrong("range(10001)"), "`range` counts from 0 to 10000, and not to 10001");
     assert_eq!(wrong("range(0 - 1)"), "`range` counts from 0 to 10000, and not to -1");
-    let doubled = format!("len({})", vec!["range(10000)"; 11].join(" + "));
+    let doubled = format!("len({})", ["range(10000)"; 11].join(" + "));
     assert_eq!(wrong(&doubled), "this makes 110000 elements; at most 100000 are allowed");
     let listed = format!("{}{{range(100)}}", "a".repeat(20_000));
     let error = interpolate(&listed, &Names).expect_err("a megabyte and more");

@@ -1,7 +1,7 @@
 //! Diagnostics as people read them in a terminal.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
-use crate::source::{FileId, Sources, Span, char_start};
+use crate::source::{FileId, Sources, Span};
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -43,13 +43,10 @@ pub fn one(sources: &Sources, diagnostic: &Diagnostic, coloured: bool) -> String
         match window(sources, file, &labels) {
             Some((first, window)) => group = group.element(snippet(sources, file, &labels, first, window)),
             None => {
-                for (primary, label) in labels {
+                for (_, label) in labels {
                     let position = sources.start(label.span);
                     let place = Origin::path(sources.path(file)).line(position.line).char_column(position.column);
                     group = group.element(place);
-                    if primary {
-                        group = group.element(part_of_line(sources, label, position.line));
-                    }
                 }
             }
         }
@@ -103,21 +100,6 @@ fn snippet<'a>(
         snippet = snippet.annotation(kind.span(range).label(words));
     }
     snippet
-}
-
-/// How many bytes of a long line are shown before and after the start of a label.
-const SHOWN_AROUND: usize = 60;
-
-/// The part of a long line around a label.
-fn part_of_line<'a>(sources: &'a Sources, label: &'a Label, line: usize) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let source = sources.file(label.span.file);
-    let (text, whole) = (source.text(), source.line_range(line));
-    let start = label.span.start as usize;
-    let window = char_start(text, start.saturating_sub(SHOWN_AROUND)).max(whole.start)
-        ..char_start(text, start + SHOWN_AROUND).min(whole.end).max(whole.start);
-    let words = (!label.text.is_empty()).then_some(label.text.as_str());
-    let annotation = AnnotationKind::Primary.span(clip(label.span, &window)).label(words);
-    Snippet::source(&text[window]).line_start(line).annotation(annotation)
 }
 
 /// The span's range counted from the window's start.
