@@ -61,6 +61,28 @@ fn gradients_of_losses_that_conflict_are_projected() {
 }
 
 #[test]
+fn a_graph_that_mixes_its_input_learns_what_mixup_learns() {
+    let project = Project::new();
+    let experiment = EXPERIMENT.replace("ema: 0.9", "mix: Mixup(alpha: 0.4)");
+    let run = |name: &str, text: &str| -> serde_json::Value {
+        std::fs::write(project.path().join("experiment.ron"), text).unwrap();
+        let run = project.train(name, &[]);
+        serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap()
+    };
+    let outside = run("outside", &experiment);
+    let mixed = r#"nodes: {
+        "mixed": Use(module: "blocks/mix_rows.ron", inputs: { "vector": "x", "partner": "mix:partner", "share": "mix:share" }),
+    },
+    losses:"#;
+    let inside = experiment.replace("    losses:", &format!("    {mixed}")).replace("from: \"x\"", "from: \"mixed\"");
+    let inside = run("inside", &inside.replace("Mixup(", "Manifold("));
+    let plain = run("plain", &EXPERIMENT.replace("ema: 0.9, ", ""));
+    let metric = |results: &serde_json::Value| results["metrics"]["val/mae"].as_f64().unwrap();
+    assert!((metric(&outside) - metric(&inside)).abs() < 1e-5, "{outside} {inside}");
+    assert!((metric(&outside) - metric(&plain)).abs() > 1e-4, "mixing is no change: {outside} {plain}");
+}
+
+#[test]
 fn a_run_directory_alone_evaluates_and_predicts() {
     let project = Project::new();
     let run = project.train("runs", &[]);
