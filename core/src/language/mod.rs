@@ -3,6 +3,7 @@
 //! `docs/language.md` is the definition. Here a file's form is judged, without values: what has a value depends on params and on the
 //! shapes that arrive, and is [`crate::check`]'s.
 
+mod elsewhere;
 mod fields;
 mod module;
 mod nodes;

@@ -1,5 +1,6 @@
 //! Reading nodes: ops, `Use`, `Repeat`, `Chain`, `If` and `As`.
 
+use super::elsewhere::instead_of;
 use super::fields::{FieldReader, map_entries, unknown_field};
 use super::module::{
     AsBody, Body, ChainBody, FieldExpression, IfBody, OpBody, PortExpression, Reference, RepeatBody, RepeatCount,
@@ -57,12 +58,13 @@ fn read_op(
 ) -> Option<Body> {
     let Some(op) = reader.catalogue.get(name) else {
         let known = reader.catalogue.names().chain(CONSTRUCTS.iter().copied());
-        let near = if reader.diagnostics.is_full() { None } else { nearest(name, known) };
-        reader.push(
-            Diagnostic::new(codes::UNKNOWN_OP, format!("there is no op called `{name}`"), name_span)
-                .suggest(near)
-                .help("docs/ops.md lists the ops; another graph file is placed with Use(module: ...)"),
-        );
+        let diagnostic = Diagnostic::new(codes::UNKNOWN_OP, format!("there is no op called `{name}`"), name_span);
+        let diagnostic = match instead_of(name) {
+            Some(instead) => diagnostic.help(instead),
+            None if reader.diagnostics.is_full() => diagnostic,
+            None => diagnostic.suggest(nearest(name, known)),
+        };
+        reader.push(diagnostic.help("docs/ops.md lists the ops; another graph file is placed with Use(module: ...)"));
         // Whatever op was meant, `from` names what it reads.
         let from = call.and_then(|call| call.field("from")).map(|field| &field.value);
         let references = from.into_iter().filter_map(reference).collect();

@@ -136,8 +136,10 @@ impl Cut {
         let mut columns = 480usize.next_multiple_of(tile_columns).min(n.max(1).next_multiple_of(tile_columns));
         let regions = |rows: usize, columns: usize| batch * m.div_ceil(rows) * n.div_ceil(columns);
         // Small problems are not worth cutting; the others get enough regions to keep many threads at work.
+        // Where `k` is long, its parts are that work: narrow regions would read few neighbours of each row of a transposed operand.
+        let parts = |rows: usize, columns: usize| regions(rows, columns) * (k.div_ceil(depth) / 2).max(1);
         if m * n * k * batch > 1 << 20 {
-            while regions(rows, columns) < 16 {
+            while parts(rows, columns) < 16 {
                 if rows >= columns && rows >= 2 * tile_rows.max(32) {
                     rows = (rows / 2).next_multiple_of(tile_rows);
                 } else if columns >= 2 * tile_columns.max(64) {
@@ -150,7 +152,7 @@ impl Cut {
             }
         }
         let blocks = k.div_ceil(depth).max(1);
-        let splits = if m * n * k * batch > 1 << 22 { (16 / regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
+        let splits = if m * n * k * batch > 1 << 22 { 16usize.div_ceil(regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
         Cut { tiled, tile_rows, tile_columns, rows, columns, depth, splits }
     }
 
