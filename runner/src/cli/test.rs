@@ -102,8 +102,8 @@ pub fn run(arguments: &Arguments) -> Exit {
     if failed > 0 { Exit::Findings } else { Exit::Fine }
 }
 
-/// The sizes that are drawn where round ones break an obligation: what strides, heads and windows of 7 divide.
-const DRAWN: [i64; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48];
+/// The sizes that are drawn where round ones break an obligation: what strides, heads and windows of 7 divide, and 224 for both.
+const DRAWN: [i64; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 224];
 /// How often sizes are drawn. Most break an obligation, which costs next to nothing to find.
 const DRAWS: u32 = 2000;
 /// Bytes of a forward pass' tensors that a test takes where other sizes would do.
