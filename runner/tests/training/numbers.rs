@@ -152,24 +152,32 @@ fn filling_missing_labels_of_the_pasture_with_zero_hurts_and_masking_does_not() 
     sward(above.path(), &["init", "pasture", "--template", "pasture", "--samples", "60"]);
     let project = above.path().join("pasture");
     // Small pictures without augmentation, and a network that sees the colours of tiles: what is left is what the labels teach.
-    let photo = std::fs::read_to_string(project.join("photo.ron")).unwrap();
-    let (start, end) = (photo.find("Training([").unwrap(), photo.find("Tiles(").unwrap());
-    std::fs::write(project.join("photo.ron"), format!("{}{}", &photo[..start], &photo[end..]).replace("Int(96)", "Int(24)"))
-        .unwrap();
     let encoder = r#"Module(
-    params: { "width": Int(12) },
-    inputs: { "image": F32(["batch", 3, "height", "width_in"]) },
+    implements: ["interfaces/backbone.ron"],
+    inputs: { "image": F32(["batch", "channels", "height", "width"]) },
     nodes: {
         "colour": Mean(from: "image", axes: [2, 3]),
-        "vector": Chain(from: "colour", layers: { "fc": Linear(units: "width"), "act": Gelu }),
+        "vector": Chain(from: "colour", layers: { "fc": Linear(units: 12), "act": Gelu }),
+        "map": Reshape(from: "vector", shape: ["batch", 12, 1, 1]),
     },
-    outputs: { "vector": As("vector", F32(["batch", "width"])) },
+    outputs: { "features": "map", "pooled": "vector" },
 )"#;
-    std::fs::write(project.join("encoder.ron"), encoder).unwrap();
+    std::fs::write(project.join("encoders/colour.ron"), encoder).unwrap();
     let train = |name: &str| {
-        let settings =
-            ["model.width=12", "model.dropout=0", "train.epochs=80", "train.optimizer.lr=0.02", "train.seed=42", "folds.k=3"];
-        let sets: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+        let settings = [
+            "data.fields.photo.graph=photos/plain_tiles.ron",
+            "data.fields.photo.params.size=32",
+            "model.dropout=0",
+            "weights.plants=0.0",
+            "weights.state=0.0",
+            "train.epochs=80",
+            "train.schedule=Cosine()",
+            "train.optimizer.lr=0.02",
+            "folds.k=3",
+        ];
+        let swaps = ["model.encoder=encoders/colour.ron", "model.fusion=fusions/none.ron", "model.pool=pooling/mean.ron"];
+        let mut sets: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+        sets.extend(swaps.iter().flat_map(|swap| ["--swap", *swap]));
         sward(&project, &[&["train", "experiment.ron", "--quiet", "--output", name], sets.as_slice()].concat());
         let mut runs = std::fs::read_dir(project.join(name).join("experiment")).unwrap().map(|entry| entry.unwrap().path());
         runs.find(|run| run.join("run.json").is_file()).unwrap()

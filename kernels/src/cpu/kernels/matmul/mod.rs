@@ -152,7 +152,8 @@ impl Cut {
             }
         }
         let blocks = k.div_ceil(depth).max(1);
-        let splits = if m * n * k * batch > 1 << 22 { 16usize.div_ceil(regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
+        let splits =
+            if m * n * k * batch > 1 << 22 { 16usize.div_ceil(regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
         Cut { tiled, tile_rows, tile_columns, rows, columns, depth, splits }
     }
 
