@@ -95,9 +95,11 @@ pub struct Backward {
     pub dk: DataMut,
     /// The gradient of `v`.
     pub dv: DataMut,
+    /// The gradient of an additive mask, of the mask's sizes, where it is wanted.
+    pub dmask: Option<*mut f32>,
 }
 
-// SAFETY: parts write disjoint heads.
+// SAFETY: parts write disjoint heads, and disjoint heads of the mask.
 unsafe impl Send for Backward {}
 // SAFETY: as above.
 unsafe impl Sync for Backward {}
@@ -320,9 +322,25 @@ impl Kernel for ForwardHead<'_> {
 /// # Safety
 /// Operands and results have the sizes stated, and do not overlap.
 pub unsafe fn backward(attention: &Attention, tensors: &Backward) {
-    parallel(attention.batch * attention.heads, |part| {
-        let (batch, head) = (part / attention.heads, part % attention.heads);
-        dispatch(attention.features.level(), BackwardHead { attention, tensors, batch, head });
+    let Attention { batch, heads, queries, keys, mask_strides, .. } = *attention;
+    // Heads that share a gradient of the mask follow each other in one part: their sum has one order.
+    let (batches, own_heads) = match tensors.dmask {
+        Some(_) => (if mask_strides[0] == 0 { 1 } else { batch }, if mask_strides[1] == 0 { 1 } else { heads }),
+        None => (batch, heads),
+    };
+    parallel(batches * own_heads, |part| {
+        let (first_batch, first_head) = (part / own_heads, part % own_heads);
+        if let Some(dmask) = tensors.dmask {
+            let elements = if mask_strides[2] == 0 { keys } else { queries * keys };
+            let at = first_batch * mask_strides[0] + first_head * mask_strides[1];
+            // SAFETY: this head of the mask is this part's own.
+            unsafe { std::slice::from_raw_parts_mut(dmask.add(at), elements) }.fill(0.0);
+        }
+        for batch in (first_batch..batch).step_by(batches) {
+            for head in (first_head..heads).step_by(own_heads) {
+                dispatch(attention.features.level(), BackwardHead { attention, tensors, batch, head });
+            }
+        }
     });
 }
 
@@ -415,12 +433,20 @@ impl Kernel for BackwardHead<'_> {
                         // A query that sees nothing has no probabilities.
                         let shift = s.splat(if logsumexp == f32::NEG_INFINITY { f32::INFINITY } else { logsumexp });
                         let (delta, scale) = (s.splat(*delta.add(row)), s.splat(attention.scale));
+                        let strides = attention.mask_strides;
+                        let mask_at = batch * strides[0] + head * strides[1] + (first_query + row) * strides[2] + first_key;
+                        let dmask = tensors.dmask.map(|dmask| dmask.add(mask_at));
                         for i in (0..n).step_by(LANES) {
                             let probability = math::exp(s, s.sub(s.load(p.add(i)), shift));
                             s.store(p.add(i), probability);
                             // Beyond the keys the products are not defined.
                             let product = load(s, dp.add(i), LANES.min(n - i));
-                            s.store(dp.add(i), s.mul(s.mul(probability, s.sub(product, delta)), scale));
+                            let score = s.mul(probability, s.sub(product, delta));
+                            if let Some(dmask) = dmask {
+                                let n = LANES.min(n - i);
+                                save(s, dmask.add(i), n, s.add(load(s, dmask.add(i), n), score));
+                            }
+                            s.store(dp.add(i), s.mul(score, scale));
                         }
                     }
                     for_dq.multiply(dp, KEYS, rows, dq, key_width, true);

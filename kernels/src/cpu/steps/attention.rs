@@ -57,6 +57,7 @@ pub(super) fn attention_gradient(
         dq: outputs[0].data_mut(),
         dk: outputs[1].data_mut(),
         dv: outputs[2].data_mut(),
+        dmask: op.mask_gradient.then(|| outputs[3].pointer.cast()),
     };
     // SAFETY: as above.
     Step::new("attention", move |_| unsafe { backward(&attention, &tensors) })

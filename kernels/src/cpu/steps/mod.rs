@@ -182,9 +182,7 @@ pub(super) fn prepare(
     if let Some(op) = primitive.downcast::<op::Attention>() {
         return Ok(attention::attention(op, inputs, outputs, features));
     }
-    if let Some(op) = primitive.downcast::<op::AttentionGradient>()
-        && !op.mask_gradient
-    {
+    if let Some(op) = primitive.downcast::<op::AttentionGradient>() {
         return Ok(attention::attention_gradient(op, inputs, outputs, features));
     }
     if let Some(op) = primitive.downcast::<op::OptimizerUpdate>() {
