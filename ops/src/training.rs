@@ -19,7 +19,7 @@ mod surgery;
 
 pub use halves::{Halves, halves};
 pub use layer_decay::{LayerDecay, LayerDecayError};
-pub use rematerialize::{NothingToRematerialize, rematerialize};
+pub use rematerialize::{NothingToRematerialize, modules_of, rematerialize};
 pub use sward_core::glob::matches as path_matches;
 
 use crate::primitives::{AddAlgebra, EmitExt, OptimizerRule, OptimizerUpdate, SquaredNorm};

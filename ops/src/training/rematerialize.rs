@@ -12,10 +12,15 @@ pub struct NothingToRematerialize {
     pub pattern: String,
 }
 
+/// The modules that a node lies in, by their paths, the outermost first, and the node itself.
+pub fn modules_of(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
+    ends.map(|end| &path[..end]).filter(|module| !module.is_empty())
+}
+
 /// The shortest beginning of a node's path that matches the pattern: the module it lies in.
 fn module_of<'p>(path: &'p str, pattern: &str) -> Option<&'p str> {
-    let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
-    ends.map(|end| &path[..end]).find(|module| !module.is_empty() && matches(pattern, module))
+    modules_of(path).find(|module| matches(pattern, module))
 }
 
 /// Makes the modules whose paths match a pattern (`stages.*.blocks.*`; of nested matches the outermost counts) keep only what they are given and what they

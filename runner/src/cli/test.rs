@@ -108,8 +108,8 @@ const DRAWN: [i64; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 22
 const DRAWS: u32 = 2000;
 /// Bytes of a forward pass' tensors that a test takes where other sizes would do.
 const LIGHT_BYTES: u64 = 128 << 20;
-/// How many seeds a parameter has to get a gradient in one of them.
-const OTHER_SEEDS: u64 = 5;
+/// In one of so many seeds a parameter must get a gradient.
+const SEEDS: u64 = 5;
 
 /// Small sizes that may meet the obligations: odd and prime ones first, then drawn ones (what ties several sizes together, as `width % (4 * heads) == 0`, no list foresees), then those that many strides
 /// divide.
@@ -140,11 +140,11 @@ fn test_module(checked: &Checked, engine: &CpuEngine, arguments: &Arguments) -> 
     let mut done = Vec::new();
     let mut last_error = "no sizes meet its obligations".to_string();
     let mut idle = Vec::new();
-    let run = |checked: &Checked, builder: Builder, sizes: &Sizes| -> Result<Vec<String>, String> {
+    let run = |builder: Builder, sizes: &Sizes| -> Result<Vec<String>, String> {
         let told = |reason: String| format!("at {sizes}: {reason}");
         let mut found = run_once(checked, builder, engine, arguments.seed).map_err(told)?;
         // With few numbers, units of a Relu may all be below zero: other weights and inputs wake them.
-        for seed in (1..OTHER_SEEDS).map(|other| arguments.seed.wrapping_add(other)) {
+        for seed in (1..SEEDS).map(|other| arguments.seed.wrapping_add(other)) {
             if found.asleep.is_empty() {
                 break;
             }
@@ -166,7 +166,7 @@ fn test_module(checked: &Checked, engine: &CpuEngine, arguments: &Arguments) -> 
         match lowered(checked, &sizes) {
             Ok(_) if checked.forward_memory_bytes(&sizes).is_ok_and(|bytes| bytes > LIGHT_BYTES) => heavy.push(sizes),
             Ok(builder) => {
-                idle = run(checked, builder, &sizes)?;
+                idle = run(builder, &sizes)?;
                 done.push(sizes.to_string());
             }
             Err(error) => last_error = error.to_string(),
@@ -177,7 +177,7 @@ fn test_module(checked: &Checked, engine: &CpuEngine, arguments: &Arguments) -> 
     }
     if let (true, Some(sizes)) = (done.is_empty(), heavy.first()) {
         let builder = lowered(checked, sizes).map_err(|error| error.to_string())?;
-        idle = run(checked, builder, sizes)?;
+        idle = run(builder, sizes)?;
         done.push(sizes.to_string());
     }
     if done.is_empty() {

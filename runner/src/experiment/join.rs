@@ -504,8 +504,7 @@ fn check_groups(session: &mut Session<'_>, experiment: &Experiment, checked: &Ch
 fn check_rematerialized(session: &mut Session<'_>, experiment: &Experiment, checked: &Checked) {
     let graph = checked.graph();
     for pattern in &experiment.train.value.rematerialize {
-        let paths = || graph.node_weights().map(|node| &*node.path);
-        let modules = || paths().flat_map(|path| path.match_indices('.').map(move |(end, _)| &path[..end]).chain([path]));
+        let modules = || graph.node_weights().flat_map(|node| sward_ops::training::modules_of(&node.path));
         if !modules().any(|module| sward_ops::training::path_matches(&pattern.value, module)) {
             let message = format!("no module's path matches `{}`", pattern.value);
             let known = nearest(&pattern.value, modules());

@@ -26,8 +26,7 @@ pub type Predictions = IndexMap<String, FieldPrediction>;
 pub struct Ensemble {
     members: usize,
     sum: Predictions,
-    /// The mean so far and the sum of squared deviations from it (Welford's algorithm).
-    running: Predictions,
+    /// Of squared deviations from the mean so far (Welford's algorithm).
     squares: Predictions,
 }
 
@@ -36,7 +35,7 @@ impl Ensemble {
     #[must_use]
     pub fn add(&mut self, member: &Predictions) -> bool {
         if self.members == 0 {
-            (self.members, self.sum, self.running, self.squares) = (1, member.clone(), member.clone(), member.clone());
+            (self.members, self.sum, self.squares) = (1, member.clone(), member.clone());
             self.squares.values_mut().flat_map(FieldPrediction::numbers_mut).for_each(|square| *square = 0.0);
             return true;
         }
@@ -44,14 +43,15 @@ impl Ensemble {
         if self.sum.len() != member.len() || !self.sum.iter().all(is_like) {
             return false;
         }
+        let before = self.members as f64;
         self.members += 1;
+        let after = self.members as f64;
         for (name, own) in member {
-            let (sum, running, squares) = (&mut self.sum[name], &mut self.running[name], &mut self.squares[name]);
-            sum.numbers_mut().zip(own.numbers()).for_each(|(sum, value)| *sum += value);
-            for ((mean, square), value) in running.numbers_mut().zip(squares.numbers_mut()).zip(own.numbers()) {
-                let before = value - *mean;
-                *mean += before / self.members as f64;
-                *square += before * (value - *mean);
+            let (sums, squares) = (self.sum[name].numbers_mut(), self.squares[name].numbers_mut());
+            for ((sum, square), value) in sums.zip(squares).zip(own.numbers()) {
+                let from_old_mean = value - *sum / before;
+                *sum += value;
+                *square += from_old_mean * (value - *sum / after);
             }
         }
         true

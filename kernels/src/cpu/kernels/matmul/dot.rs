@@ -3,73 +3,47 @@
 //! Some rows of a strip times both tiles of a panel stay in registers over all summands; a left pair is broadcast, a right vector holds one
 //! pair of sixteen columns.
 
-use half::bf16;
-
+#[cfg(target_arch = "x86_64")]
 use super::tiles::TILE;
+use super::tiles::TileProduct;
 
 /// Summands of a block: a panel of that depth takes half of the nearest cache.
 pub(super) const DEPTH: usize = 256;
 
-/// The proof that the machine has the instruction.
-pub(super) struct Dot(());
-
-impl Dot {
-    /// # Safety
-    /// The machine has AVX-512 F and AVX-512 BF16.
-    pub(super) unsafe fn new() -> Self {
-        Dot(())
-    }
-
-    /// `out (+)= strip * panel`, 32 x 32 f32, but for rows of no use: those from `rows` on may keep what they hold.
-    ///
-    /// # Safety
-    /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) unsafe fn multiply(
-        &self,
-        strip: *const bf16,
-        panel: *const bf16,
-        steps: usize,
-        rows: usize,
-        out: *mut f32,
-        out_stride: usize,
-        accumulate: bool,
-    ) {
-        // SAFETY: the caller's promise; `self` proves the instructions.
-        unsafe {
-            multiply_rows::<0, 11>(strip, panel, steps, out, out_stride, accumulate);
-            if rows > 11 {
-                multiply_rows::<11, 11>(strip, panel, steps, out, out_stride, accumulate);
-            }
-            if rows > 22 {
-                multiply_rows::<22, 10>(strip, panel, steps, out, out_stride, accumulate);
-            }
+/// As [`Tiles::multiply`](super::tiles::Tiles::multiply).
+///
+/// # Safety
+/// The product's memory is as it says, and the machine has AVX-512 F and AVX-512 BF16.
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe fn multiply(product: TileProduct) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        multiply_rows::<0, 11>(product);
+        if product.rows > 11 {
+            multiply_rows::<11, 11>(product);
+        }
+        if product.rows > 22 {
+            multiply_rows::<22, 10>(product);
         }
     }
+}
 
-    /// There are no dot products here.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(super) unsafe fn multiply(&self, _: *const bf16, _: *const bf16, _: usize, _: usize, _: *mut f32, _: usize, _: bool) {
-        unreachable!("`Features` grants AVX-512 BF16 on x86-64 only")
-    }
+/// There are no dot products here.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) unsafe fn multiply(_: TileProduct) {
+    unreachable!("`Features` grants AVX-512 BF16 on x86-64 only")
 }
 
 /// Rows `FIRST..FIRST + ROWS` of the result.
 ///
 /// # Safety
-/// As [`Dot::multiply`], on a machine with the instructions.
+/// As [`multiply`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize>(
-    mut strip: *const bf16,
-    mut panel: *const bf16,
-    steps: usize,
-    out: *mut f32,
-    out_stride: usize,
-    accumulate: bool,
-) {
+unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize>(product: TileProduct) {
     use std::arch::x86_64::*;
     const PAIRS: usize = 16;
+    let TileProduct { mut strip, mut panel, steps, out, out_stride, accumulate, .. } = product;
     // SAFETY: pairs of row `r` lie in tile `r / 16` of the strip, 16 pairs to a row; the caller promises the memory.
     unsafe {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];

@@ -159,9 +159,12 @@ impl Cut {
 
     /// Elements of a packed right operand.
     fn packed_elements(&self, n: usize, k: usize) -> usize {
-        let unit = if self.tiled { tiles::SIDE } else { LANES };
-        let depth = if self.tiled { k.next_multiple_of(tiles::DEPTH) } else { k };
-        n.next_multiple_of(unit) * depth
+        self.padded(n) * self.packed_depth(k)
+    }
+
+    /// Columns as packed.
+    fn padded(&self, columns: usize) -> usize {
+        columns.next_multiple_of(if self.tiled { tiles::SIDE } else { LANES })
     }
 
     /// Summands of a block as packed.
@@ -262,7 +265,7 @@ impl Product<'_> {
         let source = (self.right)(batch);
         let panels = self.n.div_ceil(cut.tile_columns);
         let blocks = self.k.div_ceil(cut.depth);
-        let padded = self.n.next_multiple_of(if cut.tiled { tiles::SIDE } else { LANES });
+        let padded = cut.padded(self.n);
         let to = Shared::from_pointer(to);
         parallel(panels * blocks, |part| {
             let (block, panel) = (part / panels, part % panels);
@@ -413,10 +416,9 @@ impl Region<'_, '_> {
         let right = (product.right)(place.batch);
         let bytes = cut.element_bytes();
         let depth = cut.packed_depth(cut.depth.min(k.len()));
-        let unit = if cut.tiled { tiles::SIDE } else { LANES };
-        let padded_columns = product.n.next_multiple_of(unit);
+        let padded_columns = cut.padded(product.n);
         let rows = place.rows.next_multiple_of(cut.tile_rows);
-        let own = if packed.is_some() { 0 } else { place.columns.next_multiple_of(unit) * depth };
+        let own = if packed.is_some() { 0 } else { cut.padded(place.columns) * depth };
         // The packed left operand, a copied block of it, and own panels of the right one.
         let sizes = [rows * depth, rows * depth, own].map(|n| (n * bytes).next_multiple_of(64));
         let mut scratch = Scratch::bytes(sizes.iter().sum());
@@ -458,10 +460,15 @@ impl Region<'_, '_> {
                     for first in (0..place.columns).step_by(tiles::SIDE) {
                         let panel = panels.cast::<bf16>().add(first * nk_packed);
                         for strip in 0..strips {
-                            let from = left_packed.cast::<bf16>().add(strip * strip_elements);
-                            let to = out.add(strip * tiles::SIDE * stride + first);
-                            let rows = place.rows - strip * tiles::SIDE;
-                            tiles.multiply(from, panel, nk_packed / tiles::DEPTH, rows, to, stride, accumulate);
+                            tiles.multiply(tiles::TileProduct {
+                                strip: left_packed.cast::<bf16>().add(strip * strip_elements),
+                                panel,
+                                steps: nk_packed / tiles::DEPTH,
+                                rows: place.rows - strip * tiles::SIDE,
+                                out: out.add(strip * tiles::SIDE * stride + first),
+                                out_stride: stride,
+                                accumulate,
+                            });
                         }
                     }
                 } else {

@@ -118,7 +118,8 @@ impl Kernel for Multiply<'_> {
                     for column in (0..n).step_by(tiles::SIDE) {
                         let panel = data.cast::<bf16>().add(column * depth);
                         let out = out.add(first * out_stride + column);
-                        state.multiply(strip, panel, depth / tiles::DEPTH, height, out, out_stride, accumulate);
+                        let steps = depth / tiles::DEPTH;
+                        state.multiply(tiles::TileProduct { strip, panel, steps, rows: height, out, out_stride, accumulate });
                     }
                 }
             } else {

@@ -95,12 +95,28 @@ pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk
     }
 }
 
+/// `out (+)= strip * panel`, 32 x 32 f32; rows from `rows` on may then hold anything.
+#[derive(Clone, Copy)]
+pub(super) struct TileProduct {
+    /// `steps` times two left tiles.
+    pub strip: *const bf16,
+    /// `steps` times two right tiles.
+    pub panel: *const bf16,
+    pub steps: usize,
+    pub rows: usize,
+    /// Thirty-two rows of thirty-two f32, `out_stride` apart.
+    pub out: *mut f32,
+    pub out_stride: usize,
+    /// Add to what `out` holds.
+    pub accumulate: bool,
+}
+
 /// How this thread multiplies tiles, and the state it keeps for that.
 pub(super) enum Tiles {
     /// By AMX.
     Amx(Amx),
     /// By AVX-512 BF16.
-    Dot(dot::Dot),
+    Dot,
 }
 
 impl Tiles {
@@ -109,36 +125,25 @@ impl Tiles {
     /// # Safety
     /// The machine has these products.
     pub(super) unsafe fn new(products: Bf16Products) -> Self {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match products {
-                Bf16Products::Tiles => Tiles::Amx(Amx::configure()),
-                Bf16Products::Dot => Tiles::Dot(dot::Dot::new()),
-                Bf16Products::Converted => unreachable!("operands that are converted are not packed in tiles"),
-            }
+        match products {
+            // SAFETY: the caller's promise.
+            Bf16Products::Tiles => Tiles::Amx(unsafe { Amx::configure() }),
+            Bf16Products::Dot => Tiles::Dot,
+            Bf16Products::Converted => unreachable!("operands that are converted are not packed in tiles"),
         }
     }
 
-    /// `out (+)= strip * panel`, 32 x 32 f32; rows from `rows` on may then hold anything.
+    /// Computes a product.
     ///
     /// # Safety
-    /// `strip` and `panel` hold `steps` times two tiles, `out` thirty-two rows of thirty-two f32 `out_stride` apart.
+    /// The product's memory is as it says.
     #[inline(always)]
-    pub(super) unsafe fn multiply(
-        &self,
-        strip: *const bf16,
-        panel: *const bf16,
-        steps: usize,
-        rows: usize,
-        out: *mut f32,
-        out_stride: usize,
-        accumulate: bool,
-    ) {
-        // SAFETY: the caller's promise.
+    pub(super) unsafe fn multiply(&self, product: TileProduct) {
+        // SAFETY: the caller's promise; `self` proves the instructions.
         unsafe {
             match self {
-                Tiles::Amx(amx) => amx.multiply(strip, panel, steps, out, out_stride, accumulate),
-                Tiles::Dot(dot) => dot.multiply(strip, panel, steps, rows, out, out_stride, accumulate),
+                Tiles::Amx(amx) => amx.multiply(product),
+                Tiles::Dot => dot::multiply(product),
             }
         }
     }
@@ -173,15 +178,8 @@ impl Amx {
     /// As [`Tiles::multiply`].
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn multiply(
-        &self,
-        strip: *const bf16,
-        panel: *const bf16,
-        steps: usize,
-        out: *mut f32,
-        out_stride: usize,
-        accumulate: bool,
-    ) {
+    unsafe fn multiply(&self, product: TileProduct) {
+        let TileProduct { strip, panel, steps, out, out_stride, accumulate, .. } = product;
         let out_bytes = out_stride * 4;
         // SAFETY: the caller's promise; the tiles are configured while `self` lives.
         unsafe {
@@ -240,7 +238,7 @@ impl Amx {
 
     /// There are no tiles here.
     #[cfg(not(target_arch = "x86_64"))]
-    unsafe fn multiply(&self, _: *const bf16, _: *const bf16, _: usize, _: *mut f32, _: usize, _: bool) {
+    unsafe fn multiply(&self, _: TileProduct) {
         unreachable!("`Features` grants AMX on x86-64 only")
     }
 }
