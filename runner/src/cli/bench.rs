@@ -2,17 +2,21 @@
 
 use super::Exit;
 use super::fill::{Values, fill, resident_mib};
-use super::graph::{GraphOptions, Opened, open};
+use super::graph::{GraphOptions, Opened, Subject, open_subject};
+use super::profile::profile;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
+use crate::experiment::{FieldRole, spec};
 use crate::random::{Lane, Stream, purpose};
+use crate::train::{experiment_prediction, experiment_step, optimizer_rule};
 use crate::weights::Part;
 use clap::{Args, ValueEnum};
 use std::time::Instant;
-use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::program::{DType, Program, Role, RunKey};
-use sward_kernels::{Data, InstructionTime, Plan, Tensor};
+use sward_core::source::Spanned;
+use sward_kernels::{Data, Plan, Tensor};
+use sward_ops::primitives::OptimizerRule;
 
 /// The seed of starts and inputs.
 const SEED: u64 = 42;
@@ -22,17 +26,20 @@ const SEED: u64 = 42;
 #[command(after_help = "Example:
   sward bench graphs/backbones/convnext_tiny.ron --mode train --dim batch=8 --dim channels=3 --dim height=224 --dim width=224 --profile
 
-A training step is forward, the mean of squares of the outputs (of `logits` alone, where there is one), backward and AdamW. Inputs and
+  sward bench experiment.ron --mode train
+
+A training step of a graph is forward, the mean of squares of the outputs (of `logits` alone, where there is one), backward and AdamW;
+that of an experiment is its own: losses, optimizer, clipping, averages, and the guard against numbers that are not finite. Inputs and
 weights are seeded.")]
 pub struct Arguments {
-    /// The graph file
+    /// The graph file, or an experiment
     file: String,
     /// What is measured
     #[arg(long, value_enum, default_value = "infer")]
     mode: Mode,
-    /// What activations are stored in
-    #[arg(long, value_enum, default_value = "f32")]
-    dtype: Precision,
+    /// What activations are stored in [default: f32, or what the experiment says]
+    #[arg(long, value_enum)]
+    dtype: Option<Precision>,
     /// What runs the program
     #[arg(long, value_enum, default_value = "cpu")]
     engine: EngineChoice,
@@ -87,6 +94,30 @@ impl Precision {
             Precision::Bf16 => DType::BF16,
         }
     }
+
+    /// That of an experiment.
+    fn of(written: spec::Precision) -> Precision {
+        match written {
+            spec::Precision::F32 => Precision::F32,
+            spec::Precision::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// As an experiment has it.
+    fn of_experiment(self) -> spec::Precision {
+        match self {
+            Precision::F32 => spec::Precision::F32,
+            Precision::Bf16 => spec::Precision::Bf16,
+        }
+    }
+
+    /// The word for it on the command line.
+    fn word(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -99,15 +130,27 @@ enum Output {
 
 /// Runs `bench`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Opened { checked, mut sizes, .. } = match open(&arguments.file, &arguments.options) {
+    let Opened { checked: mut subject, mut sizes, .. } = match open_subject(&arguments.file, &arguments.options) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
+    let is_open =
+        |sizes: &Sizes, dim: &str| subject.checked().dimensions().iter().any(|name| name == dim) && sizes.get(dim).is_none();
     // Photographs have three channels: a graph that leaves them open is measured with them.
-    if checked.dimensions().iter().any(|name| name == "channels") && sizes.get("channels").is_none() {
+    if is_open(&sizes, "channels") {
         sizes.insert("channels", 3);
     }
-    match measure(arguments, &checked, &sizes) {
+    if let Subject::Experiment(joined) = &mut subject {
+        let Spanned { value: train, span } = &mut joined.experiment.train;
+        if sizes.get("batch").is_none() {
+            sizes.insert("batch", train.batch as i64);
+        }
+        if let Some(dtype) = arguments.dtype {
+            train.dtype = dtype.of_experiment();
+        }
+        train.rematerialize.extend(arguments.rematerialize.iter().map(|pattern| Spanned::new(pattern.clone(), *span)));
+    }
+    match measure(arguments, &subject, &sizes) {
         Ok(()) => Exit::Fine,
         Err((exit, message)) => {
             eprintln!("error: {message}");
@@ -116,46 +159,78 @@ pub fn run(arguments: &Arguments) -> Exit {
     }
 }
 
-fn measure(arguments: &Arguments, checked: &Checked, sizes: &Sizes) -> Result<(), (Exit, String)> {
-    let usage = |error: &dyn std::fmt::Display| (Exit::Usage, error.to_string());
-    let fault = |error: &dyn std::fmt::Display| (Exit::Fault, error.to_string());
-    // A classifier is measured as one: what a backbone gives beside its logits is for other uses.
-    let has_logits = checked.outputs().iter().any(|output| &*output.name == "logits");
-    let only_output = has_logits.then(|| "logits".to_string());
-    let rematerialize = arguments.rematerialize.clone();
-    let options = CompileOptions { dtype: arguments.dtype.dtype(), only_output, rematerialize, ..CompileOptions::default() };
-    let start = Instant::now();
-    let program = match arguments.mode {
-        Mode::Train => training(checked, sizes, &options),
-        Mode::Infer => inference(checked, sizes, &options),
+/// A program, and what a step of it is told beside its inputs.
+struct Measured {
+    program: Program,
+    rule: OptimizerRule,
+    ema: Option<f64>,
+    precision: Precision,
+}
+
+/// Compiles what is measured.
+fn compiled(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<Measured, String> {
+    match subject {
+        Subject::Module(checked) => {
+            // A classifier is measured as one: what a backbone gives beside its logits is for other uses.
+            let has_logits = checked.outputs().iter().any(|output| &*output.name == "logits");
+            let precision = arguments.dtype.unwrap_or(Precision::F32);
+            let options = CompileOptions {
+                dtype: precision.dtype(),
+                only_output: has_logits.then(|| "logits".to_string()),
+                rematerialize: arguments.rematerialize.clone(),
+                ..CompileOptions::default()
+            };
+            let program = match arguments.mode {
+                Mode::Train => training(checked, sizes, &options),
+                Mode::Infer => inference(checked, sizes, &options),
+            };
+            let program = program.map_err(|error| error.to_string())?;
+            Ok(Measured { program, rule: ADAMW, ema: None, precision })
+        }
+        Subject::Experiment(joined) => {
+            let train = &joined.experiment.train.value;
+            let program = match arguments.mode {
+                Mode::Train => experiment_step(joined, sizes),
+                Mode::Infer => experiment_prediction(joined, sizes),
+            };
+            let precision = Precision::of(train.dtype);
+            let program = program.map_err(|error| error.to_string())?;
+            Ok(Measured { program, rule: optimizer_rule(&train.optimizer), ema: train.ema, precision })
+        }
     }
-    .map_err(|error| usage(&error))?;
+}
+
+fn measure(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<(), (Exit, String)> {
+    let fault = |error: &dyn std::fmt::Display| (Exit::Fault, error.to_string());
+    let checked = subject.checked();
+    let start = Instant::now();
+    let measured = compiled(arguments, subject, sizes).map_err(|message| (Exit::Usage, message))?;
+    let program = &measured.program;
     let compile_s = start.elapsed().as_secs_f64();
     let engine = engine(arguments.engine, arguments.threads).map_err(|error| fault(&error))?;
-    let mut plan = engine.prepare(&program).map_err(|error| fault(&error))?;
+    let mut plan = engine.prepare(program).map_err(|error| fault(&error))?;
     let prepare_s = start.elapsed().as_secs_f64() - compile_s;
     let values = Values { parts: &arguments.weights, mapping: None, keep: &[], seed: SEED };
-    fill(plan.as_mut(), checked, sizes, &program, &values)?;
-    fill_inputs(plan.as_mut(), &program).map_err(|error| fault(&error))?;
+    fill(plan.as_mut(), checked, sizes, program, &values)?;
+    fill_inputs(plan.as_mut(), program, &|input| is_target(subject, input)).map_err(|error| fault(&error))?;
     for step in 0..arguments.warmup {
-        run_step(plan.as_mut(), &program, step).map_err(|error| fault(&error))?;
+        run_step(plan.as_mut(), &measured, step).map_err(|error| fault(&error))?;
     }
     plan.set_profiling(arguments.profile);
     let mut seconds = Vec::new();
     for step in 0..arguments.runs {
         let start = Instant::now();
-        run_step(plan.as_mut(), &program, arguments.warmup + step).map_err(|error| fault(&error))?;
+        run_step(plan.as_mut(), &measured, arguments.warmup + step).map_err(|error| fault(&error))?;
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
     let median = seconds[seconds.len() / 2];
     let memory = plan.memory();
-    let (mode, dtype) = match (arguments.mode, arguments.dtype) {
-        (Mode::Train, Precision::F32) => ("train", "f32"),
-        (Mode::Train, Precision::Bf16) => ("train", "bf16"),
-        (Mode::Infer, Precision::F32) => ("infer", "f32"),
-        (Mode::Infer, Precision::Bf16) => ("infer", "bf16"),
+    let mode = match arguments.mode {
+        Mode::Train => "train",
+        Mode::Infer => "infer",
     };
+    let dtype = measured.precision.word();
     let threads = thread_count(arguments);
     let gflops = program.flops() / median * 1e-9;
     match arguments.format {
@@ -210,16 +285,26 @@ fn place(engine: EngineChoice, threads: usize) -> String {
     }
 }
 
-fn run_step(plan: &mut dyn Plan, program: &Program, step: u64) -> Result<(), sward_kernels::RunError> {
-    if program.argument("optimizer.settings").is_some() {
-        let settings: Vec<f32> = ADAMW.settings_at(step + 1, 1e-4, 1.0).into_iter().map(|number| number as f32).collect();
+/// Whether an input of an experiment's graph is a label.
+fn is_target(subject: &Subject, input: &str) -> bool {
+    let Subject::Experiment(joined) = subject else { return false };
+    let field = joined.inputs.iter().find(|own| own.input == input).map(|own| &joined.data.fields[&own.field]);
+    field.is_some_and(|field| field.role == FieldRole::Target)
+}
+
+fn run_step(plan: &mut dyn Plan, measured: &Measured, step: u64) -> Result<(), sward_kernels::RunError> {
+    if measured.program.argument("optimizer.settings").is_some() {
+        let settings: Vec<f32> = measured.rule.settings_at(step + 1, 1e-4, 1.0).into_iter().map(|number| number as f32).collect();
         plan.set("optimizer.settings", &Tensor::f32(&[settings.len()], settings))?;
+    }
+    if let Some(decay) = measured.ema.filter(|_| measured.program.argument("ema.decay").is_some()) {
+        plan.set("ema.decay", &Tensor::f32(&[], vec![decay as f32]))?;
     }
     plan.run(RunKey { seed: SEED, step })
 }
 
-/// Seeded inputs: normal numbers, and whole numbers that index every table.
-fn fill_inputs(plan: &mut dyn Plan, program: &Program) -> Result<(), sward_kernels::RunError> {
+/// Seeded inputs: normal numbers, and whole numbers that index every table. Labels are not below zero: every loss is finite for them.
+fn fill_inputs(plan: &mut dyn Plan, program: &Program, is_label: &dyn Fn(&str) -> bool) -> Result<(), sward_kernels::RunError> {
     for (position, argument) in program.arguments.iter().enumerate().filter(|(_, argument)| argument.role == Role::Input) {
         let tensor_type = program.type_of(argument.value);
         let mut stream = Stream::new(SEED, Lane { purpose: purpose::PROGRAM, outer: 2, inner: position as u32 });
@@ -227,44 +312,13 @@ fn fill_inputs(plan: &mut dyn Plan, program: &Program) -> Result<(), sward_kerne
         let tensor = match tensor_type.dtype {
             DType::I64 => Tensor::new(&tensor_type.shape, Data::I64((0..count).map(|_| stream.below(2) as i64).collect())),
             DType::Bool => Tensor::new(&tensor_type.shape, Data::Bool(vec![1; count])),
-            DType::F32 | DType::BF16 => Tensor::f32(&tensor_type.shape, (0..count).map(|_| stream.normal() as f32).collect()),
+            DType::F32 | DType::BF16 => {
+                let is_label = is_label(&argument.name);
+                let number = |normal: f64| (if is_label { normal.abs() } else { normal }) as f32;
+                Tensor::f32(&tensor_type.shape, (0..count).map(|_| number(stream.normal())).collect())
+            }
         };
         plan.set(&argument.name, &tensor)?;
     }
     Ok(())
-}
-
-/// The profile as a table: by kernel, then the slowest nodes.
-pub fn profile(times: &[InstructionTime]) -> String {
-    let total: f64 = times.iter().map(|time| time.seconds).sum();
-    let mut groups: Vec<(String, f64, f64, f64, usize)> = Vec::new();
-    for time in times {
-        let key = format!("{} ({})", time.name, time.kernel);
-        let runs = time.runs.max(1) as f64;
-        let entry = match groups.iter_mut().find(|group| group.0 == key) {
-            Some(entry) => entry,
-            None => {
-                groups.push((key, 0.0, 0.0, 0.0, 0));
-                groups.last_mut().expect("just pushed")
-            }
-        };
-        entry.1 += time.seconds;
-        entry.2 += time.flops * runs;
-        entry.3 += time.bytes * runs;
-        entry.4 += 1;
-    }
-    groups.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let mut text = format!("{:<44} {:>6} {:>7} {:>10} {:>8}\n", "primitive (kernel)", "count", "share", "GFLOP/s", "GB/s");
-    for (name, seconds, flops, bytes, count) in &groups {
-        let rate = |amount: f64| if *seconds > 0.0 { amount / seconds * 1e-9 } else { 0.0 };
-        text +=
-            &format!("{name:<44} {count:>6} {:>6.1}% {:>10.0} {:>8.1}\n", 100.0 * seconds / total, rate(*flops), rate(*bytes));
-    }
-    let mut slowest: Vec<&InstructionTime> = times.iter().collect();
-    slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-    text += "slowest nodes\n";
-    for time in slowest.iter().take(12) {
-        text += &format!("  {:>5.1}%  {} {}\n", 100.0 * time.seconds / total, time.name, time.path);
-    }
-    text
 }

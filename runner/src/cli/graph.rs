@@ -1,6 +1,7 @@
 //! What all verbs on graph files share: search roots, overrides, and the way diagnostics are printed.
 
 use super::Exit;
+use crate::experiment::Joined;
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -70,10 +71,28 @@ pub fn session(options: &RootOptions) -> Result<Session<'static>, Exit> {
     Ok(Session::new(sward_ops::catalogue::catalogue(), roots))
 }
 
+/// What a file holds.
+pub enum Subject {
+    /// A graph.
+    Module(Checked),
+    /// An experiment, whose graph goes from fields to losses and predictions.
+    Experiment(Box<Joined>),
+}
+
+impl Subject {
+    /// Its graph.
+    pub fn checked(&self) -> &Checked {
+        match self {
+            Subject::Module(checked) => checked,
+            Subject::Experiment(joined) => &joined.checked,
+        }
+    }
+}
+
 /// A graph that checks, with what one needs to go on with it.
-pub struct Opened {
+pub struct Opened<T = Checked> {
     /// The graph.
-    pub checked: Checked,
+    pub checked: T,
     /// The sizes that `--dim` gives.
     pub sizes: Sizes,
     /// The texts that it was read from.
@@ -85,15 +104,30 @@ pub struct Opened {
 /// # Errors
 /// The exit code, after the diagnostics were printed.
 pub fn open(file: &str, options: &GraphOptions) -> Result<Opened, Exit> {
-    let mut opened = open_as(file, options, false)?;
-    let Opened { checked, sizes, .. } = &mut opened;
+    let opened = open_as(file, options, false)?;
+    own_dimensions(file, &opened.checked, &opened.sizes)?;
+    Ok(opened)
+}
+
+/// As [`open`], with all of an experiment.
+///
+/// # Errors
+/// The exit code, after the diagnostics were printed.
+pub fn open_subject(file: &str, options: &GraphOptions) -> Result<Opened<Subject>, Exit> {
+    let opened = open_any(file, options, false)?;
+    own_dimensions(file, opened.checked.checked(), &opened.sizes)?;
+    Ok(opened)
+}
+
+/// Every size is of a dimension that the graph leaves open.
+fn own_dimensions(file: &str, checked: &Checked, sizes: &Sizes) -> Result<(), Exit> {
     let dimensions = checked.dimensions();
     if let Some((unknown, _)) = sizes.iter().find(|(name, _)| !dimensions.iter().any(|own| own == name.as_str())) {
         let known = dimensions.join(", ");
         eprintln!("error: --dim {unknown}: {file} has no open dimension of this name; its dimensions are {known}");
         return Err(Exit::Usage);
     }
-    Ok(opened)
+    Ok(())
 }
 
 /// As [`open`]. With `with_dims`, `--dim` fixes dimensions of the graph itself; else nobody has looked whether it has them.
@@ -101,6 +135,15 @@ pub fn open(file: &str, options: &GraphOptions) -> Result<Opened, Exit> {
 /// # Errors
 /// The exit code, after the diagnostics were printed.
 pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opened, Exit> {
+    let Opened { checked, sizes, sources } = open_any(file, options, with_dims)?;
+    let checked = match checked {
+        Subject::Module(checked) => checked,
+        Subject::Experiment(joined) => joined.checked,
+    };
+    Ok(Opened { checked, sizes, sources })
+}
+
+fn open_any(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opened<Subject>, Exit> {
     let mut session = session(&options.roots)?;
     let overrides = overrides(&mut session, options, with_dims)?;
     let sizes = sizes(&mut session, &options.dims)?;
@@ -108,9 +151,9 @@ pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Op
         Some((id, graph_file)) => match &*graph_file {
             // An experiment is one graph, from fields to losses and predictions.
             GraphFile::Other { kind, tree } if kind.value == "Experiment" => {
-                crate::experiment::join(&mut session, id, tree, &overrides).map(|joined| joined.checked)
+                crate::experiment::join(&mut session, id, tree, &overrides).map(|joined| Subject::Experiment(Box::new(joined)))
             }
-            _ => session.check_file(id, &graph_file, &overrides),
+            _ => session.check_file(id, &graph_file, &overrides).map(Subject::Module),
         },
         None => {
             print(&session, Format::Text);

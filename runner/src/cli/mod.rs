@@ -14,6 +14,7 @@ mod init;
 mod inspect;
 pub mod plot;
 mod predict;
+mod profile;
 pub mod render;
 mod report;
 mod run;
@@ -27,7 +28,7 @@ mod weights;
 mod written;
 
 pub use crate::exit::Exit;
-pub use bench::profile as profile_text;
+pub use profile::profile as profile_text;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use sward_core::program::{Program, Role, TensorType};
 use sward_kernels::{Plan, Tensor};
 
 use super::error::{Result, TrainError};
-use super::programs::{EvaluationOptions, evaluation_forward, forward};
+use super::programs::{EvaluationOptions, evaluation_forward, forward, sizes_for};
 use crate::experiment::Joined;
 use crate::feed::FittedData;
 use crate::rundir::{Checkpoint, RunDirectory};
@@ -111,10 +111,10 @@ pub fn load_last(path: &Path, plan: &mut dyn Plan) -> Result<LoopState> {
 /// A file that cannot be read, or whose tensors are not the graph's.
 pub fn load_weights(path: &Path, joined: &Joined, fitted: &FittedData) -> Result<Vec<(String, Tensor)>> {
     let file = WeightFile::open(path)?;
-    let batch = joined.experiment.train.value.batch;
-    let evaluation = evaluation_forward(joined, fitted, batch, EvaluationOptions::WITH_LOSSES)?;
+    let sizes = sizes_for(&joined.checked, fitted, joined.experiment.train.value.batch);
+    let evaluation = evaluation_forward(joined, &sizes, EvaluationOptions::WITH_LOSSES)?;
     // What training alone has (a count of batches, say) may be there.
-    let training = forward(joined, fitted, batch)?.finish();
+    let training = forward(joined, &sizes)?.finish();
     let known: HashMap<&str, &TensorType> = [&training, &evaluation].into_iter().flat_map(weights_of).collect();
     let mut tensors = Vec::new();
     for view in file.tensors() {

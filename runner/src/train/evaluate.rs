@@ -6,7 +6,7 @@ use sward_kernels::{Engine, Plan, Tensor};
 
 use super::error::Result;
 use super::features::FeatureStore;
-use super::programs::{EvaluationOptions, evaluation_forward, frozen_part, optimized};
+use super::programs::{EvaluationOptions, evaluation_forward, frozen_part, optimized, sizes_for};
 use super::steps::set_all;
 use crate::experiment::Joined;
 use crate::feed::{Feed, FittedData};
@@ -133,7 +133,7 @@ impl<'a> Evaluator<'a> {
         if let Some(index) = self.plans.iter().position(|(own, _)| *own == batch) {
             return Ok(&mut self.plans[index].1);
         }
-        let mut program = evaluation_forward(self.joined, self.fitted, batch, self.options)?;
+        let mut program = evaluation_forward(self.joined, &sizes_for(&self.joined.checked, self.fitted, batch), self.options)?;
         if self.uses_features
             && let Some(split) = frozen_part(self.joined, &program, batch)
         {

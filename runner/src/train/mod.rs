@@ -36,7 +36,8 @@ pub use predictions::{Ensemble, FieldPrediction, Predictions, invert};
 pub use prepare::{Prepared, fold_splits, prepare, prepare_run, row_groups};
 pub use pretrained::{Pretrained, load_pretrained, pretrained_files};
 pub use programs::{
-    EvaluationOptions, ParameterCount, SizesOf, has_dropout, optimizer_rule, parameter_groups, sizes_for, train_options,
+    EvaluationOptions, ParameterCount, experiment_prediction, experiment_step, has_dropout, optimizer_rule, parameter_groups,
+    sizes_for, train_options,
 };
 pub use record::{FILES, OpenedRun, RunSettings, data_folder, files, override_texts, rejoin, reopen, settings, write_files};
 pub use run::{Outcome, TrainRequest, train};

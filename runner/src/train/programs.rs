@@ -15,30 +15,13 @@ use crate::experiment::spec::{Cache, GradientRule, Mix, Optimizer, Precision, Tr
 use crate::experiment::{FieldRole, Joined, PROJECTED, projected_output};
 use crate::feed::FittedData;
 
-/// The sizes that an experiment's graph has at a batch of so many samples.
-pub trait SizesOf {
-    /// The sizes.
-    fn sizes(&self, batch: usize) -> Sizes;
-}
-
-impl SizesOf for FittedData {
-    fn sizes(&self, batch: usize) -> Sizes {
-        let mut sizes = Sizes::new();
-        sizes.insert("batch", batch as i64);
-        for (name, size) in &self.sizes {
-            sizes.insert(name.as_str(), *size as i64);
-        }
-        sizes
-    }
-}
-
-/// The sizes that this graph has a name for: others would be none of its own.
+/// The sizes of a graph at a batch of so many samples: those of the data that it has a name for, others would be none of its own.
 pub fn sizes_for(checked: &Checked, fitted: &FittedData, batch: usize) -> Sizes {
-    let names = checked.dimensions();
     let mut sizes = Sizes::new();
-    for (name, size) in fitted.sizes(batch).iter() {
-        if names.iter().any(|own| own == name.as_str()) {
-            sizes.insert(name, size);
+    for name in checked.dimensions() {
+        let size = if name == "batch" { Some(batch) } else { fitted.sizes.get(&name).copied() };
+        if let Some(size) = size {
+            sizes.insert(name.as_str(), size as i64);
         }
     }
     sizes
@@ -101,10 +84,9 @@ pub fn train_options(joined: &Joined, accumulation: Accumulation) -> TrainOption
 }
 
 /// The forward part of a step, with losses alone as outputs.
-pub fn forward(joined: &Joined, fitted: &FittedData, batch: usize) -> Result<Builder> {
-    let sizes = sizes_for(&joined.checked, fitted, batch);
+pub fn forward(joined: &Joined, sizes: &Sizes) -> Result<Builder> {
     let options = LowerOptions { training: true, ..LowerOptions::default() };
-    let lowered = lower(&joined.checked, &sizes, &options, &AddAlgebra).map_err(CompileError::from)?;
+    let lowered = lower(&joined.checked, sizes, &options, &AddAlgebra).map_err(CompileError::from)?;
     let streams = lowered.next_stream();
     let mut program = lowered.finish();
     let is_kept = |name: &str| name == "loss" || name.starts_with("loss.") || name.starts_with(PROJECTED);
@@ -141,8 +123,8 @@ impl EvaluationOptions {
 }
 
 /// The program of an evaluation before the passes.
-pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, options: EvaluationOptions) -> Result<Program> {
-    Ok(lowered_evaluation(joined, fitted, batch, options)?.0)
+pub fn evaluation_forward(joined: &Joined, sizes: &Sizes, options: EvaluationOptions) -> Result<Program> {
+    Ok(lowered_evaluation(joined, sizes, options)?.0)
 }
 
 /// Whether dropout makes any two runs of an evaluation differ.
@@ -150,15 +132,15 @@ pub fn evaluation_forward(joined: &Joined, fitted: &FittedData, batch: usize, op
 /// # Errors
 /// Where the graph cannot be lowered.
 pub fn has_dropout(joined: &Joined, fitted: &FittedData) -> Result<bool> {
-    let (_, streams) = lowered_evaluation(joined, fitted, 1, EvaluationOptions { losses: false, drops: true })?;
+    let sizes = sizes_for(&joined.checked, fitted, 1);
+    let (_, streams) = lowered_evaluation(joined, &sizes, EvaluationOptions { losses: false, drops: true })?;
     Ok(streams > 0)
 }
 
 /// The program, and how many streams of random numbers it has.
-fn lowered_evaluation(joined: &Joined, fitted: &FittedData, batch: usize, options: EvaluationOptions) -> Result<(Program, u32)> {
-    let sizes = sizes_for(&joined.checked, fitted, batch);
+fn lowered_evaluation(joined: &Joined, sizes: &Sizes, options: EvaluationOptions) -> Result<(Program, u32)> {
     let lowering = LowerOptions { drops: options.drops, ..LowerOptions::default() };
-    let lowered = lower(&joined.checked, &sizes, &lowering, &AddAlgebra).map_err(CompileError::from)?;
+    let lowered = lower(&joined.checked, sizes, &lowering, &AddAlgebra).map_err(CompileError::from)?;
     let streams = lowered.next_stream();
     let mut program = lowered.finish();
     program.outputs.retain(|output| output.name.starts_with("predict.") || output.name.starts_with("map.") || options.losses);
@@ -169,6 +151,22 @@ fn lowered_evaluation(joined: &Joined, fitted: &FittedData, batch: usize, option
 pub fn optimized(joined: &Joined, program: Program) -> Result<Program> {
     let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
     Ok(optimize(program, &passes).map_err(CompileError::from)?)
+}
+
+/// A training step of one batch, as an engine runs it.
+///
+/// # Errors
+/// A graph that has no program at these sizes.
+pub fn experiment_step(joined: &Joined, sizes: &Sizes) -> Result<Program> {
+    step(joined, forward(joined, sizes)?, Accumulation::None)
+}
+
+/// What predicts, as an engine runs it.
+///
+/// # Errors
+/// A graph that has no program at these sizes.
+pub fn experiment_prediction(joined: &Joined, sizes: &Sizes) -> Result<Program> {
+    optimized(joined, evaluation_forward(joined, sizes, EvaluationOptions::default())?)
 }
 
 /// Where a forward program's frozen part ends, if that is worth anything: what sees the same numbers whenever it sees a row.

@@ -21,7 +21,7 @@ use super::output::{prediction_rows, write_predictions};
 use super::predictions::{Predictions, invert};
 use super::prepare::{Prepared, prepare_run, row_groups};
 use super::pretrained::{Pretrained, load_pretrained};
-use super::programs::{EvaluationOptions, ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups};
+use super::programs::{EvaluationOptions, ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups, sizes_for};
 use super::record::{RunSettings, files, write};
 use super::schedule::resolve_schedule;
 use super::steps::Stepper;
@@ -123,8 +123,34 @@ struct Trainer<'a> {
     best: (String, Direction),
     started: Instant,
     first_step: u64,
+    clock: LoopClock,
+}
+
+/// Where the time of the loop over steps goes, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct LoopClock {
+    /// All of it.
+    total: f64,
+    /// In the programs of steps.
+    stepped: f64,
+    /// Waiting for batches.
     waited: f64,
-    worked: f64,
+}
+
+impl LoopClock {
+    /// The shares, and which side waits for the other.
+    fn sentence(&self) -> String {
+        let share = |seconds: f64| 100.0 * seconds / self.total.max(1e-9);
+        let own = (self.total - self.stepped - self.waited).max(0.0);
+        let side = if self.waited > self.stepped { "training waits for data" } else { "data keeps up" };
+        format!(
+            "{side}: of {:.2} s, steps {:.1} %, waiting for data {:.1} %, the loop itself {:.1} %",
+            self.total,
+            share(self.stepped),
+            share(self.waited),
+            share(own)
+        )
+    }
 }
 
 /// What an evaluation of the validation rows gives.
@@ -146,7 +172,8 @@ impl<'a> Trainer<'a> {
         let steps = batches.steps_per_epoch().div_ceil(train.accumulate);
         let total = steps * train.epochs;
         let schedule = resolve_schedule(&train.schedule, steps, total)?;
-        let lowered = forward(joined, &prepared.fitted, batch)?;
+        let sizes = sizes_for(&joined.checked, &prepared.fitted, batch);
+        let lowered = forward(joined, &sizes)?;
         let streams = lowered.next_stream();
         let whole = (lowered.finish(), streams);
         let split = frozen_part(joined, &whole.0, batch);
@@ -200,7 +227,7 @@ impl<'a> Trainer<'a> {
         }
         let inputs = match &features {
             Some(_) => {
-                let evaluation = evaluation_forward(joined, &prepared.fitted, batch, EvaluationOptions::WITH_LOSSES)?;
+                let evaluation = evaluation_forward(joined, &sizes, EvaluationOptions::WITH_LOSSES)?;
                 let rest = frozen_part(joined, &evaluation, batch).map_or(evaluation, |split| split.suffix);
                 inputs_of(joined, &[stepper.program(), &rest])
             }
@@ -229,8 +256,7 @@ impl<'a> Trainer<'a> {
             best: (watched, direction),
             started: Instant::now(),
             first_step,
-            waited: 0.0,
-            worked: 0.0,
+            clock: LoopClock::default(),
         };
         trainer.introduce(rows.len(), steps);
         trainer.stepper.set_profiling(request.profile);
@@ -314,7 +340,7 @@ impl<'a> Trainer<'a> {
             });
             for place in self.state.done_in_epoch..steps {
                 let micro: Vec<u64> = (place * accumulate..((place + 1) * accumulate).min(per_epoch)).collect();
-                let waiting = Instant::now();
+                let begun = Instant::now();
                 let mut made = Vec::with_capacity(micro.len());
                 for place in &micro {
                     let received =
@@ -325,11 +351,12 @@ impl<'a> Trainer<'a> {
                     }
                     made.push(batch);
                 }
-                self.waited += waiting.elapsed().as_secs_f64();
+                self.clock.waited += begun.elapsed().as_secs_f64();
                 let keys: Vec<RunKey> = micro.iter().map(|place| RunKey { seed, step: epoch * per_epoch + place }).collect();
                 if !self.step(&made, &keys, steps)? {
                     return Ok(true);
                 }
+                self.clock.total += begun.elapsed().as_secs_f64();
                 let every = self.train.checkpoint_steps;
                 if every > 0 && self.state.step.is_multiple_of(every) && self.state.done_in_epoch < steps {
                     self.save()?;
@@ -350,9 +377,8 @@ impl<'a> Trainer<'a> {
         if let Some(plateau) = &self.state.plateau {
             rate = plateau.rate(rate);
         }
-        let start = Instant::now();
         let result = self.stepper.step(number, rate, batches, keys)?;
-        self.worked += start.elapsed().as_secs_f64();
+        self.clock.stepped += result.seconds;
         if !result.is_finite && !self.bear(batches, keys, result.loss)? {
             return Ok(false);
         }
@@ -520,13 +546,7 @@ impl<'a> Trainer<'a> {
 
     /// Says which side waits.
     fn report_time(&mut self) {
-        let total = (self.waited + self.worked).max(1e-9);
-        let side = if self.waited > self.worked { "training waits for data" } else { "data keeps up" };
-        self.progress.message(&format!(
-            "waiting for data {:.1} %, steps {:.1} % of {total:.2} s: {side}",
-            100.0 * self.waited / total,
-            100.0 * self.worked / total
-        ));
+        self.progress.message(&self.clock.sentence());
         self.progress.message(&crate::cli::profile_text(&self.stepper.profile()));
     }
 }
@@ -544,12 +564,13 @@ fn features_of(
         _ => Ok(None),
     };
     let own = prepared.split();
+    let sizes = sizes_for(&request.joined.checked, &prepared.fitted, batch);
     keep_features(&Wanted {
         engine: request.engine,
         joined: request.joined,
         encoded: &prepared.encoded,
         split,
-        evaluation: &evaluation_forward(request.joined, &prepared.fitted, batch, EvaluationOptions::WITH_LOSSES)?,
+        evaluation: &evaluation_forward(request.joined, &sizes, EvaluationOptions::WITH_LOSSES)?,
         batch,
         rows: own.train.iter().chain(&own.validation).copied().collect(),
         memory_bytes: request.cache_bytes,

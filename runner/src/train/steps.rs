@@ -1,5 +1,7 @@
 //! One optimizer step: one batch, or several whose gradients are added.
 
+use std::time::Instant;
+
 use sward_core::check::Checked;
 use sward_core::program::{Builder, Program, Role, RunKey};
 use sward_kernels::{Engine, InstructionTime, Memory, Plan, RunError, Tensor};
@@ -18,7 +20,7 @@ use crate::initialize::initial_values;
 /// A graph that has no program at these sizes, or an engine that cannot run it.
 pub fn step_memory(engine: &dyn Engine, joined: &Joined, fitted: &FittedData, rows: usize) -> Result<Memory> {
     let batch = joined.experiment.train.value.batch.min(rows);
-    let lowered = super::programs::forward(joined, fitted, batch)?;
+    let lowered = super::programs::forward(joined, &super::programs::sizes_for(&joined.checked, fitted, batch))?;
     let streams = lowered.next_stream();
     Ok(Stepper::new(engine, joined, &(lowered.finish(), streams))?.memory())
 }
@@ -34,6 +36,8 @@ pub struct StepResult {
     pub gradient_norm: Option<f64>,
     /// Whether everything was finite; if not, nothing was changed.
     pub is_finite: bool,
+    /// How long its programs ran, in seconds.
+    pub seconds: f64,
 }
 
 /// The plans of a training step.
@@ -177,7 +181,7 @@ impl Stepper {
             }
             for (batch, key) in batches[..batches.len() - 1].iter().zip(keys) {
                 set_all(gather.as_mut(), batch)?;
-                gather.run(*key)?;
+                result.seconds += timed(gather.as_mut(), *key)?;
                 collect(gather.as_ref(), count, &mut result)?;
             }
             copy(gather.as_ref(), self.finish.as_mut(), &self.accumulated)?;
@@ -191,7 +195,7 @@ impl Stepper {
             self.finish.set("ema.decay", &Tensor::f32(&[], vec![own as f32]))?;
         }
         set_all(self.finish.as_mut(), batch)?;
-        self.finish.run(*key)?;
+        result.seconds += timed(self.finish.as_mut(), *key)?;
         collect(self.finish.as_ref(), count, &mut result)?;
         if self.finish.program().output("gradient_norm").is_some() {
             result.gradient_norm = scalar(self.finish.as_ref(), "gradient_norm")?;
@@ -219,6 +223,13 @@ pub(super) fn set_all(plan: &mut dyn Plan, batch: &Batch) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs a plan; the seconds that it took.
+fn timed(plan: &mut dyn Plan, key: RunKey) -> Result<f64> {
+    let start = Instant::now();
+    plan.run(key)?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 fn copy(from: &dyn Plan, to: &mut dyn Plan, names: &[String]) -> Result<()> {

@@ -34,6 +34,41 @@ fn activations_computed_again_change_no_bit() {
     );
 }
 
+/// What a profile counts: primitives with their kernels, and how many of each.
+fn counted(profile: &str) -> Vec<(String, String)> {
+    let rows =
+        profile.lines().skip_while(|line| !line.starts_with("primitive")).skip(1).take_while(|line| *line != "slowest nodes");
+    let mut rows: Vec<(String, String)> = rows
+        .map(|row| {
+            let (name, numbers) = row.split_once(')').unwrap_or_else(|| panic!("{row}"));
+            (name.to_owned(), numbers.split_whitespace().next().expect("a count").to_owned())
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn bench_of_an_experiment_takes_the_step_that_training_takes() {
+    let project = Project::new();
+    let trained = project.sward(&["train", "experiment.ron", "--epochs", "1", "--profile"]);
+    assert!(stderr(&trained).contains("the loop itself"), "{}", stderr(&trained));
+    let bench = |more: &[&str]| {
+        let output = project.sward(&[&["bench", "experiment.ron", "--mode", "train", "--runs", "1", "--profile"], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        (counted(&stderr(&output)), stdout(&output))
+    };
+    let (steps, text) = bench(&[]);
+    assert!(steps.len() > 5, "{steps:?}");
+    assert_eq!(steps, counted(&stderr(&trained)));
+    assert!(text.contains("train f32"), "{text}");
+    // What the experiment says counts, and the command line may say otherwise.
+    let (without_average, _) = bench(&["--set", "train.ema=None"]);
+    assert_ne!(without_average, steps);
+    assert!(bench(&["--set", "train.dtype=Bf16"]).1.contains("train bf16"));
+    assert!(bench(&["--set", "train.dtype=Bf16", "--dtype", "f32"]).1.contains("train f32"));
+}
+
 #[test]
 fn gradients_of_losses_that_conflict_are_projected() {
     let project = Project::new();
