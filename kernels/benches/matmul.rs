@@ -1,6 +1,6 @@
 //! Matrix products against the `gemm` crate (f32) and the machine's AMX peak (bf16), measured in turns in one run.
 //!
-//! `cargo bench -p sward-kernels --bench matmul`
+//! `cargo bench -p sward-kernels --bench matmul`, for cases whose names hold a text `-- weight`.
 
 mod common;
 
@@ -38,7 +38,8 @@ fn main() {
     let threads: usize = std::env::var("THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
     println!("{features:?}, {threads} threads");
     pool(threads).install(|| {
-        for case in &CASES {
+        let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+        for case in CASES.iter().filter(|case| case.name.contains(&wanted)) {
             let Case { m, k, n, .. } = *case;
             let left = Buffer::<f32>::filled(m * k, |i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0);
             let right = Buffer::<f32>::filled(k * n, |i| ((i * 104_729) % 1000) as f32 / 500.0 - 1.0);

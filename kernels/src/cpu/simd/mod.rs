@@ -302,6 +302,18 @@ fn round_to_bf16(x: f32) -> u16 {
     (if x.is_nan() { quiet } else { rounded }) as u16
 }
 
+/// Asks for the line of an address before it is read. Any address may be named: nothing is read where there is no memory.
+#[inline(always)]
+pub fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Work that [`dispatch`] compiles for each level. `run` must be `#[inline(always)]`, or it is compiled without the level's instructions.
 pub trait Kernel {
     /// What the work gives back.

@@ -3,9 +3,13 @@
 //! Some rows of a strip times both tiles of a panel stay in registers over all summands; a left pair is broadcast, a right vector holds one
 //! pair of sixteen columns.
 
-#[cfg(target_arch = "x86_64")]
-use super::tiles::TILE;
 use super::tiles::TileProduct;
+#[cfg(target_arch = "x86_64")]
+use super::tiles::{Order, TILE};
+
+/// Pairs of a tile, and its rows.
+#[cfg(target_arch = "x86_64")]
+const PAIRS: usize = 16;
 
 /// Summands of a block: a panel of that depth takes half of the nearest cache.
 pub(super) const DEPTH: usize = 256;
@@ -18,12 +22,28 @@ pub(super) const DEPTH: usize = 256;
 pub(super) unsafe fn multiply(product: TileProduct) {
     // SAFETY: the caller's promise.
     unsafe {
-        multiply_rows::<0, 11>(product);
+        match product.order {
+            Order::Rows => multiply_ordered::<1, PAIRS>(product),
+            Order::Pairs => multiply_ordered::<PAIRS, 1>(product),
+        }
+    }
+}
+
+/// Left pairs lie `PAIR` and their rows `LINE` apart.
+///
+/// # Safety
+/// As [`multiply`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn multiply_ordered<const PAIR: usize, const LINE: usize>(product: TileProduct) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        multiply_rows::<0, 11, PAIR, LINE>(product);
         if product.rows > 11 {
-            multiply_rows::<11, 11>(product);
+            multiply_rows::<11, 11, PAIR, LINE>(product);
         }
         if product.rows > 22 {
-            multiply_rows::<22, 10>(product);
+            multiply_rows::<22, 10, PAIR, LINE>(product);
         }
     }
 }
@@ -40,11 +60,10 @@ pub(super) unsafe fn multiply(_: TileProduct) {
 /// As [`multiply`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize>(product: TileProduct) {
+unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize, const PAIR: usize, const LINE: usize>(product: TileProduct) {
     use std::arch::x86_64::*;
-    const PAIRS: usize = 16;
     let TileProduct { mut strip, mut panel, steps, out, out_stride, accumulate, .. } = product;
-    // SAFETY: pairs of row `r` lie in tile `r / 16` of the strip, 16 pairs to a row; the caller promises the memory.
+    // SAFETY: pairs of row `r` lie in tile `r / 16` of the strip; the caller promises the memory.
     unsafe {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         if accumulate {
@@ -62,7 +81,7 @@ unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize>(product: TileProd
                 });
                 for row in 0..ROWS {
                     let (tile, line) = ((FIRST + row) / 16, (FIRST + row) % 16);
-                    let left = _mm512_set1_epi32(pairs.add(tile * TILE / 2 + line * PAIRS + pair).read());
+                    let left = _mm512_set1_epi32(pairs.add(tile * TILE / 2 + line * LINE + pair * PAIR).read());
                     let left = std::mem::transmute::<__m512i, __m512bh>(left);
                     for tile in 0..2 {
                         sums[row][tile] = _mm512_dpbf16_ps(sums[row][tile], left, right[tile]);

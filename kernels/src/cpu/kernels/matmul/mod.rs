@@ -19,7 +19,6 @@ mod tests;
 use half::bf16;
 
 pub(super) use small::Panels;
-use source::Block;
 pub use source::{Data, Patches, Source};
 
 use crate::cpu::features::{Bf16Products, Features, Level};
@@ -132,8 +131,12 @@ impl Cut {
         };
         let blocks = k.div_ceil(target).max(1);
         let depth = k.div_ceil(blocks).next_multiple_of(unit).max(unit);
-        let mut rows = 256usize.next_multiple_of(tile_rows).min(m.max(1).next_multiple_of(tile_rows));
         let mut columns = 480usize.next_multiple_of(tile_columns).min(n.max(1).next_multiple_of(tile_columns));
+        // What a region sums stays in the second cache, a quarter of a megabyte at most, beside the operands that pass by. Tall regions of few
+        // columns read long runs of a transposed operand. AMX adds into a result once for a thousand summands, and a shallow product once at all.
+        let elements = if k <= 128 || (tiled && features.bf16_products() == Bf16Products::Tiles) { 122_880 } else { 49_152 };
+        let most_rows = (elements / columns).clamp(32, 512).next_multiple_of(tile_rows);
+        let mut rows = most_rows.min(m.max(1).next_multiple_of(tile_rows));
         let regions = |rows: usize, columns: usize| batch * m.div_ceil(rows) * n.div_ceil(columns);
         // Small problems are not worth cutting; the others get enough regions to keep many threads at work.
         // Where `k` is long, its parts are that work: narrow regions would read few neighbours of each row of a transposed operand.
@@ -420,7 +423,9 @@ impl Region<'_, '_> {
         let rows = place.rows.next_multiple_of(cut.tile_rows);
         let own = if packed.is_some() { 0 } else { cut.padded(place.columns) * depth };
         // The packed left operand, a copied block of it, and own panels of the right one.
-        let sizes = [rows * depth, rows * depth, own].map(|n| (n * bytes).next_multiple_of(64));
+        let left_elements =
+            if cut.tiled { rows * depth } else { rows / cut.tile_rows * float::tile_stride(cut.tile_rows, depth) };
+        let sizes = [left_elements, rows * depth, own].map(|n| (n * bytes).next_multiple_of(64));
         let mut scratch = Scratch::bytes(sizes.iter().sum());
         let scratch: *mut u8 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the region within the operands and the output.
@@ -451,17 +456,14 @@ impl Region<'_, '_> {
                     let block = left.block::<S, bf16>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
                     let strip_elements = tiles::SIDE * nk_packed;
                     let strips = place.rows.div_ceil(tiles::SIDE);
-                    for strip in 0..strips {
-                        let first = strip * tiles::SIDE;
-                        let part = Block { data: block.data.add(first * block.i_stride), ..block };
-                        let to = left_packed.cast::<bf16>().add(strip * strip_elements);
-                        tiles::pack_strip(s, part, (place.rows - first).min(tiles::SIDE), nk, to);
-                    }
+                    let order = tiles::strip_order(product.features.bf16_products(), &block);
+                    tiles::pack_strips(s, block, place.rows, nk, order, left_packed.cast());
                     for first in (0..place.columns).step_by(tiles::SIDE) {
                         let panel = panels.cast::<bf16>().add(first * nk_packed);
                         for strip in 0..strips {
                             tiles.multiply(tiles::TileProduct {
                                 strip: left_packed.cast::<bf16>().add(strip * strip_elements),
+                                order,
                                 panel,
                                 steps: nk_packed / tiles::DEPTH,
                                 rows: place.rows - strip * tiles::SIDE,
@@ -472,18 +474,23 @@ impl Region<'_, '_> {
                         }
                     }
                 } else {
-                    let mut block = left.block::<S, f32>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
-                    if block.k_stride != 1 {
-                        float::pack_rows(s, block, place.rows, nk, left_packed.cast());
-                        block = Block { data: left_packed.cast(), i_stride: nk, k_stride: 1 };
+                    let block = left.block::<S, f32>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
+                    let is_packed = block.k_stride != 1;
+                    if is_packed {
+                        float::pack_rows::<S>(block, place.rows, nk, left_packed.cast());
                     }
                     for first in (0..place.columns).step_by(cut.tile_columns) {
                         let right = panels.cast::<f32>().add(first * nk);
                         let columns = cut.tile_columns.min(place.columns - first);
-                        let (left, left_stride) = (block.data, block.i_stride);
+                        let (left, left_stride) =
+                            if is_packed { (left_packed.cast_const().cast(), 0) } else { (block.data, block.i_stride) };
                         let tile =
                             float::Tile { left, left_stride, right, nk, out: out.add(first), out_stride: stride, accumulate };
-                        float::multiply(s, tile, place.rows, columns);
+                        if is_packed {
+                            float::multiply_packed(s, tile, place.rows, columns);
+                        } else {
+                            float::multiply(s, tile, place.rows, columns);
+                        }
                     }
                 }
             }

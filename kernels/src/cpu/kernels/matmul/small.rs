@@ -114,12 +114,23 @@ impl Kernel for Multiply<'_> {
                     for row in 0..height {
                         convert(s, left.add((first + row) * left_stride), rounded.add(row * k), k);
                     }
-                    tiles::pack_strip(s, Block { data: rounded, i_stride: k, k_stride: 1 }, height, k, strip);
+                    let block = Block { data: rounded, i_stride: k, k_stride: 1 };
+                    tiles::pack_strips(s, block, height, k, tiles::Order::Rows, strip);
                     for column in (0..n).step_by(tiles::SIDE) {
                         let panel = data.cast::<bf16>().add(column * depth);
                         let out = out.add(first * out_stride + column);
                         let steps = depth / tiles::DEPTH;
-                        state.multiply(tiles::TileProduct { strip, panel, steps, rows: height, out, out_stride, accumulate });
+                        let order = tiles::Order::Rows;
+                        state.multiply(tiles::TileProduct {
+                            strip,
+                            order,
+                            panel,
+                            steps,
+                            rows: height,
+                            out,
+                            out_stride,
+                            accumulate,
+                        });
                     }
                 }
             } else {

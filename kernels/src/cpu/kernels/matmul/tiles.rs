@@ -1,15 +1,16 @@
 //! The bf16 product of blocks: 32 x 32 results from strips of two left tiles and panels of two right tiles, by AMX here or by dot products of
 //! pairs in `dot`.
 //!
-//! Both operands are packed in tiles of sixteen rows of sixty-four bytes. A left tile holds sixteen rows of thirty-two summands; a right tile
-//! holds sixteen pairs of summands for sixteen columns. A strip or panel is, for every thirty-two summands, two tiles.
+//! Both operands are packed in tiles of sixteen rows of sixty-four bytes. A left tile holds sixteen rows of thirty-two summands, or sixteen pairs
+//! of summands for sixteen rows; a right tile holds sixteen pairs of summands for sixteen columns. A strip or panel is, for every thirty-two
+//! summands, two tiles.
 
 use half::bf16;
 
 use super::dot;
 use super::source::Block;
 use crate::cpu::features::Bf16Products;
-use crate::cpu::simd::{Element, LANES, Simd};
+use crate::cpu::simd::{Element, LANES, Simd, prefetch};
 
 /// Rows of a strip and columns of a panel.
 pub(super) const SIDE: usize = 32;
@@ -18,80 +19,115 @@ pub(super) const DEPTH: usize = 32;
 /// Elements of a tile.
 pub(super) const TILE: usize = 512;
 
-/// Packs sixteen `i` of a block from `i0` on into every other tile from `to`; `order` turns pairs `[pair][i]` the way the operand wants them.
+/// How a tile holds pairs of summands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    /// Sixteen rows of sixteen pairs, as AMX wants its left operand.
+    Rows,
+    /// Sixteen pairs of sixteen rows or columns, as AMX wants its right operand.
+    Pairs,
+}
+
+/// Packs the tile of sixteen `i` from `i0` on and thirty-two summands from `k` on; what lies beyond `ni` and `nk` is zero.
 ///
 /// # Safety
-/// The block has `ni - i0` or more `i` and `nk` summands; `to` holds `2 * TILE` for every `DEPTH` summands.
+/// The block has `ni` of `i` and `nk` summands; `to` holds [`TILE`].
 #[inline(always)]
-unsafe fn pack<S: Simd>(s: S, block: Block<bf16>, i0: usize, ni: usize, nk: usize, left: bool, to: *mut bf16) {
+unsafe fn pack_tile<S: Simd>(
+    s: S,
+    block: Block<bf16>,
+    (i0, ni): (usize, usize),
+    (k, nk): (usize, usize),
+    order: Order,
+    to: *mut bf16,
+) {
     let rows = ni.saturating_sub(i0).min(LANES);
-    // SAFETY: reads stay within the block (lanes beyond are not read), writes within the packed tiles.
+    let depth = DEPTH.min(nk - k);
+    // SAFETY: reads stay within the block (lanes beyond are not read), writes within the tile.
     unsafe {
         let from = block.data.add(if rows == 0 { 0 } else { i0 * block.i_stride });
-        for (step, k) in (0..nk).step_by(DEPTH).enumerate() {
-            let to = to.add(step * 2 * TILE).cast::<f32>();
-            let depth = DEPTH.min(nk - k);
-            // One f32 lane stands for a pair of summands; its bits are only moved.
-            let mut lanes = [s.zero(); LANES];
-            if block.k_stride == 1 {
-                for i in 0..rows {
-                    let pairs = from.add(i * block.i_stride + k);
-                    lanes[i] = if depth == DEPTH {
-                        s.load(pairs.cast())
-                    } else {
-                        let mut part = [bf16::ZERO; DEPTH];
-                        std::ptr::copy_nonoverlapping(pairs, part.as_mut_ptr(), depth);
-                        s.load(part.as_ptr().cast())
-                    };
-                }
-                if !left {
-                    lanes = s.transpose(lanes);
-                }
-            } else {
-                for pair in 0..depth.div_ceil(2) {
-                    let low = from.add((k + 2 * pair) * block.k_stride);
-                    let high = low.add(block.k_stride);
-                    lanes[pair] = if rows == LANES && 2 * pair + 1 < depth {
-                        s.interleave_bf16(s.load_bf16(low), s.load_bf16(high))
-                    } else {
-                        let high = if 2 * pair + 1 < depth { bf16::load_part(s, high, rows) } else { s.zero() };
-                        s.interleave_bf16(bf16::load_part(s, low, rows), high)
-                    };
-                }
-                if left {
-                    lanes = s.transpose(lanes);
-                }
+        // One f32 lane stands for a pair of summands; its bits are only moved.
+        let mut lanes = [s.zero(); LANES];
+        let own = if block.k_stride == 1 {
+            for i in 0..rows {
+                let pairs = from.add(i * block.i_stride + k);
+                lanes[i] = if depth == DEPTH {
+                    s.load(pairs.cast())
+                } else {
+                    let mut part = [bf16::ZERO; DEPTH];
+                    std::ptr::copy_nonoverlapping(pairs, part.as_mut_ptr(), depth);
+                    s.load(part.as_ptr().cast())
+                };
             }
-            for i in 0..LANES {
-                s.store(to.add(i * LANES), lanes[i]);
+            Order::Rows
+        } else {
+            for pair in 0..depth.div_ceil(2) {
+                let low = from.add((k + 2 * pair) * block.k_stride);
+                let high = low.add(block.k_stride);
+                lanes[pair] = if rows == LANES && 2 * pair + 1 < depth {
+                    s.interleave_bf16(s.load_bf16(low), s.load_bf16(high))
+                } else {
+                    let high = if 2 * pair + 1 < depth { bf16::load_part(s, high, rows) } else { s.zero() };
+                    s.interleave_bf16(bf16::load_part(s, low, rows), high)
+                };
             }
+            Order::Pairs
+        };
+        if own != order {
+            lanes = s.transpose(lanes);
+        }
+        for i in 0..LANES {
+            s.store(to.cast::<f32>().add(i * LANES), lanes[i]);
         }
     }
 }
 
-/// Packs a strip of up to [`SIDE`] rows; missing rows and summands are zero.
+/// The order in which strips of this block are packed for these products.
+pub(super) fn strip_order(products: Bf16Products, block: &Block<bf16>) -> Order {
+    // A broadcast reads a pair anywhere: rows that are neighbours in memory stay neighbours.
+    if products == Bf16Products::Dot && block.k_stride != 1 { Order::Pairs } else { Order::Rows }
+}
+
+/// Packs rows in strips of [`SIDE`], each `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands long; missing rows and summands
+/// are zero.
 ///
 /// # Safety
-/// The block has `ni` rows and `nk` summands; `to` holds `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands.
+/// The block has `ni` rows and `nk` summands; `to` holds the strips.
 #[inline(always)]
-pub(super) unsafe fn pack_strip<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, to: *mut bf16) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        pack(s, block, 0, ni, nk, true, to);
-        pack(s, block, LANES, ni, nk, true, to.add(TILE));
+pub(super) unsafe fn pack_strips<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, order: Order, to: *mut bf16) {
+    let (strips, steps) = (ni.div_ceil(SIDE), nk.div_ceil(DEPTH));
+    // Neighbours in memory are read one after the other.
+    let strips_first = block.k_stride == 1;
+    let (outer, inner) = if strips_first { (strips, steps) } else { (steps, strips) };
+    for first in 0..outer {
+        for second in 0..inner {
+            let (strip, step) = if strips_first { (first, second) } else { (second, first) };
+            if !strips_first {
+                let (strip, step) = if strip + 1 < strips { (strip + 1, step) } else { (0, step + 1) };
+                for k in step * DEPTH..(step + 1) * DEPTH {
+                    prefetch(block.data.wrapping_add(strip * SIDE + k * block.k_stride));
+                }
+            }
+            for half in 0..2 {
+                let at = ((strip * steps + step) * 2 + half) * TILE;
+                // SAFETY: the tile lies within its strip.
+                unsafe { pack_tile(s, block, (strip * SIDE + half * LANES, ni), (step * DEPTH, nk), order, to.add(at)) };
+            }
+        }
     }
 }
 
 /// Packs a panel of up to [`SIDE`] columns; missing columns and summands are zero.
 ///
 /// # Safety
-/// As [`pack_strip`].
+/// The block has `ni` columns and `nk` summands; `to` holds `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands.
 #[inline(always)]
 pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, to: *mut bf16) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        pack(s, block, 0, ni, nk, false, to);
-        pack(s, block, LANES, ni, nk, false, to.add(TILE));
+    for (step, k) in (0..nk).step_by(DEPTH).enumerate() {
+        for half in 0..2 {
+            // SAFETY: the tile lies within the panel.
+            unsafe { pack_tile(s, block, (half * LANES, ni), (k, nk), Order::Pairs, to.add((2 * step + half) * TILE)) };
+        }
     }
 }
 
@@ -100,6 +136,8 @@ pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk
 pub(super) struct TileProduct {
     /// `steps` times two left tiles.
     pub strip: *const bf16,
+    /// How those hold their pairs; AMX takes rows alone.
+    pub order: Order,
     /// `steps` times two right tiles.
     pub panel: *const bf16,
     pub steps: usize,
