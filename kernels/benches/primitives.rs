@@ -1,10 +1,13 @@
-//! Every family of primitives as the engine runs it, as a share of what this machine was measured to reach: arithmetic of a large matrix product, memory of a copy.
+//! Every family of primitives as the engine runs it, as a share of what this machine was measured to reach: arithmetic of a large matrix
+//! product, memory of a copy. Both are measured in turns with the kernel, so that a busy moment hits all alike; criterion keeps the kernel's times
+//! and compares them with those of the last run.
 //!
-//! `cargo bench -p sward-kernels --bench primitives [-- FILTER]`; `THREADS=1` for one thread. The share is the larger of the two: what binds a kernel is what it comes near to.
+//! `cargo bench -p sward-kernels --bench primitives [-- FILTER]`; `THREADS=1` for one thread. The share is the larger of the two: what binds a
+//! kernel is what it comes near to.
 
-mod common;
+use std::time::{Duration, Instant};
 
-use common::quartile_seconds_of_each;
+use criterion::{Criterion, Throughput};
 use sward_core::program::{BuildError, Builder, DType, Program, Role, RunKey, TensorType, ValueId};
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::{Engine, Plan, Tensor};
@@ -104,9 +107,21 @@ fn prepared(engine: &CpuEngine, program: &Program) -> Box<dyn Plan> {
     plan
 }
 
+/// The quarter of the times that is shortest ends here.
+fn lower_quartile(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 4]
+}
+
+/// Seconds of a step of a plan.
+fn timed(plan: &mut dyn Plan) -> f64 {
+    let start = Instant::now();
+    plan.run(RunKey::default()).unwrap_or_else(|error| panic!("{error}"));
+    start.elapsed().as_secs_f64()
+}
+
 fn main() {
     let threads: usize = std::env::var("THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let engine = CpuEngine::new(threads).expect("threads");
     let yardstick = |name, operands, emit| prepared(&engine, &program(&Case { name, operands, emit }).0);
     let mut product =
@@ -114,17 +129,43 @@ fn main() {
     const COPIED: usize = 1 << 25;
     // A broadcast copy: what a kernel that only moves bytes reaches here.
     let mut copy = yardstick("copy", vec![f32(&[COPIED / 4])], |b, x| b.scale(x[0], 0.5));
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
     println!("{threads} threads; shares of a matrix product's GFLOP/s and of a copy's GB/s, measured in turns");
-    for case in cases().iter().filter(|case| case.name.contains(&filter)) {
-        let (program, bytes) = program(case);
+    for case in cases() {
+        let (program, bytes) = program(&case);
         let mut plan = prepared(&engine, &program);
-        let run = |plan: &mut Box<dyn Plan>| plan.run(RunKey::default()).unwrap_or_else(|error| panic!("{error}"));
-        let seconds = quartile_seconds_of_each(&mut [&mut || run(&mut product), &mut || run(&mut copy), &mut || run(&mut plan)]);
+        // Seconds of the product, of the copy and of the kernel.
+        let mut times = [const { Vec::new() }; 3];
+        let mut group = criterion.benchmark_group("primitives");
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(case.name, |bench| {
+            bench.iter_custom(|count| {
+                let mut own = 0.0;
+                for _ in 0..count {
+                    times[0].push(timed(product.as_mut()));
+                    times[1].push(timed(copy.as_mut()));
+                    let seconds = timed(plan.as_mut());
+                    times[2].push(seconds);
+                    own += seconds;
+                }
+                Duration::from_secs_f64(own)
+            });
+        });
+        group.finish();
+        // A filter left it out.
+        if times[2].is_empty() {
+            continue;
+        }
+        let seconds = times.map(|mut times| lower_quartile(&mut times));
         let (peak, stream) = (2.0 * 1024f64.powi(3) / seconds[0], 2.0 * COPIED as f64 / seconds[1]);
         let (flops, moved) = (program.flops() / seconds[2], bytes / seconds[2]);
         let share = (flops / peak).max(moved / stream);
         println!(
-            "{:18} {:8.2} ms  {:7.1} GFLOP/s ({:4.0} %)  {:6.1} GB/s ({:4.0} %)  share of what binds it: {:4.0} %",
+            "{:18} {:8.2} ms  {:7.1} GFLOP/s ({:4.0} %)  {:6.1} GB/s ({:4.0} %)  share of what binds it: {:4.0} %\n",
             case.name,
             seconds[2] * 1e3,
             flops / 1e9,
@@ -134,4 +175,5 @@ fn main() {
             100.0 * share
         );
     }
+    criterion.final_summary();
 }
