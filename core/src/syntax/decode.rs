@@ -100,7 +100,8 @@ struct DecodeError {
 #[derive(Debug)]
 enum Fault {
     Form(String),
-    Unknown { field: String, known: Vec<&'static str> },
+    /// `owner` is what has no such field, once that is known.
+    Unknown { owner: String, field: String, known: Vec<&'static str> },
     UnknownChoice { name: String, known: Vec<&'static str> },
     Missing(&'static str),
     Told(Box<Diagnostic>),
@@ -112,6 +113,14 @@ impl DecodeError {
         self
     }
 
+    /// Serde knows an unknown field before it says of what.
+    fn of(mut self, name: &str) -> DecodeError {
+        if let Fault::Unknown { owner, .. } = &mut self.fault {
+            name.clone_into(owner);
+        }
+        self
+    }
+
     fn told(diagnostic: Diagnostic) -> DecodeError {
         DecodeError { span: diagnostic.span(), fault: Fault::Told(Box::new(diagnostic)) }
     }
@@ -120,7 +129,7 @@ impl DecodeError {
         let span = self.span.unwrap_or(root.span);
         match self.fault {
             Fault::Form(message) => Diagnostic::new(codes::FIELD_FORM, message, span),
-            Fault::Unknown { field, known } => unknown_field("this", &field, span, &known),
+            Fault::Unknown { owner, field, known } => unknown_field(&owner, &field, span, &known),
             Fault::UnknownChoice { name, known } => {
                 let diagnostic = Diagnostic::new(codes::FIELD_FORM, format!("`{name}` is not known here"), span);
                 match nearest(&name, known.iter().copied()) {
@@ -167,7 +176,7 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        DecodeError { fault: Fault::Unknown { field: field.to_owned(), known: known.to_vec() }, span: None }
+        DecodeError { fault: Fault::Unknown { owner: String::new(), field: field.to_owned(), known: known.to_vec() }, span: None }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -383,13 +392,13 @@ impl<'v> Deserializer<'v> for Decoder<'v, '_> {
     ) -> Result2<V::Value> {
         match &self.value.kind {
             Kind::Call(call) if call.name.is_none() || call.name() == name => {
-                visit_fields(self, call, known, visitor).map_err(|error| error.at(self.value.span))
+                visit_fields(self, name, call, known, visitor).map_err(|error| error.at(self.value.span))
             }
             // A struct without any field that must be written may be a bare name, or `Name()`.
             Kind::Name(own) if own == name => {
-                visit_fields(self, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span))
+                visit_fields(self, name, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span))
             }
-            Kind::Unit => visit_fields(self, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span)),
+            Kind::Unit => visit_fields(self, name, &NO_FIELDS, known, visitor).map_err(|error| error.at(self.value.span)),
             _ => Err(self.wrong(&format!("`{name}(...)`")).at(self.value.span)),
         }
     }
@@ -424,12 +433,13 @@ fn visit_call<'v, V: Visitor<'v>>(decoder: Decoder<'v, '_>, call: &'v Call, visi
     if call.fields.is_empty() {
         return visitor.visit_seq(Items { decoder, items: call.items.iter() });
     }
-    visit_fields(decoder, call, &[], visitor)
+    visit_fields(decoder, call.name(), call, &[], visitor)
 }
 
-/// A call's fields as a struct. One value without a name belongs to the first field.
+/// A call's fields as the struct or variant `name`. One value without a name belongs to the first field.
 fn visit_fields<'v, V: Visitor<'v>>(
     decoder: Decoder<'v, '_>,
+    name: &str,
     call: &'v Call,
     known: &'static [&'static str],
     visitor: V,
@@ -443,7 +453,7 @@ fn visit_fields<'v, V: Visitor<'v>>(
         }
         first = known.first().map(|name| (*name, item));
     }
-    visitor.visit_map(Fields { decoder, first, fields: call.fields.iter(), value: None })
+    visitor.visit_map(Fields { decoder, name, first, fields: call.fields.iter(), value: None })
 }
 
 struct Items<'v, 's, I> {
@@ -501,14 +511,15 @@ impl<'v, I: Iterator<Item = &'v (Value, Value)>> MapAccess<'v> for Entries<'v, '
     }
 }
 
-struct Fields<'v, 's, I> {
+struct Fields<'v, 's, 'n, I> {
     decoder: Decoder<'v, 's>,
+    name: &'n str,
     first: Option<(&'static str, &'v Value)>,
     fields: I,
     value: Option<&'v Value>,
 }
 
-impl<'v, I: Iterator<Item = &'v Field>> MapAccess<'v> for Fields<'v, '_, I> {
+impl<'v, I: Iterator<Item = &'v Field>> MapAccess<'v> for Fields<'v, '_, '_, I> {
     type Error = DecodeError;
 
     fn next_key_seed<K: DeserializeSeed<'v>>(&mut self, seed: K) -> Result2<Option<K::Value>> {
@@ -519,7 +530,7 @@ impl<'v, I: Iterator<Item = &'v Field>> MapAccess<'v> for Fields<'v, '_, I> {
         let Some(field) = self.fields.next() else { return Ok(None) };
         self.value = Some(&field.value);
         let key: Result2<K::Value> = seed.deserialize(de::value::StrDeserializer::new(field.key.value.as_str()));
-        key.map(Some).map_err(|error| error.at(field.key.span))
+        key.map(Some).map_err(|error| error.of(self.name).at(field.key.span))
     }
 
     fn next_value_seed<T: DeserializeSeed<'v>>(&mut self, seed: T) -> Result2<T::Value> {
@@ -576,8 +587,8 @@ impl<'v> VariantAccess<'v> for Choice<'v, '_> {
 
     fn struct_variant<V: Visitor<'v>>(self, known: &'static [&'static str], visitor: V) -> Result2<V::Value> {
         match &self.decoder.value.kind {
-            Kind::Call(call) => visit_fields(self.decoder, call, known, visitor),
-            _ => visit_fields(self.decoder, &NO_FIELDS, known, visitor),
+            Kind::Call(call) => visit_fields(self.decoder, self.name, call, known, visitor),
+            _ => visit_fields(self.decoder, self.name, &NO_FIELDS, known, visitor),
         }
     }
 }
@@ -638,8 +649,8 @@ impl<'v> Deserializer<'v> for Payload<'v, '_> {
         visitor: V,
     ) -> Result2<V::Value> {
         match &self.decoder.value.kind {
-            Kind::Call(call) => visit_fields(self.decoder, call, known, visitor),
-            _ => visit_fields(self.decoder, &NO_FIELDS, known, visitor),
+            Kind::Call(call) => visit_fields(self.decoder, self.name, call, known, visitor),
+            _ => visit_fields(self.decoder, self.name, &NO_FIELDS, known, visitor),
         }
     }
 
@@ -693,6 +704,7 @@ mod tests {
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
     enum Step {
         Resize(Resize),
         Named {
@@ -764,6 +776,16 @@ mod tests {
         assert_eq!(place("[Weights({ \"x\": Flip })]"), "Flip");
         assert_eq!(place("[Named(\"a\", \"b\")]"), "\"b\"");
         assert_eq!(place("{ \"a\": 1 }"), "{ \"a\": 1 }");
+    }
+
+    #[test]
+    fn an_unknown_field_is_said_of_what_lacks_it() {
+        let message = |text: &str| steps(text).expect_err(text).0;
+        assert_eq!(message("[Resize(heigth: 4)]"), "`Resize` has no field `heigth`");
+        assert_eq!(message("[Named(path: \"a\", scael: 2)]"), "`Named` has no field `scael`");
+        let (_, value) = tree("(heigth: 4)");
+        let error = decode::<Resize>(&value, &NoNames).expect_err("no field of this name");
+        assert_eq!(error.message, "`Resize` has no field `heigth`");
     }
 
     #[test]

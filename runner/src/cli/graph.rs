@@ -99,7 +99,8 @@ pub struct Opened<T = Checked> {
     pub sources: Sources,
 }
 
-/// Checks one file for a verb that goes on with it. Dimensions stay symbolic; `--dim` only fills [`Opened::sizes`].
+/// Checks one file for a verb that goes on with it. Warnings are left to `check`: such a verb says only why it cannot go on. Dimensions
+/// stay symbolic; `--dim` only fills [`Opened::sizes`].
 ///
 /// # Errors
 /// The exit code, after the diagnostics were printed.
@@ -160,8 +161,8 @@ fn open_any(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opene
             return Err(Exit::Usage);
         }
     };
-    print(&session, Format::Text);
     let Some(checked) = checked else {
+        print(&session, Format::Text);
         if !session.diagnostics.has_errors() {
             eprintln!("error: {file} holds no Module and no Experiment; this verb needs one");
             return Err(Exit::Usage);
