@@ -101,8 +101,15 @@ struct DecodeError {
 enum Fault {
     Form(String),
     /// `owner` is what has no such field, once that is known.
-    Unknown { owner: String, field: String, known: Vec<&'static str> },
-    UnknownChoice { name: String, known: Vec<&'static str> },
+    Unknown {
+        owner: String,
+        field: String,
+        known: Vec<&'static str>,
+    },
+    UnknownChoice {
+        name: String,
+        known: Vec<&'static str>,
+    },
     Missing(&'static str),
     Told(Box<Diagnostic>),
 }
