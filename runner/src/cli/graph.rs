@@ -1,7 +1,7 @@
 //! What all verbs on graph files share: search roots, overrides, and the way diagnostics are printed.
 
 use super::Exit;
-use crate::experiment::Joined;
+use crate::experiment::{Joined, join, library_session};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -11,7 +11,6 @@ use sward_core::dim::{Dim, Sizes};
 use sward_core::language::GraphFile;
 use sward_core::op::{SymbolicType, display_shape};
 use sward_core::program::DType;
-use sward_core::roots::{MemoryFolder, Roots};
 use sward_core::source::Sources;
 
 /// Options that change a graph from outside.
@@ -56,19 +55,14 @@ pub enum Format {
 /// # Errors
 /// A search root that is no folder; the reason is printed.
 pub fn session(options: &RootOptions) -> Result<Session<'static>, Exit> {
-    let mut roots = Roots::new();
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    roots.set_library(library);
+    let mut session = library_session();
     for folder in &options.roots {
-        if let Err(error) = roots.add_search_folder(folder) {
+        if let Err(error) = session.roots_mut().add_search_folder(folder) {
             eprintln!("error: --root {}: {error}", folder.display());
             return Err(Exit::Usage);
         }
     }
-    Ok(Session::new(sward_ops::catalogue::catalogue(), roots))
+    Ok(session)
 }
 
 /// What a file holds.
@@ -152,7 +146,7 @@ fn open_any(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opene
         Some((id, graph_file)) => match &*graph_file {
             // An experiment is one graph, from fields to losses and predictions.
             GraphFile::Other { kind, tree } if kind.value == "Experiment" => {
-                crate::experiment::join(&mut session, id, tree, &overrides).map(|joined| Subject::Experiment(Box::new(joined)))
+                join(&mut session, id, tree, &overrides).map(|joined| Subject::Experiment(Box::new(joined)))
             }
             _ => session.check_file(id, &graph_file, &overrides).map(Subject::Module),
         },
