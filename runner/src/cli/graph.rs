@@ -50,6 +50,15 @@ pub enum Format {
     Sarif,
 }
 
+/// How a result is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum TextOrJson {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
 /// A session with the catalogue, the search roots and the built-in library.
 ///
 /// # Errors
