@@ -100,7 +100,7 @@ pub fn read_data_tree(session: &mut Session<'_>, file: FileId, mut tree: Value, 
         }
     }
     let identities = read_identities(session, &spec, &columns);
-    check_csv_columns(session, &spec, &columns);
+    check_tables(session, &spec);
     (session.diagnostics.errors() == errors_before).then_some(DataFile { file, spec, columns, fields, identities })
 }
 
@@ -233,8 +233,8 @@ fn read_identities(session: &mut Session<'_>, spec: &Data, columns: &IndexMap<St
     identities
 }
 
-/// The delimiter and the columns that shape the table.
-fn check_csv_columns(session: &mut Session<'_>, spec: &Data, _: &IndexMap<String, (Column, Span)>) {
+/// What is said of the tables: delimiters, and one rule for repeated rows.
+fn check_tables(session: &mut Session<'_>, spec: &Data) {
     let mut tables: Vec<&Spanned<super::data::Csv>> = vec![&spec.table];
     tables.extend(&spec.test);
     while let Some(table) = tables.pop() {
