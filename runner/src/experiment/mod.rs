@@ -10,6 +10,8 @@ pub mod ablation;
 pub mod data;
 mod join;
 mod read_data;
+mod read_field;
+mod read_transform;
 mod settings;
 pub mod spec;
 mod transform;
@@ -21,9 +23,8 @@ use sward_core::roots::{MemoryFolder, Roots};
 use sward_core::source::FileId;
 
 pub use join::{GraphField, Joined, MIX_PARTNER, MIX_SHARE, PROJECTED, join, map_output, prediction_output, projected_output};
-pub use read_data::{
-    DataFile, Field, FieldRole, Session, expand_range, load_kind, read_data, read_data_tree, read_transform, read_transform_tree,
-};
+pub use read_data::{DataFile, Field, FieldRole, Session, expand_range, load_kind, read_data, read_data_tree};
+pub use read_transform::{read_transform, read_transform_tree};
 pub use settings::{best_metric, field_of, predicted_columns, watched_direction};
 pub use transform::{Item, Parts, TransformFile, TransformGraph};
 
