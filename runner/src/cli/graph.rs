@@ -77,7 +77,7 @@ pub fn session(options: &RootOptions) -> Result<Session<'static>, Exit> {
 /// What a file holds.
 pub enum Subject {
     /// A graph.
-    Module(Checked),
+    Module(Box<Checked>),
     /// An experiment, whose graph goes from fields to losses and predictions.
     Experiment(Box<Joined>),
 }
@@ -141,7 +141,7 @@ fn own_dimensions(file: &str, checked: &Checked, sizes: &Sizes) -> Result<(), Ex
 pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opened, Exit> {
     let Opened { checked, sizes, sources } = open_any(file, options, with_dims)?;
     let checked = match checked {
-        Subject::Module(checked) => checked,
+        Subject::Module(checked) => *checked,
         Subject::Experiment(joined) => joined.checked,
     };
     Ok(Opened { checked, sizes, sources })
@@ -157,7 +157,7 @@ fn open_any(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opene
             GraphFile::Other { kind, tree } if kind.value == "Experiment" => {
                 join(&mut session, id, tree, &overrides).map(|joined| Subject::Experiment(Box::new(joined)))
             }
-            _ => session.check_file(id, &graph_file, &overrides).map(Subject::Module),
+            _ => session.check_file(id, &graph_file, &overrides).map(|checked| Subject::Module(Box::new(checked))),
         },
         None => {
             print(&session, Format::Text);
