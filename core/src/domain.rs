@@ -14,6 +14,7 @@ use std::fmt;
 /// assert_eq!(Domain::PROBABILITY.join(&Domain::FINITE), Domain::FINITE);
 /// assert_eq!(Domain::POSITIVE.to_string(), "Positive");
 /// assert_eq!(Domain::closed(-1.0, 1.0).to_string(), "[-1, 1]");
+/// assert_eq!(Domain::closed(0.1 + 0.2, 1e6).to_string(), "[0.3, 1000000]");
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Domain {
@@ -94,7 +95,7 @@ impl Domain {
         low && high
     }
 
-    /// The smallest interval that contains both.
+    /// The smallest interval that contains both, [settled](Domain::settled).
     pub fn join(&self, other: &Domain) -> Domain {
         let (low, low_open) = match self.low.total_cmp(&other.low) {
             std::cmp::Ordering::Less => (self.low, self.low_open),
@@ -106,7 +107,19 @@ impl Domain {
             std::cmp::Ordering::Less => (other.high, other.high_open),
             std::cmp::Ordering::Equal => (self.high, self.high_open && other.high_open),
         };
-        Domain { low, high, low_open, high_open }
+        Domain { low, high, low_open, high_open }.settled()
+    }
+
+    /// Itself; [`Domain::ANY`] where it has no bound and one of the infinities, which says as little.
+    ///
+    /// ```
+    /// use sward_core::domain::Domain;
+    /// assert_eq!(Domain { low_open: true, ..Domain::ANY }.settled(), Domain::ANY);
+    /// assert_eq!(Domain::FINITE.settled(), Domain::FINITE);
+    /// ```
+    pub fn settled(self) -> Domain {
+        let is_bounded = self.low > f64::NEG_INFINITY || self.high < f64::INFINITY;
+        if is_bounded || self == Domain::FINITE { self } else { Domain::ANY }
     }
 
     /// Whether infinities are left out.
@@ -129,9 +142,38 @@ impl fmt::Display for Domain {
         let end = |value: f64| match value {
             f64::INFINITY => "infinity".to_owned(),
             f64::NEG_INFINITY => "-infinity".to_owned(),
-            value => value.to_string(),
+            value => number_text(value),
         };
         let (open, close) = (if self.low_open { '(' } else { '[' }, if self.high_open { ')' } else { ']' });
         write!(formatter, "{open}{}, {}{close}", end(self.low), end(self.high))
+    }
+}
+
+/// A number to twelve digits: what stands behind them in an end that was computed is its rounding. What is not whole is not shown as if it
+/// were: just above 1 is no probability.
+fn number_text(value: f64) -> String {
+    let short: f64 = format!("{value:.11e}").parse().unwrap_or(value);
+    let shown = if short.fract() == 0.0 { value } else { short };
+    let text = format!("{shown:?}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_shown_short_and_never_as_what_they_are_not() {
+        for (value, text) in [
+            (1e-6 - 4.0 * f64::EPSILON * 1e-6, "1e-6"),
+            (1e-4 - 4.0 * f64::EPSILON * 1e-4, "0.0001"),
+            (-0.171, "-0.171"),
+            (1.0, "1"),
+            (1.0 + f64::EPSILON, "1.0000000000000002"),
+            (1e300, "1e300"),
+            (f64::INFINITY, "infinity"),
+        ] {
+            assert_eq!(Domain::closed(-2.0, value).to_string(), format!("[-2, {text}]"));
+        }
     }
 }

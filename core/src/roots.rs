@@ -112,6 +112,11 @@ impl Roots {
         root
     }
 
+    /// The built-in library, if there is one.
+    pub fn library(&self) -> Option<RootId> {
+        self.library
+    }
+
     /// Whether a file comes from the built-in library.
     pub fn is_built_in(&self, file: FileId) -> bool {
         self.origins.get(&file).is_some_and(|(root, _)| Some(*root) == self.library)

@@ -94,12 +94,8 @@ fn check(text: &str) -> Checked {
 /// Reads and checks every file of the library; returns the number of nodes of all graphs.
 fn check_library() -> usize {
     let mut roots = Roots::new();
-    let mut library = MemoryFolder::new();
     let files = sward_graphs::files();
-    for (path, text) in &files {
-        library.insert(path, *text);
-    }
-    let root = roots.set_library(library);
+    let root = roots.set_library(files.iter().cloned().collect::<MemoryFolder>());
     let mut session = Session::new(catalogue(), roots);
     let mut nodes = 0;
     for (path, _) in &files {

@@ -55,11 +55,7 @@ fn copies_are_what_elaboration_gives_in_every_file_of_the_library() {
     let mut compared = 0;
     for (path, _) in sward_graphs::files() {
         let mut roots = Roots::new();
-        let library = sward_graphs::files().into_iter().fold(MemoryFolder::new(), |mut library, (path, text)| {
-            library.insert(path, text);
-            library
-        });
-        let root = roots.set_library(library);
+        let root = roots.set_library(sward_graphs::files().into_iter().collect::<MemoryFolder>());
         if let Some((plain, slow)) = both_ways(root, roots, &path) {
             assert!(plain == slow, "{path}");
             compared += 1;

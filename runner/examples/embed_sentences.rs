@@ -7,15 +7,14 @@
 
 use std::error::Error;
 use std::path::Path;
+use sward::Graph;
 use sward::rundir::Disk;
 use sward::tensors::to_out;
 use sward::text::TextEncoder;
 use sward::weights::{LoadRequest, WeightError, load, write};
-use sward_core::check::{Overrides, Session};
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower_to_program};
 use sward_core::program::RunKey;
-use sward_core::roots::{MemoryFolder, Roots};
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::{Data, Engine, Tensor};
 use sward_ops::passes::{PassOptions, optimize};
@@ -34,22 +33,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lines: Vec<&str> = text.lines().collect();
     let tokens = TextEncoder::open(&folder.join("tokenizer.json"), LENGTH)?.encode(&lines)?;
 
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    let mut roots = Roots::new();
-    let root = roots.set_library(library);
-    let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
-    let (id, file) = session.open_in(root, "backbones/minilm.ron").ok_or("no minilm.ron")?;
-    let checked = session.check_file(id, &file, &Overrides::default()).ok_or("minilm.ron does not check")?;
+    let graph = Graph::read_library("backbones/minilm.ron")?;
+    let checked = graph.checked();
     let mut sizes = Sizes::new();
     sizes.insert("batch", lines.len() as i64);
     sizes.insert("tokens", LENGTH as i64);
-    let loaded = load(&checked, &sizes, &LoadRequest::whole(&folder.join("model.safetensors")))?;
+    let loaded = load(checked, &sizes, &LoadRequest::whole(&folder.join("model.safetensors")))?;
     eprintln!("{}", loaded.report.summary());
 
-    let program = lower_to_program(&checked, &sizes, &LowerOptions::default(), &AddAlgebra)?;
+    let program = lower_to_program(checked, &sizes, &LowerOptions::default(), &AddAlgebra)?;
     let program = optimize(program, &PassOptions::default())?;
     let mut plan = CpuEngine::new(0)?.prepare(&program)?;
     let mut failed = None;

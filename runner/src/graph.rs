@@ -4,6 +4,7 @@
 //! the same steps there.
 
 use crate::compile::{CompileError, CompileOptions, inference, training_step};
+use crate::experiment::library_session;
 use crate::initialize::initial_values;
 use crate::parameters::{ParametersError, is_the_graphs, read_parameters, write_tensors};
 use crate::weights::{WeightError, WeightSet};
@@ -14,7 +15,7 @@ use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render;
 use sward_core::dim::Sizes;
 use sward_core::program::{Program, RunKey};
-use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::roots::MemoryFolder;
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::{Engine, Plan, PrepareError, RunError, Tensor};
 use sward_ops::primitives::OptimizerRule;
@@ -59,24 +60,13 @@ pub struct Graph {
     checked: Arc<Checked>,
 }
 
-/// The built-in library as the last place to look.
-fn roots() -> Roots {
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    let mut roots = Roots::new();
-    roots.set_library(library);
-    roots
-}
-
 impl Graph {
     /// Reads and checks a graph file of the disk. What it places is found beside it and in the built-in library.
     ///
     /// # Errors
     /// What is wrong with it, as text with places.
     pub fn read(path: impl AsRef<Path>) -> Result<Graph, GraphError> {
-        let mut session = Session::new(sward_ops::catalogue(), roots());
+        let mut session = library_session();
         let checked = session.check(&path.as_ref().to_string_lossy(), &Overrides::default());
         Graph::of(&session, checked)
     }
@@ -102,9 +92,8 @@ impl Graph {
     /// assert!(error.to_string().contains("wrong.ron:1:"), "{error}");
     /// ```
     pub fn from_text(name: &str, text: &str) -> Result<Graph, GraphError> {
-        let mut roots = roots();
-        let root = roots.add_root("", MemoryFolder::new().with(name, text));
-        let mut session = Session::new(sward_ops::catalogue(), roots);
+        let mut session = library_session();
+        let root = session.roots_mut().add_root("", MemoryFolder::new().with(name, text));
         let checked = session.open_in(root, name).and_then(|(id, file)| session.check_file(id, &file, &Overrides::default()));
         Graph::of(&session, checked)
     }

@@ -12,7 +12,7 @@ pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line, with a `event` field.
+    /// One JSON object a line, with an `event` field.
     Json,
 }
 

@@ -1,10 +1,10 @@
 //! The pasture template: every combination of its parts proves, and parts that do not go together are refused. Nothing is trained.
 
-use sward::experiment::check;
+use sward::experiment::{check, library_session};
 use sward::init::Template;
-use sward_core::check::{Overrides, Session};
+use sward_core::check::Overrides;
 use sward_core::diagnostic::render;
-use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::roots::MemoryFolder;
 
 const FUSIONS: [&str; 5] =
     ["fusion/film.ron", "fusion/concat.ron", "fusion/cross_attention.ron", "fusion/gated.ron", "fusions/none.ron"];
@@ -23,7 +23,6 @@ const ZERO_INFLATED: (&str, &str) = ("outputs/zero_inflated_gamma.ron", "likelih
 /// The files of a new project and the library, read into memory once.
 struct Project {
     files: MemoryFolder,
-    library: MemoryFolder,
 }
 
 impl Project {
@@ -34,19 +33,13 @@ impl Project {
                 files.insert(file.path, text.into_bytes());
             }
         }
-        let mut library = MemoryFolder::new();
-        for (path, text) in sward_graphs::files() {
-            library.insert(path, text);
-        }
-        Project { files, library }
+        Project { files }
     }
 
     /// What `sward check FILE --swap ... --set ...` finds; empty where all is well.
     fn check(&self, file: &str, swaps: &[(&str, &str)], sets: &[(&str, &str)]) -> String {
-        let mut roots = Roots::new();
-        let root = roots.add_root("", self.files.clone());
-        roots.set_library(self.library.clone());
-        let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
+        let mut session = library_session();
+        let root = session.roots_mut().add_root("", self.files.clone());
         let joined = |pairs: &[(&str, &str)]| pairs.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>();
         let overrides: Option<Overrides> = session.overrides(&joined(sets), &joined(swaps), &[]);
         if let (Some(overrides), Some((id, opened))) = (overrides, session.open_in(root, file)) {

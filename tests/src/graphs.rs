@@ -1,11 +1,12 @@
 //! Small placements of the library's blocks, compiled to training steps, for engines to run.
 
 use sward::compile::{CompileOptions, training};
-use sward_core::check::{Checked, Overrides, Session};
+use sward::experiment::library_session;
+use sward_core::check::{Checked, Overrides};
 use sward_core::diagnostic::render;
 use sward_core::dim::Sizes;
 use sward_core::program::{DType, Program};
-use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::roots::MemoryFolder;
 
 /// A graph with its name and sizes.
 pub struct Placement {
@@ -74,14 +75,8 @@ pub fn blocks() -> Vec<Placement> {
 /// # Panics
 /// When it has errors: these are texts of tests.
 pub fn checked(text: &str) -> Checked {
-    let mut roots = Roots::new();
-    let root = roots.add_root("", MemoryFolder::new().with("module.ron", text));
-    let mut library = MemoryFolder::new();
-    for (path, content) in sward_graphs::files() {
-        library.insert(path, content);
-    }
-    roots.set_library(library);
-    let mut session = Session::new(sward_ops::catalogue(), roots);
+    let mut session = library_session();
+    let root = session.roots_mut().add_root("", MemoryFolder::new().with("module.ron", text));
     session
         .open_in(root, "module.ron")
         .and_then(|(id, file)| session.check_file(id, &file, &Overrides::default()))

@@ -1,9 +1,9 @@
 //! The pages on experiments and transforms: every example proves, every step is there.
 
-use sward::experiment::check;
-use sward_core::check::{Overrides, Session};
+use sward::experiment::{check, library_session};
+use sward_core::check::Overrides;
 use sward_core::diagnostic::render;
-use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::roots::MemoryFolder;
 use sward_core::source::Sources;
 use sward_core::syntax;
 
@@ -31,14 +31,8 @@ fn blocks(page: &'static str) -> Vec<&'static str> {
 }
 
 fn check_one(files: &MemoryFolder, name: &str) -> String {
-    let mut roots = Roots::new();
-    let root = roots.add_root("", files.clone());
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    roots.set_library(library);
-    let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
+    let mut session = library_session();
+    let root = session.roots_mut().add_root("", files.clone());
     if let Some((id, file)) = session.open_in(root, name) {
         check(&mut session, id, &file, &Overrides::default());
     }
@@ -96,13 +90,10 @@ fn every_step_stands_on_the_page_on_transforms_with_an_example_that_reads() {
 
 #[test]
 fn the_transforms_of_the_library_prove() {
-    let mut files = MemoryFolder::new();
+    let files: MemoryFolder = sward_graphs::files().into_iter().collect();
     let mut count = 0;
     let names: Vec<String> =
         sward_graphs::files().into_iter().map(|(path, _)| path).filter(|path| path.starts_with("transforms/")).collect();
-    for (path, text) in sward_graphs::files() {
-        files.insert(path, text);
-    }
     for name in names {
         let found = check_one(&files, &name);
         assert!(found.is_empty(), "{name}:\n{found}");

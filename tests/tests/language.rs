@@ -1,8 +1,9 @@
 //! Every example of the language reference checks, as it stands.
 
-use sward_core::check::{Overrides, Session};
+use sward::experiment::library_session;
+use sward_core::check::Overrides;
 use sward_core::diagnostic::render;
-use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::roots::MemoryFolder;
 
 #[test]
 fn every_example_of_the_language_reference_checks() {
@@ -10,14 +11,8 @@ fn every_example_of_the_language_reference_checks() {
     let mut count = 0;
     for (position, block) in page.split("```ron\n").skip(1).enumerate() {
         let example = block.split("```").next().expect("a block has an end");
-        let mut roots = Roots::new();
-        let root = roots.add_root("", MemoryFolder::new().with("example.ron", example));
-        let mut library = MemoryFolder::new();
-        for (path, text) in sward_graphs::files() {
-            library.insert(path, text);
-        }
-        roots.set_library(library);
-        let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
+        let mut session = library_session();
+        let root = session.roots_mut().add_root("", MemoryFolder::new().with("example.ron", example));
         if let Some((id, file)) = session.open_in(root, "example.ron") {
             session.check_file(id, &file, &Overrides::default());
         }

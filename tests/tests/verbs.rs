@@ -1,6 +1,7 @@
 //! The verbs plot, diff, render and schema, by the functions that make their texts.
 
 use sward::cli::{diff, plot, render, schema};
+use sward::experiment::library_session;
 use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render as diagnostics;
 use sward_core::dim::Sizes;
@@ -11,17 +12,11 @@ use sward_ops::primitives::AddAlgebra;
 
 /// Checks a file of the library, or a text as the file `graph.ron`.
 fn open(path: &str, text: Option<&str>, sets: &[&str], swaps: &[&str]) -> (Checked, Sources) {
-    let mut roots = Roots::new();
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    let library = roots.set_library(library);
+    let mut session = library_session();
     let root = match text {
-        Some(text) => roots.add_root("", MemoryFolder::new().with(path, text)),
-        None => library,
+        Some(text) => session.roots_mut().add_root("", MemoryFolder::new().with(path, text)),
+        None => session.roots().library().expect("the session has the library"),
     };
-    let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
     let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
     let overrides = session.overrides(&owned(sets), &owned(swaps), &[]).unwrap_or_default();
     let checked = session.open_in(root, path).and_then(|(id, file)| session.check_file(id, &file, &overrides));

@@ -74,6 +74,11 @@ impl<'c> Session<'c> {
         &self.roots
     }
 
+    /// The roots, to add one.
+    pub fn roots_mut(&mut self) -> &mut Roots {
+        &mut self.roots
+    }
+
     /// Reads a file named on the command line.
     pub fn open(&mut self, path: &str) -> Option<(FileId, Arc<GraphFile>)> {
         let found = self.roots.open(&mut self.sources, Path::new(path));

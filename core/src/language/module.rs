@@ -310,6 +310,16 @@ impl FieldExpression {
         FieldExpression { form, span: value.span }
     }
 
+    /// The value as it was written.
+    pub fn to_value(&self) -> Value {
+        let kind = match &self.form {
+            FieldForm::Text { text, .. } => Kind::Text(text.to_string()),
+            FieldForm::List(items) => Kind::List(items.iter().map(FieldExpression::to_value).collect()),
+            FieldForm::Other(value) => return value.clone(),
+        };
+        Value { span: self.span, kind }
+    }
+
     /// What it is, for messages.
     pub fn describe(&self) -> String {
         match &self.form {

@@ -75,6 +75,13 @@ impl<'a> FromIterator<(&'a str, &'a str)> for MemoryFolder {
     }
 }
 
+/// Files that the binary holds.
+impl FromIterator<(String, &'static [u8])> for MemoryFolder {
+    fn from_iter<I: IntoIterator<Item = (String, &'static [u8])>>(files: I) -> Self {
+        Self { files: files.into_iter().map(|(path, content)| (path, content.into())).collect() }
+    }
+}
+
 impl Folder for MemoryFolder {
     fn look(&self, path: &str) -> Result<Option<Found>, PathError> {
         if let Some(content) = self.files.get(path) {

@@ -19,11 +19,7 @@ pub const KEY: RunKey = RunKey { seed: 7, step: 3 };
 pub fn lowered(text: &str, sizes: &[(&str, i64)], training: bool) -> Builder {
     let mut roots = Roots::new();
     let root = roots.add_root("", MemoryFolder::new().with("module.ron", text));
-    let mut library = MemoryFolder::new();
-    for (path, content) in sward_graphs::files() {
-        library.insert(path, content);
-    }
-    roots.set_library(library);
+    roots.set_library(sward_graphs::files().into_iter().collect::<MemoryFolder>());
     let mut session = Session::new(sward_ops::catalogue(), roots);
     let checked = session
         .open_in(root, "module.ron")

@@ -4,6 +4,7 @@
 mod damage;
 mod generate;
 mod properties;
+mod recipes;
 mod text;
 
 use sward_core::check::{Checked, Session};

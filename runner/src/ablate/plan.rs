@@ -13,7 +13,7 @@ use sward_kernels::Engine;
 use super::explain::explain;
 use crate::experiment::ablation::{Arms, arms};
 use crate::experiment::watched_direction;
-use crate::rundir::{Disk, Environment, RunError, content_hash, write_json_inside};
+use crate::rundir::{Disk, Environment, RunError, content_hash, read_description, write_json_inside};
 use crate::schedule::Direction;
 use crate::train::{Prepared, TrainError, data_folder, files, override_texts, prepare_run, settings, sizes_for, step_memory};
 
@@ -220,17 +220,7 @@ impl Plan {
     /// # Errors
     /// A directory that is none, or of another layout.
     pub fn read(path: &Path) -> Result<Plan, RunError> {
-        let not_one = |reason: String| RunError::NotARun { path: path.to_owned(), reason };
-        let text =
-            std::fs::read(path.join(Plan::FILE)).map_err(|error| not_one(format!("`{}` cannot be read: {error}", Plan::FILE)))?;
-        let broken = |error: serde_json::Error| not_one(format!("`{}`: {error}", Plan::FILE));
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(broken)?;
-        let layout = value["layout"].as_u64().unwrap_or_default() as u32;
-        if layout != LAYOUT {
-            let sward = value["sward"].as_str().unwrap_or("of an unknown version").to_owned();
-            return Err(RunError::OtherLayout { path: path.to_owned(), found: layout, sward });
-        }
-        serde_json::from_value(value).map_err(broken)
+        read_description(path, Plan::FILE, LAYOUT)
     }
 
     /// The file of the plan in an ablation's directory.

@@ -1,19 +1,16 @@
 //! `sward ablate`: variants of an experiment, compared row by row.
 
 use super::Exit;
-use super::experiment::{FeatureOptions, LogChoice, ShowOptions, cache_bytes, report};
+use super::experiment::{EngineOptions, FeatureOptions, ShowOptions, cache_bytes, interrupts, report};
 use super::graph::{Format, RootOptions, print, session, write_out};
 use super::report::write_report;
 use crate::ablate::{AblationFile, Comparison, JobRequest, NoAblation, Plan, collect, default_directory, open, prove, run_job};
-use crate::engines::{EngineChoice, engine};
-use crate::interrupt::Interrupt;
 use crate::plain::counted;
 use crate::rundir::Lock;
 use crate::train::TrainError;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use sward_core::check::Session;
-use sward_kernels::Engine;
 
 /// Arguments of `ablate`.
 #[derive(Debug, Args)]
@@ -47,12 +44,8 @@ pub struct Arguments {
 /// What jobs run on, and what is shown.
 #[derive(Debug, Args)]
 struct Machine {
-    /// What runs the graph
-    #[arg(long, value_enum, default_value = "cpu")]
-    engine: EngineChoice,
-    /// Threads; 0 takes one for each processor
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    engine: EngineOptions,
     #[command(flatten)]
     features: FeatureOptions,
     #[command(flatten)]
@@ -121,14 +114,6 @@ fn told(error: TrainError) -> Exit {
     report(&error)
 }
 
-fn tell(show: &ShowOptions, sentence: &str) {
-    match (show.quiet, show.log_format) {
-        (true, _) => {}
-        (false, LogChoice::Text) => eprintln!("{sentence}"),
-        (false, LogChoice::Json) => eprintln!("{}", serde_json::json!({ "event": "message", "message": sentence })),
-    }
-}
-
 /// An ablation, proved and planned.
 struct Planned {
     session: Session<'static>,
@@ -152,56 +137,39 @@ fn planned(file: &str, roots: &RootOptions) -> Result<Planned, Exit> {
     Ok(Planned { session, opened, plan })
 }
 
-fn open_engine(machine: &Machine) -> Result<Box<dyn Engine>, Exit> {
-    engine(machine.engine, machine.threads).map_err(|error| {
-        eprintln!("error: {error}");
-        Exit::Fault
-    })
-}
-
-fn interrupts() -> Result<Interrupt, Exit> {
-    Interrupt::install().map_err(|error| {
-        eprintln!("error: signals cannot be caught: {error}");
-        Exit::Fault
-    })
-}
-
 fn all(arguments: &Arguments) -> Result<Exit, Exit> {
     let (file, machine) = (arguments.file.as_deref().unwrap_or_default(), &arguments.machine);
     let Planned { session: own, opened, plan } = planned(file, &machine.roots)?;
-    let engine = open_engine(machine)?;
+    let engine = machine.engine.open()?;
     let bytes = prove(&own, &opened, &plan, engine.as_ref()).map_err(told)?;
     let directory = arguments.output.clone().unwrap_or_else(|| default_directory(Path::new("runs"), &plan));
     plan.place(&directory).map_err(told)?;
     let _lock = Lock::take(&directory).map_err(|error| told(crate::rundir::RunError::from(error).into()))?;
     let jobs = plan.jobs();
-    tell(
-        &machine.show,
-        &format!(
-            "{}: {}, {}, {}: {}; the largest step takes {} MiB; {}",
-            plan.name,
-            counted(plan.arms.len(), "arm"),
-            counted(plan.seeds.len(), "seed"),
-            counted(plan.folds.len(), "fold"),
-            counted(jobs.len(), "job"),
-            bytes.iter().max().copied().unwrap_or_default() >> 20,
-            directory.display()
-        ),
-    );
+    machine.show.tell(&format!(
+        "{}: {}, {}, {}: {}; the largest step takes {} MiB; {}",
+        plan.name,
+        counted(plan.arms.len(), "arm"),
+        counted(plan.seeds.len(), "seed"),
+        counted(plan.folds.len(), "fold"),
+        counted(jobs.len(), "job"),
+        bytes.iter().max().copied().unwrap_or_default() >> 20,
+        directory.display()
+    ));
     let interrupt = interrupts()?;
     for job in &jobs {
         let mut session = session(&machine.roots)?;
         let request = JobRequest {
             file,
             engine: engine.as_ref(),
-            threads: machine.threads,
+            threads: machine.engine.threads,
             verbosity: machine.show.verbosity(),
             interrupt: interrupt.clone(),
             cache_bytes: cache_bytes(),
             features: machine.features.folder(&directory),
         };
         let what = format!("job {} of {}: {}, seed {}, fold {}", job.index + 1, jobs.len(), job.name, job.seed, job.fold);
-        tell(&machine.show, &what);
+        machine.show.tell(&what);
         let outcome = run_job(&mut session, &directory, &plan, job, &request);
         let interrupted = match outcome {
             Ok(Some(outcome)) => outcome.interrupted,
@@ -237,7 +205,7 @@ fn written(comparison: &Comparison, format: TableFormat) -> Result<String, Exit>
 
 fn plan(file: &str, machine: &Machine) -> Result<Exit, Exit> {
     let Planned { session, opened, plan } = planned(file, &machine.roots)?;
-    let engine = open_engine(machine)?;
+    let engine = machine.engine.open()?;
     prove(&session, &opened, &plan, engine.as_ref()).map_err(told)?;
     let mut text = String::new();
     for job in plan.jobs() {
@@ -256,13 +224,13 @@ fn one(file: &str, directory: &Path, index: usize, machine: &Machine) -> Result<
         eprintln!("error: there is no job {index}: the jobs are 0 to {}", jobs.len() - 1);
         return Err(Exit::Usage);
     };
-    let engine = open_engine(machine)?;
+    let engine = machine.engine.open()?;
     let interrupt = interrupts()?;
     let mut session = session(&machine.roots)?;
     let request = JobRequest {
         file,
         engine: engine.as_ref(),
-        threads: machine.threads,
+        threads: machine.engine.threads,
         verbosity: machine.show.verbosity(),
         interrupt,
         cache_bytes: cache_bytes(),

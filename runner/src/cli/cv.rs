@@ -2,16 +2,14 @@
 
 use super::Exit;
 use super::experiment::{
-    ExperimentOptions, FeatureOptions, LogChoice, OpenedExperiment, ShowOptions, cache_bytes, open_experiment, report,
+    EngineOptions, ExperimentOptions, FeatureOptions, OpenedExperiment, ShowOptions, cache_bytes, interrupts, open_experiment,
+    report,
 };
-use super::graph::{Format, print, session, write_out};
-use super::predict::TextOrJson;
+use super::graph::{Format, TextOrJson, print, session, write_out};
 use super::report::write_report;
 use crate::cv::{CvDirectory, CvRequest, Leakage, read_table, run_folds};
-use crate::engines::{EngineChoice, engine};
 use crate::experiment::Joined;
 use crate::feed::{DataFolder, load_rows};
-use crate::interrupt::Interrupt;
 use crate::rundir::Disk;
 use crate::train::{RunSettings, TrainError, fold_splits, pretrained_files, rejoin, settings};
 use clap::Args;
@@ -42,12 +40,8 @@ pub struct Arguments {
     /// How the table is written
     #[arg(long, value_enum, default_value = "text")]
     format: TextOrJson,
-    /// What runs the graph
-    #[arg(long, value_enum, default_value = "cpu")]
-    engine: EngineChoice,
-    /// Threads; 0 takes one for each processor
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    machine: EngineOptions,
     #[command(flatten)]
     show: ShowOptions,
     #[command(flatten)]
@@ -74,7 +68,7 @@ fn try_run(arguments: &Arguments) -> Result<Exit, Exit> {
                 print(&session, Format::Text);
                 told(error)
             })?;
-            tell(arguments, &leakage(&joined, &settings).map_err(told)?.sentence());
+            arguments.show.tell(&leakage(&joined, &settings).map_err(told)?.sentence());
             all(arguments, &session, &joined, &directory)
         }
         None => {
@@ -86,7 +80,7 @@ fn try_run(arguments: &Arguments) -> Result<Exit, Exit> {
             let leakage = leakage(&joined, &settings).map_err(told)?;
             let root = &arguments.output;
             let made = CvDirectory::create(Arc::new(Disk), root, &session, &joined, settings, pretrained, leakage.folds);
-            tell(arguments, &leakage.sentence());
+            arguments.show.tell(&leakage.sentence());
             all(arguments, &session, &joined, &made.map_err(told)?)
         }
     }
@@ -99,38 +93,22 @@ fn leakage(joined: &Joined, settings: &RunSettings) -> Result<Leakage, TrainErro
     Leakage::check(joined, &loaded.table, &splits)
 }
 
-fn tell(arguments: &Arguments, sentence: &str) {
-    if arguments.show.quiet {
-        return;
-    }
-    match arguments.show.log_format {
-        LogChoice::Text => eprintln!("{sentence}"),
-        LogChoice::Json => eprintln!("{}", serde_json::json!({ "event": "message", "message": sentence })),
-    }
-}
-
 fn all(arguments: &Arguments, session: &Session<'_>, joined: &Joined, directory: &CvDirectory) -> Result<Exit, Exit> {
     let told = |error: TrainError| report(&error);
-    let engine = engine(arguments.engine, arguments.threads).map_err(|error| {
-        eprintln!("error: {error}");
-        Exit::Fault
-    })?;
-    let interrupt = Interrupt::install().map_err(|error| {
-        eprintln!("error: signals cannot be caught: {error}");
-        Exit::Fault
-    })?;
+    let engine = arguments.machine.open()?;
+    let interrupt = interrupts()?;
     let folds = directory.description().folds;
     let request = CvRequest {
         session,
         joined,
         engine: engine.as_ref(),
-        threads: arguments.threads,
+        threads: arguments.machine.threads,
         verbosity: arguments.show.verbosity(),
         interrupt,
         cache_bytes: cache_bytes(),
         features: arguments.features.folder(directory.path()),
     };
-    let mut say = |fold: usize, what: &str| tell(arguments, &format!("fold {fold} ({} of {folds}) {what}", fold + 1));
+    let mut say = |fold: usize, what: &str| arguments.show.tell(&format!("fold {fold} ({} of {folds}) {what}", fold + 1));
     let is_whole = run_folds(directory, &request, &mut say).map_err(told)?;
     if !is_whole {
         eprintln!("go on with: sward cv --resume {}", directory.path().display());

@@ -1,7 +1,8 @@
 //! `sward devices`: what can run programs here, or why it cannot.
 
 use super::Exit;
-use clap::{Args, ValueEnum};
+use super::graph::TextOrJson;
+use clap::Args;
 use sward_kernels::cpu::features::{Bf16Products, Features, Level};
 use sward_kernels::cuda::device::Description;
 use sward_kernels::cuda::{cache, driver, libraries::Library, nvrtc};
@@ -15,15 +16,7 @@ The engines are chosen by --engine cpu|cuda. CUDA_VISIBLE_DEVICES chooses among 
 pub struct Arguments {
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One JSON object on one line
-    Json,
+    format: TextOrJson,
 }
 
 /// Runs `devices`.
@@ -31,8 +24,8 @@ pub fn run(arguments: &Arguments) -> Exit {
     let cpu = Cpu::detect();
     let gpus = driver::devices().map_err(|error| error.to_string());
     match arguments.format {
-        Output::Json => println!("{}", json(&cpu, &gpus)),
-        Output::Text => print!("{}", text(&cpu, &gpus)),
+        TextOrJson::Json => println!("{}", json(&cpu, &gpus)),
+        TextOrJson::Text => print!("{}", text(&cpu, &gpus)),
     }
     Exit::Fine
 }

@@ -1,9 +1,9 @@
 //! `sward diff`: how two graphs differ in structure.
 
 use super::Exit;
-use super::graph::{GraphOptions, Opened, grouped, open_as, type_text, write_out};
+use super::graph::{GraphOptions, Opened, TextOrJson, grouped, open_as, type_text, write_out};
 use super::written;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indexmap::IndexMap;
 use serde::Serialize;
 use sward_core::check::{Checked, Node, NodeKind};
@@ -24,18 +24,9 @@ pub struct Arguments {
     second: Option<String>,
     /// For people, or for programs
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: TextOrJson,
     #[command(flatten)]
     options: GraphOptions,
-}
-
-/// How differences are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
 }
 
 /// Runs `diff`.
@@ -63,8 +54,8 @@ pub fn run(arguments: &Arguments) -> Exit {
     let difference = compare(&first, &second.checked);
     let totals = totals(&first, &second.checked, &sizes);
     let text = match arguments.format {
-        Format::Text => text(&difference, &totals),
-        Format::Json => json(&difference, &totals),
+        TextOrJson::Text => text(&difference, &totals),
+        TextOrJson::Json => json(&difference, &totals),
     };
     write_out(&mut std::io::stdout(), &text);
     if difference.is_empty() { Exit::Fine } else { Exit::Findings }

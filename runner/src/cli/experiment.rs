@@ -1,15 +1,18 @@
-//! What all verbs on experiments share: opening one, its overrides, its engine.
+//! What all verbs on experiments share: opening one, its overrides, its engine, and what is shown meanwhile.
 
 use super::Exit;
 use super::bench::Precision;
 use super::graph::{Format, RootOptions, print, session};
+use crate::engines::{EngineChoice, engine};
 use crate::experiment::{Joined, join};
+use crate::interrupt::Interrupt;
 use crate::progress::{LogFormat, Verbosity};
 use crate::train::{FEATURES, FeatureFolder};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::path::{Path, PathBuf};
 use sward_core::check::{Overrides, Session};
 use sward_core::language::GraphFile;
+use sward_kernels::Engine;
 
 /// Options that change an experiment.
 #[derive(Clone, Debug, Default, Args)]
@@ -61,25 +64,58 @@ pub struct ShowOptions {
     pub quiet: bool,
     /// How progress is written on standard error
     #[arg(long, value_enum, default_value = "text")]
-    pub log_format: LogChoice,
-}
-
-/// How progress is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum LogChoice {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
+    pub log_format: LogFormat,
 }
 
 impl ShowOptions {
     /// As the progress display takes it.
     pub fn verbosity(&self) -> Verbosity {
-        let format = if self.log_format == LogChoice::Json { LogFormat::Json } else { LogFormat::Text };
-        Verbosity { quiet: self.quiet, format }
+        Verbosity { quiet: self.quiet, format: self.log_format }
     }
+
+    /// Says something on standard error, unless it should be quiet.
+    pub fn tell(&self, sentence: &str) {
+        match (self.quiet, self.log_format) {
+            (true, _) => {}
+            (false, LogFormat::Text) => eprintln!("{sentence}"),
+            (false, LogFormat::Json) => eprintln!("{}", serde_json::json!({ "event": "message", "message": sentence })),
+        }
+    }
+}
+
+/// The engine, as the command line chooses it.
+#[derive(Clone, Debug, Args)]
+pub struct EngineOptions {
+    /// What runs the graph
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub engine: EngineChoice,
+    /// Threads; 0 takes one for each processor
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+}
+
+impl EngineOptions {
+    /// Makes the engine; why it cannot be used is printed.
+    ///
+    /// # Errors
+    /// The exit code.
+    pub fn open(&self) -> Result<Box<dyn Engine>, Exit> {
+        engine(self.engine, self.threads).map_err(|error| {
+            eprintln!("error: {error}");
+            Exit::Fault
+        })
+    }
+}
+
+/// Listens for signals that end a run; why that cannot be done is printed.
+///
+/// # Errors
+/// The exit code.
+pub fn interrupts() -> Result<Interrupt, Exit> {
+    Interrupt::install().map_err(|error| {
+        eprintln!("error: signals cannot be caught: {error}");
+        Exit::Fault
+    })
 }
 
 /// Where features of frozen parts are kept.

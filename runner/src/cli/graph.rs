@@ -1,7 +1,7 @@
 //! What all verbs on graph files share: search roots, overrides, and the way diagnostics are printed.
 
 use super::Exit;
-use crate::experiment::Joined;
+use crate::experiment::{Joined, join, library_session};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -11,7 +11,6 @@ use sward_core::dim::{Dim, Sizes};
 use sward_core::language::GraphFile;
 use sward_core::op::{SymbolicType, display_shape};
 use sward_core::program::DType;
-use sward_core::roots::{MemoryFolder, Roots};
 use sward_core::source::Sources;
 
 /// Options that change a graph from outside.
@@ -51,30 +50,34 @@ pub enum Format {
     Sarif,
 }
 
+/// How a result is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum TextOrJson {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
 /// A session with the catalogue, the search roots and the built-in library.
 ///
 /// # Errors
 /// A search root that is no folder; the reason is printed.
 pub fn session(options: &RootOptions) -> Result<Session<'static>, Exit> {
-    let mut roots = Roots::new();
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    roots.set_library(library);
+    let mut session = library_session();
     for folder in &options.roots {
-        if let Err(error) = roots.add_search_folder(folder) {
+        if let Err(error) = session.roots_mut().add_search_folder(folder) {
             eprintln!("error: --root {}: {error}", folder.display());
             return Err(Exit::Usage);
         }
     }
-    Ok(Session::new(sward_ops::catalogue::catalogue(), roots))
+    Ok(session)
 }
 
 /// What a file holds.
 pub enum Subject {
     /// A graph.
-    Module(Checked),
+    Module(Box<Checked>),
     /// An experiment, whose graph goes from fields to losses and predictions.
     Experiment(Box<Joined>),
 }
@@ -99,7 +102,8 @@ pub struct Opened<T = Checked> {
     pub sources: Sources,
 }
 
-/// Checks one file for a verb that goes on with it. Dimensions stay symbolic; `--dim` only fills [`Opened::sizes`].
+/// Checks one file for a verb that goes on with it. Warnings are left to `check`: such a verb says only why it cannot go on. Dimensions
+/// stay symbolic; `--dim` only fills [`Opened::sizes`].
 ///
 /// # Errors
 /// The exit code, after the diagnostics were printed.
@@ -137,7 +141,7 @@ fn own_dimensions(file: &str, checked: &Checked, sizes: &Sizes) -> Result<(), Ex
 pub fn open_as(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opened, Exit> {
     let Opened { checked, sizes, sources } = open_any(file, options, with_dims)?;
     let checked = match checked {
-        Subject::Module(checked) => checked,
+        Subject::Module(checked) => *checked,
         Subject::Experiment(joined) => joined.checked,
     };
     Ok(Opened { checked, sizes, sources })
@@ -151,17 +155,17 @@ fn open_any(file: &str, options: &GraphOptions, with_dims: bool) -> Result<Opene
         Some((id, graph_file)) => match &*graph_file {
             // An experiment is one graph, from fields to losses and predictions.
             GraphFile::Other { kind, tree } if kind.value == "Experiment" => {
-                crate::experiment::join(&mut session, id, tree, &overrides).map(|joined| Subject::Experiment(Box::new(joined)))
+                join(&mut session, id, tree, &overrides).map(|joined| Subject::Experiment(Box::new(joined)))
             }
-            _ => session.check_file(id, &graph_file, &overrides).map(Subject::Module),
+            _ => session.check_file(id, &graph_file, &overrides).map(|checked| Subject::Module(Box::new(checked))),
         },
         None => {
             print(&session, Format::Text);
             return Err(Exit::Usage);
         }
     };
-    print(&session, Format::Text);
     let Some(checked) = checked else {
+        print(&session, Format::Text);
         if !session.diagnostics.has_errors() {
             eprintln!("error: {file} holds no Module and no Experiment; this verb needs one");
             return Err(Exit::Usage);

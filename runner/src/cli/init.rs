@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Exit;
+use super::experiment::{ShowOptions, interrupts};
 use super::graph::write_out;
 use crate::init::{FolderError, InitError, Request, Template, create};
-use crate::interrupt::Interrupt;
-use crate::progress::{LogFormat, Progress, Verbosity};
+use crate::progress::Progress;
 use crate::rundir::Disk;
 
 /// Arguments of `init`.
@@ -33,22 +33,15 @@ pub struct Arguments {
     /// Threads; 0 takes one for each processor
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// Show no progress
-    #[arg(long)]
-    quiet: bool,
-    /// How progress is written
-    #[arg(long, value_enum, default_value = "text")]
-    log_format: LogFormat,
+    #[command(flatten)]
+    show: ShowOptions,
 }
 
 /// Runs `init`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let interrupt = match Interrupt::install() {
+    let interrupt = match interrupts() {
         Ok(interrupt) => interrupt,
-        Err(error) => {
-            eprintln!("error: cannot listen for signals: {error}");
-            return Exit::Fault;
-        }
+        Err(exit) => return exit,
     };
     let request =
         Request { template: arguments.template, samples: arguments.samples, seed: arguments.seed, threads: arguments.threads };
@@ -56,8 +49,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(drawing) => drawing.map_or(0, |drawing| drawing.pictures()),
         Err(error) => return report(&error),
     };
-    let verbosity = Verbosity { quiet: arguments.quiet, format: arguments.log_format };
-    let mut progress = Progress::new(verbosity, total as u64, 1, 0);
+    let mut progress = Progress::new(arguments.show.verbosity(), total as u64, 1, 0);
     let created = create(&Disk, &arguments.name, &request, &interrupt, &mut progress);
     progress.finish();
     match created {

@@ -2,8 +2,7 @@
 
 use super::Exit;
 use super::experiment::report;
-use super::graph::write_out;
-use super::predict::TextOrJson;
+use super::graph::{TextOrJson, write_out};
 use super::runs::state_word;
 use crate::ablate::{Plan, collect};
 use crate::cv::{CvDescription, CvDirectory, read_table};

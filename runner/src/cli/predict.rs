@@ -1,10 +1,9 @@
 //! `sward predict` and `sward eval`: what a run's model says of a table.
 
 use super::Exit;
-use super::experiment::{ShowOptions, cache_bytes, report};
-use super::graph::{Format, RootOptions, print, session, write_out};
+use super::experiment::{EngineOptions, ShowOptions, cache_bytes, report};
+use super::graph::{Format, RootOptions, TextOrJson, print, session, write_out};
 use crate::cv::expand_runs;
-use crate::engines::{EngineChoice, engine};
 use crate::experiment::Joined;
 use crate::feed::{DataFolder, Feed, FittedData, Loaded, encode, labels, load_rows};
 use crate::rundir::{Checkpoint, checkpoint_path};
@@ -32,12 +31,8 @@ struct Source {
     /// Predict so many times with dropout as in training, and average (Monte Carlo dropout)
     #[arg(long, default_value_t = 0, value_name = "N")]
     dropout: u64,
-    /// What runs the graph
-    #[arg(long, value_enum, default_value = "cpu")]
-    engine: EngineChoice,
-    /// Threads; 0 takes one for each processor
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    machine: EngineOptions,
     #[command(flatten)]
     show: ShowOptions,
     #[command(flatten)]
@@ -84,15 +79,6 @@ pub struct EvalArguments {
     source: Source,
 }
 
-/// How results are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum TextOrJson {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
-}
-
 /// A run that is open again.
 struct OpenRun {
     joined: Joined,
@@ -110,13 +96,6 @@ fn open_run(path: &Path, roots: &RootOptions) -> Result<OpenRun, Exit> {
             Err(report(&error))
         }
     }
-}
-
-fn open_engine(source: &Source) -> Result<Box<dyn Engine>, Exit> {
-    engine(source.engine, source.threads).map_err(|error| {
-        eprintln!("error: {error}");
-        Exit::Fault
-    })
 }
 
 /// The folder of a run's data: what the command line says, the folder of the table that it names, or where the run was trained.
@@ -172,7 +151,7 @@ pub fn predict(arguments: &PredictArguments) -> Exit {
 
 fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
     let source = &arguments.source;
-    let engine = open_engine(source)?;
+    let engine = source.machine.open()?;
     let mut ensemble = Ensemble::default();
     let mut first: Option<(OpenRun, Loaded)> = None;
     let runs = expand_runs(&arguments.runs).map_err(|error| report(&error.into()))?;
@@ -232,7 +211,7 @@ pub fn eval(arguments: &EvalArguments) -> Exit {
 
 fn try_eval(arguments: &EvalArguments) -> Result<String, Exit> {
     let source = &arguments.source;
-    let engine = open_engine(source)?;
+    let engine = source.machine.open()?;
     let run = open_run(&arguments.run, &source.roots)?;
     let told = |error: TrainError| report(&error);
     let folder = folder(&run, source).map_err(told)?;

@@ -1,8 +1,7 @@
 //! `sward runs`: the runs in a folder, side by side.
 
 use super::Exit;
-use super::graph::write_out;
-use super::predict::TextOrJson;
+use super::graph::{TextOrJson, write_out};
 use crate::ablate::Plan;
 use crate::cv::{CvDescription, CvDirectory, fold_directory};
 use crate::plain::aligned;

@@ -1,8 +1,8 @@
 //! `sward schema`: the catalogue of ops.
 
 use super::Exit;
-use super::graph::write_out;
-use clap::{Args, ValueEnum};
+use super::graph::{TextOrJson, write_out};
+use clap::Args;
 use std::fmt::Write;
 use sward_core::op::Schema;
 use sward_core::suggest::nearest;
@@ -19,16 +19,7 @@ pub struct Arguments {
     op: Option<String>,
     /// For people, or for programs
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-/// How the catalogue is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
+    format: TextOrJson,
 }
 
 /// Runs `schema`.
@@ -40,9 +31,9 @@ pub fn run(arguments: &Arguments) -> Exit {
         return Exit::Usage;
     }
     let text = match (arguments.format, name.and_then(|name| catalogue().get(name))) {
-        (Format::Text, None) => listing(),
-        (Format::Text, Some(op)) => page(op.schema()),
-        (Format::Json, op) => json(op.map(|op| op.schema().name)),
+        (TextOrJson::Text, None) => listing(),
+        (TextOrJson::Text, Some(op)) => page(op.schema()),
+        (TextOrJson::Json, op) => json(op.map(|op| op.schema().name)),
     };
     write_out(&mut std::io::stdout(), &text);
     Exit::Fine

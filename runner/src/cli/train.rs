@@ -1,12 +1,14 @@
 //! `sward train`.
 
 use super::Exit;
-use super::experiment::{ExperimentOptions, FeatureOptions, OpenedExperiment, ShowOptions, cache_bytes, open_experiment, report};
+use super::experiment::{
+    EngineOptions, ExperimentOptions, FeatureOptions, OpenedExperiment, ShowOptions, cache_bytes, interrupts, open_experiment,
+    report,
+};
 use super::graph::{Format, print, session, write_out};
-use crate::engines::{EngineChoice, engine};
-use crate::interrupt::Interrupt;
+use crate::experiment::Joined;
 use crate::rundir::Disk;
-use crate::train::{Outcome, Pretrained, RunSettings, TrainRequest, pretrained_files, reopen, settings, train};
+use crate::train::{Outcome, Pretrained, RunSettings, TrainError, TrainRequest, pretrained_files, reopen, settings, train};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,12 +35,8 @@ pub struct Arguments {
     /// Where runs are written
     #[arg(long, value_name = "DIR", default_value = "runs")]
     output: PathBuf,
-    /// What runs the graph
-    #[arg(long, value_enum, default_value = "cpu")]
-    engine: EngineChoice,
-    /// Threads; 0 takes one for each processor
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    machine: EngineOptions,
     /// Say where the time goes
     #[arg(long)]
     profile: bool,
@@ -52,33 +50,28 @@ pub struct Arguments {
 
 /// Runs `train`.
 pub fn run(arguments: &Arguments) -> Exit {
+    match try_run(arguments) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn try_run(arguments: &Arguments) -> Result<Exit, Exit> {
+    let told = |error: TrainError| report(&error);
     match &arguments.resume {
         Some(path) => {
-            let mut session = match session(&arguments.options.roots) {
-                Ok(session) => session,
-                Err(exit) => return exit,
-            };
-            match reopen(&mut session, path) {
-                Ok((joined, settings, _)) => train_one(arguments, &session, &joined, settings, Vec::new()),
-                Err(error) => {
-                    print(&session, Format::Text);
-                    report(&error)
-                }
-            }
+            let mut session = session(&arguments.options.roots)?;
+            let (joined, settings, _) = reopen(&mut session, path).map_err(|error| {
+                print(&session, Format::Text);
+                told(error)
+            })?;
+            train_one(arguments, &session, &joined, settings, Vec::new())
         }
         None => {
             let file = arguments.experiment.as_deref().unwrap_or_default();
-            let OpenedExperiment { session, joined, overrides } = match open_experiment(file, &arguments.options) {
-                Ok(opened) => opened,
-                Err(exit) => return exit,
-            };
-            match settings(&session, &joined, &overrides, arguments.fold) {
-                Ok(settings) => match pretrained_files(&session, &joined) {
-                    Ok(files) => train_one(arguments, &session, &joined, settings, files),
-                    Err(error) => report(&error),
-                },
-                Err(error) => report(&error),
-            }
+            let OpenedExperiment { session, joined, overrides } = open_experiment(file, &arguments.options)?;
+            let settings = settings(&session, &joined, &overrides, arguments.fold).map_err(told)?;
+            let pretrained = pretrained_files(&session, &joined).map_err(told)?;
+            train_one(arguments, &session, &joined, settings, pretrained)
         }
     }
 }
@@ -86,24 +79,12 @@ pub fn run(arguments: &Arguments) -> Exit {
 fn train_one(
     arguments: &Arguments,
     session: &Session<'_>,
-    joined: &crate::experiment::Joined,
+    joined: &Joined,
     settings: RunSettings,
     pretrained: Vec<Pretrained>,
-) -> Exit {
-    let engine = match engine(arguments.engine, arguments.threads) {
-        Ok(engine) => engine,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Exit::Fault;
-        }
-    };
-    let interrupt = match Interrupt::install() {
-        Ok(interrupt) => interrupt,
-        Err(error) => {
-            eprintln!("error: signals cannot be caught: {error}");
-            return Exit::Fault;
-        }
-    };
+) -> Result<Exit, Exit> {
+    let engine = arguments.machine.open()?;
+    let interrupt = interrupts()?;
     let beside = match &arguments.resume {
         // A run may be named from inside its own folder.
         Some(run) => std::fs::canonicalize(run).ok().and_then(|run| Some(run.parent()?.to_owned())).unwrap_or_default(),
@@ -114,7 +95,7 @@ fn train_one(
         joined,
         settings,
         engine: engine.as_ref(),
-        threads: arguments.threads,
+        threads: arguments.machine.threads,
         root: arguments.output.clone(),
         directory: None,
         resume: arguments.resume.clone(),
@@ -126,18 +107,14 @@ fn train_one(
         features: arguments.features.folder(&beside),
         profile: arguments.profile,
     };
-    match train(&request) {
-        Ok(outcome) if outcome.interrupted => {
-            eprintln!("go on with: sward train --resume {}", outcome.directory.display());
-            Exit::Interrupted
-        }
-        Ok(outcome) => {
-            super::report::write_report(&outcome.directory, arguments.show.quiet);
-            write_out(&mut std::io::stdout(), &summary(&outcome));
-            Exit::Fine
-        }
-        Err(error) => report(&error),
+    let outcome = train(&request).map_err(|error| report(&error))?;
+    if outcome.interrupted {
+        eprintln!("go on with: sward train --resume {}", outcome.directory.display());
+        return Ok(Exit::Interrupted);
     }
+    super::report::write_report(&outcome.directory, arguments.show.quiet);
+    write_out(&mut std::io::stdout(), &summary(&outcome));
+    Ok(Exit::Fine)
 }
 
 /// The result, for people and scripts: one `name value` a line, then the directory.

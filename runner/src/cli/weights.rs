@@ -1,13 +1,13 @@
 //! `sward weights`: checkpoints and graphs brought together.
 
 use super::Exit;
-use super::graph::{GraphOptions, Opened, open, write_out};
+use super::graph::{GraphOptions, Opened, TextOrJson, open, write_out};
 use crate::rundir::Disk;
 use crate::tensors::{from_view, to_out};
 use crate::weights::artifact::{backbone_metadata, require_backbone};
 use crate::weights::mapping::Mappings;
 use crate::weights::{LoadError, LoadRequest, Loaded, TensorOut, WeightSet, export, lora, match_file, wanted, write};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use sward_core::check::Checked;
@@ -72,15 +72,7 @@ struct MatchArguments {
     fit: Fit,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One JSON object on one line
-    Json,
+    format: TextOrJson,
 }
 
 #[derive(Debug, Args)]
@@ -200,8 +192,8 @@ fn fit(fit: &Fit) -> Result<Loaded, Failure> {
 fn compare(arguments: &MatchArguments) -> Result<Exit, Failure> {
     let loaded = fit(&arguments.fit)?;
     let text = match arguments.format {
-        Output::Text => loaded.report.text(),
-        Output::Json => format!("{}\n", loaded.report.json()),
+        TextOrJson::Text => loaded.report.text(),
+        TextOrJson::Json => format!("{}\n", loaded.report.json()),
     };
     write_out(&mut std::io::stdout(), &text);
     Ok(if loaded.report.is_exact() { Exit::Fine } else { Exit::Findings })

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use sward_core::check::Session;
 
 use crate::experiment::Joined;
-use crate::rundir::{Description, Lock, RunDirectory, RunError, Standing, Storage, content_hash, fresh_place, write_json_inside};
+use crate::rundir::{
+    Description, Lock, RunDirectory, RunError, Standing, Storage, content_hash, fresh_place, read_description, write_json_inside,
+};
 use crate::train::{Pretrained, RunSettings, TrainError, files, write_files};
 
 /// The version of the layout that this program writes and reads.
@@ -47,17 +49,7 @@ impl CvDescription {
     /// # Errors
     /// A directory that is none, or of another layout.
     pub fn read(path: &Path) -> Result<CvDescription, RunError> {
-        let not_one = |reason: String| RunError::NotARun { path: path.to_owned(), reason };
-        let text = std::fs::read(path.join(CvDirectory::DESCRIPTION))
-            .map_err(|error| not_one(format!("`{}` cannot be read: {error}", CvDirectory::DESCRIPTION)))?;
-        let broken = |error: serde_json::Error| not_one(format!("`{}`: {error}", CvDirectory::DESCRIPTION));
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(broken)?;
-        let layout = value["layout"].as_u64().unwrap_or_default() as u32;
-        if layout != LAYOUT {
-            let sward = value["sward"].as_str().unwrap_or("of an unknown version").to_owned();
-            return Err(RunError::OtherLayout { path: path.to_owned(), found: layout, sward });
-        }
-        serde_json::from_value(value).map_err(broken)
+        read_description(path, CvDirectory::DESCRIPTION, LAYOUT)
     }
 }
 

@@ -10,6 +10,8 @@ pub mod ablation;
 pub mod data;
 mod join;
 mod read_data;
+mod read_field;
+mod read_transform;
 mod settings;
 pub mod spec;
 mod transform;
@@ -17,24 +19,19 @@ pub mod tree;
 
 use sward_core::check::Overrides;
 use sward_core::language::GraphFile;
+use sward_core::roots::{MemoryFolder, Roots};
 use sward_core::source::FileId;
 
 pub use join::{GraphField, Joined, MIX_PARTNER, MIX_SHARE, PROJECTED, join, map_output, prediction_output, projected_output};
-pub use read_data::{
-    DataFile, Field, FieldRole, Session, expand_range, load_kind, read_data, read_data_tree, read_transform, read_transform_tree,
-};
+pub use read_data::{DataFile, Field, FieldRole, Session, expand_range, load_kind, read_data, read_data_tree};
+pub use read_transform::{read_transform, read_transform_tree};
 pub use settings::{best_metric, field_of, predicted_columns, watched_direction};
 pub use transform::{Item, Parts, TransformFile, TransformGraph};
 
 /// A session with the catalogue and the built-in library, and no search roots.
 pub fn library_session() -> Session<'static> {
-    use sward_core::roots::{MemoryFolder, Roots};
     let mut roots = Roots::new();
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    roots.set_library(library);
+    roots.set_library(sward_graphs::files().into_iter().collect::<MemoryFolder>());
     Session::new(sward_ops::catalogue::catalogue(), roots)
 }
 

@@ -157,6 +157,14 @@ impl TransformGraph {
         self.steps.iter().any(|item| matches!(item, Item::Training(_)))
     }
 
+    /// Itself in two: the steps before the first that runs in training only, whose one picture is the same every time, and all that follows.
+    pub fn split(&self) -> (TransformGraph, TransformGraph) {
+        let first = self.steps.iter().position(|item| matches!(item, Item::Training(_))).unwrap_or(self.steps.len());
+        let (fixed, rest) = self.steps.split_at(first);
+        let fixed = TransformGraph { steps: fixed.to_vec(), parts: Parts::Whole, ..self.clone() };
+        (fixed, TransformGraph { steps: rest.to_vec(), ..self.clone() })
+    }
+
     /// The pictures of one sample. Random numbers come from `key`, whose node counts the steps; `training` runs the steps for training.
     ///
     /// # Errors

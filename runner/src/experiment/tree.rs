@@ -2,7 +2,6 @@
 
 use sward_core::check::{Overrides, SetOverride};
 use sward_core::diagnostic::{Diagnostic, codes};
-use sward_core::language::{FieldExpression, FieldForm};
 use sward_core::source::{Span, Spanned};
 use sward_core::suggest::nearest;
 use sward_core::syntax::{Call, Field, Kind, Value};
@@ -113,7 +112,7 @@ pub fn edit(tree: &mut Value, set: &SetOverride) -> Result<(), Diagnostic> {
 
 fn edit_at(tree: &mut Value, path: &str, set: &SetOverride) -> Result<(), Diagnostic> {
     if path.is_empty() {
-        *tree = written(&set.value);
+        *tree = with_names(set.value.to_value());
         return Ok(());
     }
     let (head, rest) = path.split_once('.').unwrap_or((path, ""));
@@ -140,7 +139,7 @@ fn edit_at(tree: &mut Value, path: &str, set: &SetOverride) -> Result<(), Diagno
             if !rest.is_empty() {
                 return Err(nowhere(call.fields.iter().map(|field| field.key.value.clone()).collect()));
             }
-            call.fields.push(Field { key: Spanned::new(head.to_owned(), set.span), value: written(&set.value) });
+            call.fields.push(Field { key: Spanned::new(head.to_owned(), set.span), value: with_names(set.value.to_value()) });
             Ok(())
         }
         Kind::Map(entries) => {
@@ -170,16 +169,14 @@ fn edit_at(tree: &mut Value, path: &str, set: &SetOverride) -> Result<(), Diagno
     }
 }
 
-/// The value of an override as a tree. A bare word that begins like a kind is one: `Bf16`.
-fn written(value: &FieldExpression) -> Value {
-    let kind = match &value.form {
-        FieldForm::Text { text, .. } => {
-            let is_word =
-                text.chars().next().is_some_and(char::is_uppercase) && text.chars().all(|c| c.is_alphanumeric() || c == '_');
-            if is_word { Kind::Name(text.to_string()) } else { Kind::Text(text.to_string()) }
-        }
-        FieldForm::List(items) => Kind::List(items.iter().map(written).collect()),
-        FieldForm::Other(value) => return value.clone(),
+/// The value of an override in a tree. A bare word that begins like a kind is one: `Bf16`.
+fn with_names(Value { span, kind }: Value) -> Value {
+    let is_word =
+        |text: &str| text.chars().next().is_some_and(char::is_uppercase) && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let kind = match kind {
+        Kind::Text(text) if is_word(&text) => Kind::Name(text),
+        Kind::List(items) => Kind::List(items.into_iter().map(with_names).collect()),
+        other => other,
     };
-    Value { span: value.span, kind }
+    Value { span, kind }
 }

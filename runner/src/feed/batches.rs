@@ -8,9 +8,9 @@ use super::cache::PictureCache;
 use super::encode::{Encoded, EncodedField, Values};
 use super::error::{FeedError, Result};
 use crate::experiment::spec::Mix;
-use crate::experiment::{DataFile, Field, FieldRole, GraphField, Item, MIX_PARTNER, MIX_SHARE, TransformGraph};
+use crate::experiment::{DataFile, Field, FieldRole, GraphField, MIX_PARTNER, MIX_SHARE, TransformGraph};
 use crate::pixels::batch::{Mixture, draw_cutmix, draw_mixup, mix_targets, mix_values, paste_regions};
-use crate::pixels::{DrawKey, Draws, Picture, decode};
+use crate::pixels::{DrawKey, Draws, decode};
 use crate::random::{Lane, Stream, purpose};
 
 /// Draws of different fields begin this far apart.
@@ -33,16 +33,30 @@ pub struct Feed<'d> {
     data: &'d DataFile,
     inputs: &'d [GraphField],
     encoded: &'d Encoded,
-    caches: Vec<Option<PictureCache>>,
+    /// By the position of the field.
+    photographs: Vec<Option<Photographs>>,
     seed: u64,
+}
+
+/// How the photographs of one field become numbers.
+struct Photographs {
+    /// What gives the same picture every time.
+    fixed: TransformGraph,
+    /// What follows it.
+    rest: TransformGraph,
+    /// The pictures between them.
+    cache: PictureCache,
 }
 
 impl<'d> Feed<'d> {
     /// A feed for the inputs of a graph. `cache_bytes` bounds the memory of decoded photographs.
     pub fn new(data: &'d DataFile, inputs: &'d [GraphField], encoded: &'d Encoded, seed: u64, cache_bytes: usize) -> Feed<'d> {
-        let pictures = data.fields.values().filter(|field| field.transform.is_some()).count().max(1);
-        let cache = |field: &Field| field.transform.as_ref().map(|_| PictureCache::new(encoded.rows, cache_bytes / pictures));
-        Feed { data, inputs, encoded, caches: data.fields.values().map(cache).collect(), seed }
+        let count = data.fields.values().filter(|field| field.transform.is_some()).count().max(1);
+        let photographs = |field: &Field| {
+            let (fixed, rest) = field.transform.as_ref()?.split();
+            Some(Photographs { fixed, rest, cache: PictureCache::new(encoded.rows, cache_bytes / count) })
+        };
+        Feed { data, inputs, encoded, photographs: data.fields.values().map(photographs).collect(), seed }
     }
 
     /// How many rows there are.
@@ -89,9 +103,9 @@ impl<'d> Feed<'d> {
                 Tensor::new(&shape(&field.shape), Data::I64(data))
             }
             Values::Pictures(paths, cells) => {
-                let transform = field.transform.as_ref().expect("a picture field has a transform");
                 let index = self.data.fields.get_index_of(&input.field).unwrap_or(0);
-                let cache = self.caches[index].as_ref().expect("a picture field has a cache");
+                let Photographs { fixed, rest, cache } =
+                    self.photographs[index].as_ref().expect("a picture field has a transform");
                 let size: usize = field.shape.iter().product();
                 let mut data = vec![0.0f32; rows.len() * size];
                 data.par_chunks_mut(size).zip(rows).try_for_each(|(target, &row)| {
@@ -101,13 +115,11 @@ impl<'d> Feed<'d> {
                         sample: row as u32,
                         node: index as u32 * NODES_OF_A_FIELD,
                     };
+                    let read = || decode(&paths[row], &fixed.decode).and_then(|picture| fixed.pictures(picture, key, false));
+                    let after = key.at_node(key.node + fixed.steps.len() as u32);
                     let outcome = cache
-                        .picture(row, || {
-                            decode(&paths[row], &transform.decode).and_then(|picture| prefix(transform, picture, key))
-                        })
-                        .and_then(|picture| {
-                            rest(transform).apply_into(picture, key.at_node(key.node + prefix_steps(transform)), training, target)
-                        });
+                        .picture(row, || read().map(|mut pictures| pictures.remove(0)))
+                        .and_then(|picture| rest.apply_into(picture, after, training, target));
                     outcome.map_err(|source| FeedError::Picture { place: cells[row].clone(), source: Box::new(source) })
                 })?;
                 Tensor::f32(&shape(&field.shape), data)
@@ -170,24 +182,6 @@ impl<'d> Feed<'d> {
         }
         Ok(is_inside.then_some(mixture))
     }
-}
-
-/// How many steps stand before the first that draws.
-fn prefix_steps(transform: &TransformGraph) -> u32 {
-    transform.steps.iter().take_while(|item| matches!(item, Item::Always(_))).count() as u32
-}
-
-/// The steps before the first that runs in training alone: their result is what the cache keeps.
-fn prefix(transform: &TransformGraph, picture: Picture, key: DrawKey) -> crate::pixels::Result<Picture> {
-    let steps = prefix_steps(transform) as usize;
-    let own =
-        TransformGraph { steps: transform.steps[..steps].to_vec(), parts: crate::experiment::Parts::Whole, ..transform.clone() };
-    Ok(own.pictures(picture, key, false)?.remove(0))
-}
-
-/// The steps from the first that runs in training alone.
-fn rest(transform: &TransformGraph) -> TransformGraph {
-    TransformGraph { steps: transform.steps[prefix_steps(transform) as usize..].to_vec(), ..transform.clone() }
 }
 
 fn mask(field: &Field, own: &EncodedField, rows: &[usize]) -> Tensor {

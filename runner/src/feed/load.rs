@@ -230,27 +230,12 @@ fn check_pictures(data: &DataFile, field: &Field, table: &Table, folder: &DataFo
             outcome.err().map(|error| (row, error))
         })
         .collect();
-    let count = faults.len();
-    match (broken, faults.into_iter().next()) {
-        (_, None) => Ok(Vec::new()),
-        (Broken::Fail, Some((_, first))) => Err(first),
-        (Broken::Skip(allowed), Some((_, first))) if count > *allowed => {
-            Err(FeedError::TooManyBroken { count, allowed: *allowed, first: first.to_string() })
+    match broken {
+        Broken::Fail => faults.into_iter().next().map_or(Ok(Vec::new()), |(_, first)| Err(first)),
+        Broken::Skip(allowed) if faults.len() > *allowed => {
+            Err(FeedError::TooManyBroken { count: faults.len(), allowed: *allowed, first: faults[0].1.to_string() })
         }
-        (Broken::Skip(_), Some(_)) => {
-            // Few rows: asked once more, in order, for their reasons.
-            Ok((0..table.rows())
-                .filter_map(|row| {
-                    let outcome = picture_path(folder, below, column, row).and_then(|path| {
-                        decode(&path, &transform.decode).map_err(|source| FeedError::Picture {
-                            place: column.place(row).to_string(),
-                            source: Box::new(source),
-                        })
-                    });
-                    outcome.err().map(|error| (row, error.to_string()))
-                })
-                .collect())
-        }
+        Broken::Skip(_) => Ok(faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
@@ -90,12 +91,14 @@ pub enum RunError {
         reason: String,
     },
     /// A run directory of another layout.
-    #[error("`{}` was written by sward {sward} in layout {found}; this is sward {}, which reads layout {LAYOUT}", path.display(), env!("CARGO_PKG_VERSION"))]
+    #[error("`{}` was written by sward {sward} in layout {found}; this is sward {}, which reads layout {wanted}", path.display(), env!("CARGO_PKG_VERSION"))]
     OtherLayout {
         /// The directory.
         path: PathBuf,
         /// Its layout.
         found: u32,
+        /// The layout that this program reads.
+        wanted: u32,
         /// The program that made it.
         sward: String,
     },
@@ -138,26 +141,7 @@ impl Description {
     /// # Errors
     /// A directory that is no run, or of another layout.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let not_a_run = |reason: String| RunError::NotARun { path: path.to_owned(), reason };
-        let text = match std::fs::read(path.join(RunDirectory::DESCRIPTION)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(not_a_run(format!("it has no `{}`", RunDirectory::DESCRIPTION)));
-            }
-            Err(error) => return Err(not_a_run(error.to_string())),
-        };
-        /// The part that every layout has.
-        #[derive(Deserialize)]
-        struct Version {
-            layout: u32,
-            sward: String,
-        }
-        let broken = |error: serde_json::Error| not_a_run(format!("`{}`: {error}", RunDirectory::DESCRIPTION));
-        let version: Version = serde_json::from_slice(&text).map_err(broken)?;
-        if version.layout != LAYOUT {
-            return Err(RunError::OtherLayout { path: path.to_owned(), found: version.layout, sward: version.sward });
-        }
-        serde_json::from_slice(&text).map_err(broken)
+        read_description(path, RunDirectory::DESCRIPTION, LAYOUT)
     }
 }
 
@@ -345,6 +329,30 @@ pub fn write_json_inside(storage: &dyn Storage, root: &Path, relative: &Path, va
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| StorageError::wrap("write", &path)(error.into()))?;
     text.push(b'\n');
     write_inside(storage, root, relative, &text)
+}
+
+/// Reads the JSON file that says what a directory of results is: whatever else it holds, it has a `layout` and the version of `sward`.
+///
+/// # Errors
+/// A directory without the file, or of another layout.
+pub fn read_description<T: DeserializeOwned>(directory: &Path, name: &str, layout: u32) -> Result<T, RunError> {
+    let not_a_run = |reason: String| RunError::NotARun { path: directory.to_owned(), reason };
+    let text = std::fs::read(directory.join(name)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => not_a_run(format!("it has no `{name}`")),
+        _ => not_a_run(format!("`{name}` cannot be read: {error}")),
+    })?;
+    /// The part that every layout has.
+    #[derive(Deserialize)]
+    struct Version {
+        layout: u32,
+        sward: String,
+    }
+    let broken = |error: serde_json::Error| not_a_run(format!("`{name}`: {error}"));
+    let Version { layout: found, sward } = serde_json::from_slice(&text).map_err(broken)?;
+    if found != layout {
+        return Err(RunError::OtherLayout { path: directory.to_owned(), found, wanted: layout, sward });
+    }
+    serde_json::from_slice(&text).map_err(broken)
 }
 
 /// The absolute place of a relative path without `..`, none of whose folders is a symbolic link.

@@ -18,8 +18,8 @@ mod log;
 mod storage;
 
 pub use directory::{
-    Checkpoint, Description, RunDirectory, RunError, Standing, State, checkpoint_path, content_hash, fresh_place, write_inside,
-    write_json_inside,
+    Checkpoint, Description, RunDirectory, RunError, Standing, State, checkpoint_path, content_hash, fresh_place,
+    read_description, write_inside, write_json_inside,
 };
 pub use environment::Environment;
 pub use events::{EventFile, masked_crc32c};

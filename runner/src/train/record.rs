@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sward_core::check::{Overrides, Session, SetOverride};
-use sward_core::language::{FieldForm, GraphFile};
-use sward_core::syntax::{Kind, Value, print};
+use sward_core::check::{Overrides, Session};
+use sward_core::language::GraphFile;
+use sward_core::syntax::{Value, print};
 
 use super::error::{Result, TrainError};
 use crate::experiment::{Joined, join, library_session};
@@ -69,21 +69,10 @@ impl OpenedRun {
 
 /// The texts of overrides, as the command line would give them.
 pub fn override_texts(overrides: &Overrides) -> (Vec<String>, Vec<String>) {
-    let sets = overrides.sets.iter().map(|set| format!("{}={}", set.path, value_text(set))).collect();
+    let one_line = |value: &Value| print(value).split_whitespace().collect::<Vec<_>>().join(" ");
+    let sets = overrides.sets.iter().map(|set| format!("{}={}", set.path, one_line(&set.value.to_value()))).collect();
     let swaps = overrides.swaps.iter().map(|swap| format!("{}={}", swap.node, swap.file)).collect();
     (sets, swaps)
-}
-
-fn value_text(set: &SetOverride) -> String {
-    fn value(expression: &sward_core::language::FieldExpression) -> Value {
-        let kind = match &expression.form {
-            FieldForm::Text { text, .. } => Kind::Text(text.to_string()),
-            FieldForm::List(items) => Kind::List(items.iter().map(value).collect()),
-            FieldForm::Other(value) => return value.clone(),
-        };
-        Value { span: expression.span, kind }
-    }
-    print(&value(&set.value)).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Where a file of the session lies below `files`: its path within its root.

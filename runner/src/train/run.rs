@@ -1,41 +1,36 @@
 //! The training loop.
 
-use std::path::{Path, PathBuf};
+mod begin;
+mod finish;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
 use sward_core::check::Session;
-use sward_core::program::{Role, RunKey};
+use sward_core::program::RunKey;
 use sward_kernels::Engine;
-use sward_ops::frozen::FrozenSplit;
 
-use super::checkpoint::{LoopState, load_last, load_weights, save, save_last};
+use super::checkpoint::{LoopState, load_last, save_last};
 use super::error::{Result, TrainError};
 use super::evaluate::Evaluator;
-use super::features::{FeatureFolder, FeatureStore, Wanted, inputs_of, keep_features};
-use super::labelled::write_maps;
-use super::measure::measure_all;
-use super::output::{prediction_rows, write_predictions};
-use super::predictions::{Predictions, invert};
-use super::prepare::{Prepared, prepare_run, row_groups};
+use super::features::{FeatureFolder, FeatureStore, inputs_of};
+use super::prepare::{Prepared, prepare_run};
 use super::pretrained::{Pretrained, load_pretrained};
 use super::programs::{EvaluationOptions, ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups, sizes_for};
-use super::record::{RunSettings, files, write};
+use super::record::RunSettings;
 use super::schedule::resolve_schedule;
 use super::steps::Stepper;
-use crate::experiment::spec::{Nonfinite, Sampler as WrittenSampler, Schedule as WrittenSchedule, Train};
+use crate::experiment::spec::{Nonfinite, Train};
 use crate::experiment::{GraphField, Joined, best_metric, watched_direction};
 use crate::feed::{Batch, Feed, FeedError, Labels, MixSpec, labels};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Step, Verbosity};
-use crate::rundir::{
-    Checkpoint, Description, Environment, EventFile, MetricsLog, Record, RunDirectory, State, Storage, checkpoint_path,
-    content_hash,
-};
-use crate::samplers::{Batches, Sampler};
-use crate::schedule::{Direction, EarlyStopping, Plateau, PlateauSettings, Schedule, Verdict};
+use crate::rundir::{Checkpoint, EventFile, MetricsLog, Record, RunDirectory, State, Storage};
+use crate::schedule::{Direction, Schedule};
+use begin::{batches, begin, features_of, first_state, seed_after};
 
 /// Batches that are made ahead of the step that takes them.
 const AHEAD: usize = 2;
@@ -151,14 +146,6 @@ impl LoopClock {
             share(own)
         )
     }
-}
-
-/// What an evaluation of the validation rows gives.
-struct Validated {
-    predictions: Predictions,
-    values: IndexMap<String, f64>,
-    reasons: Vec<String>,
-    maps: IndexMap<String, Vec<Vec<f32>>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -433,67 +420,6 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Validates, logs, saves, and decides whether training ends.
-    fn end_epoch(&mut self, feed: &Feed<'_>) -> Result<()> {
-        let rate = self.schedule.rate(self.train.optimizer.learning_rate(), self.state.step.saturating_sub(1));
-        let mut values: IndexMap<String, f64> = IndexMap::new();
-        values.insert("train/loss".to_owned(), self.state.loss_sum / self.state.loss_count.max(1) as f64);
-        values.insert("train/lr".to_owned(), self.state.plateau.as_ref().map_or(rate, |plateau| plateau.rate(rate)));
-        self.evaluator.set_weights(self.stepper.weights()?)?;
-        let Validated { values: measured, reasons, .. } = self.validate(feed)?;
-        for reason in reasons {
-            self.progress.warning(&format!("no value for {reason}"));
-        }
-        values.extend(measured);
-        let epoch = self.state.epoch;
-        let watched = |name: &str| values.get(name).copied().unwrap_or(f64::NAN);
-        let (name, direction) = (self.best.0.clone(), self.best.1);
-        let value = watched(&name);
-        let is_better = match self.state.best {
-            None => value.is_finite(),
-            Some((best, _)) => direction.improves(value, best, 0.0),
-        };
-        if let (Some(plateau), WrittenSchedule::Plateau { metric, .. }) = (&mut self.state.plateau, &self.train.schedule)
-            && plateau.observe(watched(&metric.value))
-        {
-            self.progress.message("the metric stands still: the learning rate falls");
-        }
-        let mut ends = false;
-        if let (Some(stopping), Some(stop)) = (&mut self.state.stopping, &self.train.stop) {
-            ends = stopping.observe(watched(&stop.metric.value)) == Verdict::Stop;
-        }
-        if ends {
-            self.progress.message(&format!(
-                "no improvement for {} epochs: training ends",
-                self.train.stop.as_ref().map_or(0, |stop| stop.patience)
-            ));
-        }
-        self.progress.metrics(epoch, values.iter().map(|(name, value)| (name.as_str(), *value)));
-        self.record(values)?;
-        self.state.epoch += 1;
-        self.state.done_in_epoch = 0;
-        (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
-        self.state.finished = ends;
-        if is_better || self.state.best.is_none() {
-            // An infinite value has no place in a checkpoint's JSON, and says no more than none.
-            self.state.best = value.is_finite().then_some((value, epoch));
-            save(&self.run, Checkpoint::Best, &self.stepper.weights()?, &self.state)?;
-        }
-        self.save()
-    }
-
-    /// Predictions, losses and metrics of the validation rows.
-    fn validate(&mut self, feed: &Feed<'_>) -> Result<Validated> {
-        let joined = self.request.joined;
-        let rows = &self.prepared.split().validation;
-        let raw = self.evaluator.run_with(feed, rows, None, self.features.as_ref())?;
-        let predictions = invert(&joined.data, &self.prepared.fitted, &raw);
-        let mut values: IndexMap<String, f64> = raw.losses.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
-        let (metrics, reasons) = measure_all(joined, &predictions, &self.labels, rows);
-        values.extend(metrics.into_iter().map(|(name, value)| (format!("val/{name}"), value)));
-        Ok(Validated { predictions, values, reasons, maps: raw.maps })
-    }
-
     /// Appends to the logs.
     fn record(&mut self, values: IndexMap<String, f64>) -> Result<()> {
         self.events.scalars(self.state.step, now(), values.iter().map(|(name, value)| (name.as_str(), *value)))?;
@@ -506,80 +432,6 @@ impl<'a> Trainer<'a> {
         self.events.sync()?;
         save_last(&self.run, self.stepper.plan(), &self.state)
     }
-
-    /// Writes the predictions of the best epoch.
-    fn finish(&mut self) -> Result<Outcome> {
-        let joined = self.request.joined;
-        let best = checkpoint_path(self.run.path(), Checkpoint::Best);
-        self.evaluator.set_weights(load_weights(&best, joined, &self.prepared.fitted)?)?;
-        let inputs = self.inputs.clone();
-        let feed = Feed::new(&joined.data, &inputs, &self.prepared.encoded, self.train.seed, 0);
-        let Validated { predictions, values, maps, .. } = self.validate(&feed)?;
-        let rows = &self.prepared.split().validation;
-        let table = prediction_rows(joined, &self.prepared.loaded.table, &predictions, &self.labels, rows);
-        write_predictions(&self.run.path().join("predictions.csv"), &table)?;
-        if !maps.is_empty() {
-            write_maps(&self.run.path().join(super::labelled::MAPS), rows, &maps)?;
-        }
-        // After a resume, the time of the steps before is taken to be that of the steps since.
-        let steps = self.state.step - self.first_step;
-        let seconds = (steps > 0).then(|| self.started.elapsed().as_secs_f64() * self.state.step as f64 / steps as f64);
-        let features = self.features.as_ref().map(|features| features.count);
-        self.run.write_json(
-            "timing.json",
-            &serde_json::json!({ "version": 1, "seconds": seconds, "steps": self.state.step, "features": features }),
-        )?;
-        let best_epoch = self.state.best.map_or(0, |(_, epoch)| epoch);
-        let finite: IndexMap<&String, Option<f64>> =
-            values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))).collect();
-        self.run.write_json(
-            "results.json",
-            &serde_json::json!({ "version": 1, "best_epoch": best_epoch, "watched": self.best.0, "metrics": finite }),
-        )?;
-        self.run.set_state(State::Finished)?;
-        self.progress.finish();
-        if self.request.profile {
-            self.report_time();
-        }
-        Ok(Outcome { directory: self.run.path().to_owned(), interrupted: false, metrics: values, best_epoch })
-    }
-
-    /// Says which side waits.
-    fn report_time(&mut self) {
-        self.progress.message(&self.clock.sentence());
-        self.progress.message(&crate::cli::profile_text(&self.stepper.profile()));
-    }
-}
-
-/// What a frozen part gives for all rows of the fold.
-fn features_of(
-    request: &TrainRequest<'_>,
-    prepared: &Prepared<'_>,
-    split: &FrozenSplit,
-    batch: usize,
-    stepper: &Stepper,
-) -> Result<Option<FeatureStore>> {
-    let weights = |name: &str| match stepper.program().argument(name) {
-        Some(argument) if argument.role != Role::Input => Ok(Some(stepper.plan().get(name)?)),
-        _ => Ok(None),
-    };
-    let own = prepared.split();
-    let sizes = sizes_for(&request.joined.checked, &prepared.fitted, batch);
-    keep_features(&Wanted {
-        engine: request.engine,
-        joined: request.joined,
-        encoded: &prepared.encoded,
-        split,
-        evaluation: &evaluation_forward(request.joined, &sizes, EvaluationOptions::WITH_LOSSES)?,
-        batch,
-        rows: own.train.iter().chain(&own.validation).copied().collect(),
-        memory_bytes: request.cache_bytes,
-        weights: &weights,
-        folder: request.features.clone(),
-        storage: request.storage.clone(),
-        verbosity: request.verbosity,
-        interrupt: &request.interrupt,
-    })
 }
 
 /// The outcome of a run that goes on some other time.
@@ -595,94 +447,4 @@ fn interrupted(run: &RunDirectory, state: &LoopState) -> Outcome {
 /// Seconds since 1970, for curves.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
-}
-
-/// The seed after so many rewinds: other random numbers, of the same run.
-fn seed_after(seed: u64, rewinds: u64) -> u64 {
-    seed.wrapping_add(rewinds.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-}
-
-fn first_state(joined: &Joined) -> LoopState {
-    let train = &joined.experiment.train.value;
-    let direction = |name: &str| watched_direction(&joined.experiment, name).unwrap_or(Direction::Minimize);
-    let plateau = match &train.schedule {
-        WrittenSchedule::Plateau { metric, factor, patience } => {
-            let settings =
-                PlateauSettings { factor: *factor, patience: *patience, ..PlateauSettings::new(direction(&metric.value)) };
-            Some(Plateau::new(settings))
-        }
-        _ => None,
-    };
-    let stopping =
-        train.stop.as_ref().map(|stop| EarlyStopping::new(direction(&stop.metric.value), stop.patience, stop.min_delta));
-    LoopState { plateau, stopping, ..LoopState::default() }
-}
-
-/// The batches of the training rows.
-fn batches(prepared: &Prepared<'_>, train: &Train, batch: usize, rewinds: u64) -> Result<Batches> {
-    let rows = &prepared.split().train;
-    let table = &prepared.loaded.table;
-    let of = |name: &str| table.column(name).map_err(|error| TrainError::Feed(FeedError::Table(error)));
-    let sampler = match &train.sampler {
-        WrittenSampler::Uniform => Sampler::Uniform,
-        WrittenSampler::Weighted { by } => {
-            let (column, _) = &prepared.joined.data.columns[&by.value];
-            let numbers = crate::table::numbers(of(&by.value)?, &column.missing_rule()).map_err(FeedError::from)?;
-            Sampler::Weighted(rows.iter().map(|row| numbers.values[*row]).collect())
-        }
-        WrittenSampler::ClassBalanced { by } => {
-            let column = of(&by.value)?;
-            let mut classes: IndexMap<&str, usize> = IndexMap::new();
-            let mut numbers = Vec::with_capacity(rows.len());
-            for row in rows {
-                let next = classes.len();
-                numbers.push(*classes.entry(column.text(*row).unwrap_or_default().trim()).or_insert(next));
-            }
-            Sampler::ClassBalanced(numbers)
-        }
-    };
-    Ok(Batches::new(sampler, rows.len(), batch, true, seed_after(train.seed, rewinds))?)
-}
-
-/// Makes the directory of a new run.
-fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Result<RunDirectory> {
-    let files = files(request.session);
-    let settings = serde_json::to_string(&request.settings).unwrap_or_default();
-    let mut contents: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())).collect();
-    contents.push(("settings", settings.as_bytes()));
-    let hash = content_hash(contents);
-    let mut description = Description::new(&request.joined.name, request.joined.experiment.train.value.seed, hash);
-    let pairs = |texts: &[String], flag: &str| -> Vec<(String, String)> {
-        texts
-            .iter()
-            .filter_map(|text| text.split_once('='))
-            .map(|(path, value)| (format!("{flag} {path}"), value.to_owned()))
-            .collect()
-    };
-    description.overrides.extend(pairs(&request.settings.sets, "--set"));
-    description.overrides.extend(pairs(&request.settings.swaps, "--swap"));
-    for (path, text) in &files {
-        description.inputs.insert(path.clone(), blake3::hash(text.as_bytes()).to_hex().to_string());
-    }
-    let table = Path::new(prepared.loaded.raw.file());
-    if let Ok(bytes) = std::fs::read(table) {
-        description.inputs.insert(table.display().to_string(), blake3::hash(&bytes).to_hex().to_string());
-    }
-    let environment = Environment::current(request.engine.name(), request.threads);
-    let storage = request.storage.clone();
-    let run = match &request.directory {
-        Some(path) => RunDirectory::create_at(storage, path, description, &environment)?,
-        None => RunDirectory::create(storage, &request.root, description, &environment)?,
-    };
-    write(&run, request.session, &request.settings, &prepared.fitted)?;
-    let split = prepared.split();
-    let groups = row_groups(prepared.joined, &prepared.loaded.table)?.map(|(columns, groups)| {
-        let names: Vec<String> = split.validation.iter().map(|row| groups.name(groups.of_row()[*row])).collect();
-        serde_json::json!({ "columns": columns, "validation": names })
-    });
-    let splits = serde_json::json!({
-        "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation, "groups": groups,
-    });
-    run.write_json("split.json", &splits)?;
-    Ok(run)
 }

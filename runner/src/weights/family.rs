@@ -2,9 +2,9 @@
 
 use super::load::wanted;
 use super::plan::{Candidates, LoadPlan};
-use sward_core::check::{Overrides, Session};
+use crate::experiment::library_session;
+use sward_core::check::Overrides;
 use sward_core::dim::Sizes;
-use sward_core::roots::{MemoryFolder, Roots};
 
 /// A library backbone that a file fits better.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +25,8 @@ const FOLDER: &str = "backbones/";
 /// The library backbone that the file fits best, if it fits at least nine tenths of its parameters and more than the plan at hand fits.
 pub(super) fn nearest_family(candidates: &Candidates<'_>, plan: &LoadPlan, parameters: usize) -> Option<Family> {
     let own = plan.loads.len() as f64 / parameters.max(1) as f64;
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    let mut roots = Roots::new();
-    let root = roots.set_library(library);
-    let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
+    let mut session = library_session();
+    let root = session.roots().library()?;
     let mut sizes = Sizes::new();
     sizes.insert("channels", 3);
     let mut best: Option<(f64, usize, Family)> = None;

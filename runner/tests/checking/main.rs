@@ -188,3 +188,19 @@ fn paths_that_leave_their_root_and_special_files_are_refused() {
     let output = check(own.path(), &["graphs/pipe.ron"]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn warnings_are_said_by_check_and_not_again_by_verbs_that_go_on() {
+    let own = folder();
+    write(&own, "unused.ron", module(r#""fc": Relu(from: "x"), "y": Tanh(from: "x")"#));
+    let told = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sward")).current_dir(own.path()).args(arguments).output();
+        String::from_utf8(output.expect("the binary runs").stderr).expect("text")
+    };
+    assert!(told(&["check", "unused.ron"]).contains("warning[S0601]"));
+    for verb in
+        [&["show", "unused.ron"][..], &["plot", "unused.ron"], &["render", "unused.ron"], &["diff", "unused.ron", "unused.ron"]]
+    {
+        assert_eq!(told(verb), "", "{verb:?}");
+    }
+}

@@ -14,13 +14,14 @@ mod wrong;
 
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
+use sward::experiment::library_session;
 use sward::rundir::Disk;
 use sward::weights::{Dtype, TensorOut, write};
 use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render;
 use sward_core::dim::Sizes;
 use sward_core::program::{Array, DType};
-use sward_core::roots::{MemoryFolder, Roots};
+use sward_core::roots::MemoryFolder;
 
 /// The folder of the fixtures.
 fn fixtures() -> PathBuf {
@@ -34,17 +35,11 @@ fn check(
     sets: &[String],
     change: impl FnOnce(&mut Session<'_>, &mut Overrides),
 ) -> Result<Checked, String> {
-    let mut roots = Roots::new();
-    let mut library = MemoryFolder::new();
-    for (path, text) in sward_graphs::files() {
-        library.insert(path, text);
-    }
-    let library = roots.set_library(library);
+    let mut session = library_session();
     let root = match text {
-        Some(text) => roots.add_root("", MemoryFolder::new().with(path, text)),
-        None => library,
+        Some(text) => session.roots_mut().add_root("", MemoryFolder::new().with(path, text)),
+        None => session.roots().library().expect("the session has the library"),
     };
-    let mut session = Session::new(sward_ops::catalogue::catalogue(), roots);
     let mut overrides = session.overrides(sets, &[], &[]).unwrap_or_default();
     change(&mut session, &mut overrides);
     let checked = session.open_in(root, path).and_then(|(id, file)| session.check_file(id, &file, &overrides));

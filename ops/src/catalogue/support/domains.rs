@@ -22,6 +22,7 @@ pub(crate) fn summed(domain: Domain) -> Domain {
         high: if domain.high <= 0.0 { domain.high } else { f64::INFINITY },
         high_open: domain.high_open || domain.high > 0.0 && domain.high.is_finite(),
     }
+    .settled()
 }
 
 /// The domain of a whole number from 0 to a size less one.
