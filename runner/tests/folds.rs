@@ -345,8 +345,11 @@ fn labels_that_are_all_alike_do_not_blow_up_the_errors_of_samples() {
     fine(&output);
     let html = std::fs::read_to_string(directory(project.path(), &output, "run ").join("report.html")).unwrap();
     assert!(html.contains("<h2>Worst samples</h2>"));
-    for exponent in 4..16 {
-        assert!(!html.contains(&format!("e{exponent}</td>")), "an error of 1e{exponent}");
+    // Hashes are cells too, and may end like a number.
+    for cell in html.split("</td>").filter_map(|text| text.rsplit('>').next()) {
+        if let Some(number) = cell.parse::<f64>().ok().filter(|_| cell.contains('e') && cell.len() < 16) {
+            assert!(number.abs() < 1e4, "an error of {cell}");
+        }
     }
 }
 
