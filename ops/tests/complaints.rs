@@ -42,6 +42,7 @@ fn ranks() {
         "`left`, the left, has 1 axis",
         "",
     );
+    refused("BatchNorm1d", json!({}), image(), codes::WRONG_RANK, "has 4 axes; 2 or 3 are needed", "");
     let parts = json!({ "from": [["F32", "a", "b"], ["F32", "a"]] });
     refused("Concat", json!({ "axis": 0 }), parts.clone(), codes::WRONG_RANK, "[a, b] and [a]", "Stack");
     refused("Stack", json!({}), parts, codes::WRONG_RANK, "differ in their number of axes", "");
@@ -220,6 +221,13 @@ fn settings() {
         ("Conv2d", json!({ "channels": 2, "kernel": 3, "stride": 0 }), image(), "`stride` is 0"),
         ("LayerNorm", json!({ "epsilon": -1.0 }), matrix(), "`epsilon` is -1"),
         ("BatchNorm2d", json!({ "momentum": 2.0 }), image(), "`momentum` is 2"),
+        (
+            "MaxPool1d",
+            json!({ "kernel": 3, "padding": 2 }),
+            json!({ "from": ["F32", "b", 2, 9] }),
+            "more than half of the window's 3",
+        ),
+        ("AvgPool1d", json!({ "kernel": 3, "stride": 0 }), json!({ "from": ["F32", "b", 2, 9] }), "`stride` is 0"),
         ("Softplus", json!({ "beta": 0.0 }), matrix(), "`beta` is 0, and must be above 0"),
         ("ConvTranspose2d", json!({ "channels": 2, "kernel": 3, "output_padding": 1 }), image(), "`output_padding` is 1"),
         ("Var", json!({ "axes": [1] }), json!({ "from": ["F32", "b", 1] }), "divides by 0"),

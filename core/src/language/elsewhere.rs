@@ -8,8 +8,8 @@ const NAMES: &[(&[&str], &str)] = &[
     (&["sequential"], "write Chain(from: \"x\", layers: [...])"),
     (&["modulelist", "loop"], "write Repeat(times: 4, of: ...)"),
     (
-        &["batchnorm", "batchnorm1d", "batchnorm3d"],
-        "BatchNorm2d takes [batch, channels, height, width]: reshape to axes of size 1",
+        &["batchnorm", "batchnorm3d"],
+        "BatchNorm1d takes [batch, channels] and [batch, channels, length], BatchNorm2d [batch, channels, height, width]",
     ),
     (&["instancenorm", "instancenorm2d"], "write GroupNorm with as many groups as channels"),
     (
@@ -28,11 +28,10 @@ const NAMES: &[(&[&str], &str)] = &[
         &["einsum", "bmm", "mm", "dot", "dotproduct"],
         "write MatMul(left: \"a\", right: \"b\"), with Permute where axes stand otherwise",
     ),
-    (
-        &["adaptiveavgpool1d", "globalavgpool", "globalavgpool2d", "globalaveragepooling2d", "globalpool"],
-        "write Mean(from: \"x\", axes: [2, 3])",
-    ),
-    (&["adaptivemaxpool1d", "adaptivemaxpool2d", "globalmaxpool", "globalmaxpooling2d"], "write Max(from: \"x\", axes: [2, 3])"),
+    (&["globalavgpool", "globalavgpool2d", "globalaveragepooling2d", "globalpool"], "write Mean(from: \"x\", axes: [2, 3])"),
+    (&["adaptiveavgpool1d", "globalavgpool1d", "globalaveragepooling1d"], "write Mean(from: \"x\", axes: [2])"),
+    (&["adaptivemaxpool1d", "globalmaxpool1d", "globalmaxpooling1d"], "write Max(from: \"x\", axes: [2])"),
+    (&["adaptivemaxpool2d", "globalmaxpool", "globalmaxpooling2d"], "write Max(from: \"x\", axes: [2, 3])"),
     (&["dense", "fc", "fullyconnected", "gemm"], "write Linear(from: \"x\", units: 8)"),
     (&["swish"], "write Silu(from: \"x\")"),
     (&["maskedfill"], "write Where(condition: \"mask\", then: \"x\", otherwise: 0.0)"),

@@ -64,6 +64,10 @@ impl Generator {
                 let groups = self.groups(&from.shape[1]);
                 self.with_settings(vec![port("from", &from), field("groups", groups)], op, &[])
             }
+            "BatchNorm1d" => {
+                let from = self.tensor(|own| is_float(own) && [2, 3].contains(&own.rank()));
+                self.with_settings(vec![port("from", &from)], op, &[])
+            }
             "BatchNorm2d" => {
                 let from = self.tensor(is_image);
                 self.with_settings(vec![port("from", &from)], op, &[])
@@ -123,6 +127,12 @@ impl Generator {
                 if stride > 1 && self.draw.flag() {
                     parts.push(field("output_padding", "1"));
                 }
+                self.with_settings(parts, op, &[])
+            }
+            "MaxPool1d" | "AvgPool1d" => {
+                let from = self.tensor(|own| is_float(own) && own.rank() == 3);
+                let kernel = self.draw.pick(&["2", "3"]);
+                let parts = vec![port("from", &from), field("kernel", kernel), field("padding", "1"), field("stride", "2")];
                 self.with_settings(parts, op, &[])
             }
             "MaxPool2d" | "AvgPool2d" => {

@@ -18,6 +18,58 @@ pub(super) const CEIL_MODE: Field = Field::new(
     "whether the result's size is rounded up: a last window reaches over the edge",
 );
 
+/// The window's size along a sequence.
+pub(super) const LENGTH: Field = Field::required("kernel", FieldKind::Dim, "size of a window");
+/// How far a window moves along a sequence.
+pub(super) const STEP: Field =
+    Field::new("stride", FieldKind::Dim, Default::Absent, "how far the window moves; its own size where it is left out");
+/// Padding at both ends of a sequence.
+pub(super) const ENDS: Field =
+    Field::new("padding", FieldKind::Dim, Default::Int(0), "elements at both ends; at most half the kernel");
+
+/// Complains of a padding that is negative, or more than half of the window.
+fn check_padding(call: &mut Call<'_>, kernel: &Dim, padding: &Dim) -> Result<(), Refused> {
+    at_least(call, "padding", padding, 0)?;
+    if let (Some(kernel), Some(padding)) = (kernel.as_constant(), padding.as_constant())
+        && padding.saturating_mul(2) > kernel
+    {
+        let message = format!("a padding of {padding} is more than half of the window's {kernel}");
+        call.field_error("padding", codes::SETTING_OUT_OF_RANGE, message);
+        return Err(Refused);
+    }
+    Ok(())
+}
+
+/// The type of a pooled sequence.
+pub(super) fn pooled_sequence(call: &mut Call<'_>) -> Inferred {
+    expect_rank(call, "from", 3, "[batch, channels, length]")?;
+    let x = call.input("from");
+    let (kernel, padding) = (size_field(call, "kernel")?, call.dim("padding"));
+    check_padding(call, &kernel, &padding)?;
+    let stride = call.optional_dim("stride").unwrap_or_else(|| kernel.clone());
+    at_least(call, "stride", &stride, 1)?;
+    let dilates = call.schema().field_index("dilation").is_some();
+    let dilation = if dilates { size_field(call, "dilation")? } else { Dim::ONE };
+    let window = Window { kernel, stride, dilation, padding: Some((padding.clone(), padding)) };
+    let ceil = call.flag("ceil_mode");
+    let length = window_output(call, &window, &x.shape[2], "length", ceil)?;
+    Ok(smallvec![x.with_shape([x.shape[0].clone(), x.shape[1].clone(), length])])
+}
+
+/// Applies what works on an image `[n, 1, length, c]` to a sequence `[n, c, length]`.
+pub(super) fn as_image(
+    builder: &mut Builder,
+    sequence: ValueId,
+    apply: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, BuildError>,
+) -> Result<ValueId, BuildError> {
+    let moved = builder.permute(sequence, &[0, 2, 1])?;
+    let image = builder.unsqueeze(moved, 1)?;
+    let pooled = apply(builder, image)?;
+    let shape = builder.shape(pooled).to_vec();
+    let flat = builder.reshape(pooled, &[shape[0], shape[2], shape[3]])?;
+    builder.permute(flat, &[0, 2, 1])
+}
+
 /// The type of a pooled image.
 pub(super) fn pooled(call: &mut Call<'_>) -> Inferred {
     expect_rank(call, "from", 4, "[batch, channels, height, width]")?;
@@ -25,14 +77,7 @@ pub(super) fn pooled(call: &mut Call<'_>) -> Inferred {
     let kernel = call.pair("kernel");
     let padding = call.pair("padding");
     for (kernel, padding) in kernel.iter().zip(&padding) {
-        at_least(call, "padding", padding, 0)?;
-        if let (Some(kernel), Some(padding)) = (kernel.as_constant(), padding.as_constant())
-            && padding.saturating_mul(2) > kernel
-        {
-            let message = format!("a padding of {padding} is more than half of the window's {kernel}");
-            call.field_error("padding", codes::SETTING_OUT_OF_RANGE, message);
-            return Err(Refused);
-        }
+        check_padding(call, kernel, padding)?;
     }
     let [vertical, horizontal] = padding;
     let sides = [(vertical.clone(), vertical), (horizontal.clone(), horizontal)];
@@ -54,4 +99,10 @@ pub(super) fn lowered_stride(call: &LowerCall<'_>) -> (usize, usize) {
         Some(stride) => (stride[0] as usize, stride[1] as usize),
         None => call.pair("kernel").into(),
     }
+}
+
+/// Kernel, stride and padding of a sequence's pool, as those of an image of height 1.
+pub(super) fn lowered_sequence(call: &LowerCall<'_>) -> [(usize, usize); 3] {
+    let stride = call.optional_int("stride").map_or_else(|| call.size("kernel"), |stride| stride as usize);
+    [(1, call.size("kernel")), (1, stride), (0, call.size("padding"))]
 }

@@ -19,6 +19,17 @@ pub(crate) fn expect_rank(call: &mut Call<'_>, port: &str, rank: usize, form: &s
     Err(Refused)
 }
 
+/// Complains unless the tensor at a port has one of two numbers of axes.
+pub(crate) fn expect_rank_of_two(call: &mut Call<'_>, port: &str, ranks: [usize; 2], form: &str) -> Result<(), Refused> {
+    let own = call.input(port).rank();
+    if ranks.contains(&own) {
+        return Ok(());
+    }
+    let (name, message) = (port_name(call, port), axes_message(own, &format!("{} or {}", ranks[0], ranks[1]), form));
+    call.port_error(port, 0, codes::WRONG_RANK, format!("{name} {message}"));
+    Err(Refused)
+}
+
 /// Complains unless the tensor at a port has at least this many axes.
 pub(crate) fn expect_rank_from(call: &mut Call<'_>, port: &str, least: usize, form: &str) -> Result<(), Refused> {
     let own = call.input(port).rank();
