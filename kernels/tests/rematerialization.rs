@@ -28,11 +28,7 @@ const TEXT: &str = r#"Module(
 fn step(dtype: DType) -> Program {
     let mut roots = Roots::new();
     let root = roots.add_root("", MemoryFolder::new().with("module.ron", TEXT));
-    let mut library = MemoryFolder::new();
-    for (path, content) in sward_graphs::files() {
-        library.insert(path, content);
-    }
-    roots.set_library(library);
+    roots.set_library(sward_graphs::files().into_iter().collect::<MemoryFolder>());
     let mut session = Session::new(sward_ops::catalogue(), roots);
     let checked = session.open_in(root, "module.ron").and_then(|(id, file)| session.check_file(id, &file, &Overrides::default()));
     let checked = checked

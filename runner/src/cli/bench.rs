@@ -1,8 +1,9 @@
 //! `sward bench`: how long a step takes, and where the time goes.
 
 use super::Exit;
+use super::experiment::EngineOptions;
 use super::fill::{Values, fill, resident_mib};
-use super::graph::{GraphOptions, Opened, Subject, open_subject};
+use super::graph::{GraphOptions, Opened, Subject, TextOrJson, open_subject};
 use super::profile::profile;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
@@ -40,12 +41,8 @@ pub struct Arguments {
     /// What activations are stored in [default: f32, or what the experiment says]
     #[arg(long, value_enum)]
     dtype: Option<Precision>,
-    /// What runs the program
-    #[arg(long, value_enum, default_value = "cpu")]
-    engine: EngineChoice,
-    /// Threads of the CPU engine; 0 takes one for each processor
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    engine: EngineOptions,
     /// Measured runs
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
@@ -54,7 +51,7 @@ pub struct Arguments {
     warmup: u64,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Output,
+    format: TextOrJson,
     /// Compute the activations of modules again in the backward pass instead of keeping them: `*.blocks.*`
     #[arg(long, value_name = "PATTERN")]
     rematerialize: Vec<String>,
@@ -118,14 +115,6 @@ impl Precision {
             Precision::Bf16 => "bf16",
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One JSON object on one line
-    Json,
 }
 
 /// Runs `bench`.
@@ -207,7 +196,7 @@ fn measure(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<()
     let measured = compiled(arguments, subject, sizes).map_err(|message| (Exit::Usage, message))?;
     let program = &measured.program;
     let compile_s = start.elapsed().as_secs_f64();
-    let engine = engine(arguments.engine, arguments.threads).map_err(|error| fault(&error))?;
+    let engine = engine(arguments.engine.engine, arguments.engine.threads).map_err(|error| fault(&error))?;
     let mut plan = engine.prepare(program).map_err(|error| fault(&error))?;
     let prepare_s = start.elapsed().as_secs_f64() - compile_s;
     let values = Values { parts: &arguments.weights, mapping: None, keep: &[], seed: SEED };
@@ -231,10 +220,10 @@ fn measure(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<()
         Mode::Infer => "infer",
     };
     let dtype = measured.precision.word();
-    let threads = thread_count(arguments);
+    let threads = thread_count(&arguments.engine);
     let gflops = program.flops() / median * 1e-9;
     match arguments.format {
-        Output::Json => {
+        TextOrJson::Json => {
             let line = serde_json::json!({
                 "version": 1, "model": checked.name(), "engine": engine.name(), "mode": mode, "dtype": dtype,
                 "threads": threads, "runs": arguments.runs, "median_s": median, "min_s": seconds[0], "max_s": seconds[seconds.len() - 1],
@@ -243,8 +232,8 @@ fn measure(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<()
             });
             println!("{line}");
         }
-        Output::Text => {
-            println!("{} {mode} {dtype}, {}", checked.name(), place(arguments.engine, threads));
+        TextOrJson::Text => {
+            println!("{} {mode} {dtype}, {}", checked.name(), place(arguments.engine.engine, threads));
             println!(
                 "  median {:.2} ms, from {:.2} to {:.2}, {} runs",
                 median * 1e3,
@@ -269,8 +258,8 @@ fn measure(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<()
 }
 
 /// The threads that the CPU engine has; none for the others.
-fn thread_count(arguments: &Arguments) -> usize {
-    match (arguments.engine, arguments.threads) {
+fn thread_count(options: &EngineOptions) -> usize {
+    match (options.engine, options.threads) {
         (EngineChoice::Cpu, 0) => std::thread::available_parallelism().map_or(1, usize::from),
         (EngineChoice::Cpu, threads) => threads,
         _ => 0,

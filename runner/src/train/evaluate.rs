@@ -1,13 +1,13 @@
 //! Running a graph without training it: predictions and losses of many rows.
 
 use indexmap::IndexMap;
-use sward_core::program::{Role, RunKey};
+use sward_core::program::RunKey;
 use sward_kernels::{Engine, Plan, Tensor};
 
 use super::error::Result;
 use super::features::FeatureStore;
 use super::programs::{EvaluationOptions, evaluation_forward, frozen_part, optimized, sizes_for};
-use super::steps::set_all;
+use super::steps::{held_names, set_all};
 use crate::experiment::Joined;
 use crate::feed::{Feed, FittedData};
 
@@ -152,14 +152,7 @@ impl<'a> Evaluator<'a> {
 
 /// Sets the parameters and buffers that a program has.
 fn assign(plan: &mut dyn Plan, weights: &[(String, Tensor)]) -> Result<()> {
-    let names: Vec<String> = plan
-        .program()
-        .arguments
-        .iter()
-        .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
-        .map(|argument| argument.name.clone())
-        .collect();
-    for name in names {
+    for name in held_names(plan.program()) {
         if let Some((_, tensor)) = weights.iter().find(|(own, _)| *own == name) {
             plan.set(&name, tensor)?;
         }

@@ -141,14 +141,7 @@ impl Stepper {
     /// # Errors
     /// A fault of the engine.
     pub fn take_over(&mut self, other: &Stepper) -> Result<()> {
-        let held: Vec<String> = other
-            .program()
-            .arguments
-            .iter()
-            .filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State))
-            .map(|argument| argument.name.clone())
-            .collect();
-        copy(other.plan(), self.finish.as_mut(), &held)
+        copy(other.plan(), self.finish.as_mut(), &held_names(other.program()))
     }
 
     /// The parameters and buffers that validation and prediction use: averaged where averages are kept.
@@ -213,6 +206,12 @@ impl Stepper {
             _ => None,
         }
     }
+}
+
+/// The names of what a program keeps between its runs: parameters and buffers.
+pub(super) fn held_names(program: &Program) -> Vec<String> {
+    let held = program.arguments.iter().filter(|argument| matches!(argument.role, Role::Parameter { .. } | Role::State));
+    held.map(|argument| argument.name.clone()).collect()
 }
 
 /// Gives a plan what it reads of a batch.
