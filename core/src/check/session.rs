@@ -79,9 +79,15 @@ impl<'c> Session<'c> {
         &mut self.roots
     }
 
-    /// Reads a file named on the command line.
+    /// Reads a file named on the command line: of the disk, else of the built-in library.
     pub fn open(&mut self, path: &str) -> Option<(FileId, Arc<GraphFile>)> {
-        let found = self.roots.open(&mut self.sources, Path::new(path));
+        let found = self.roots.open(&mut self.sources, Path::new(path)).or_else(|error| match self.roots.library() {
+            // Where a module of this name is in no folder, it is looked for where `Use` would find it at last.
+            Some(library) if matches!(error, PathError::NotFound { .. }) => {
+                self.roots.open_in(&mut self.sources, library, path).map_err(|_| error)
+            }
+            _ => Err(error),
+        });
         self.read(found, None)
     }
 

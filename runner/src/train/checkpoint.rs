@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use sward_core::program::{Program, Role, TensorType};
 use sward_kernels::{Plan, Tensor};
@@ -18,6 +18,13 @@ use crate::weights::{TensorOut, TensorView, WeightFile};
 
 /// The key of the training loop's state in a checkpoint's metadata.
 const LOOP: &str = "sward.loop";
+/// The key of the tensors' hashes there.
+const CONTENT: &str = "sward.content";
+
+/// The first sixteen digits of a tensor's BLAKE3 hash: bits that flip on a disk would otherwise train and predict on.
+fn content(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex()[..16].to_owned()
+}
 
 /// How far the training loop is. All random numbers follow from it and the seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,8 +83,10 @@ pub fn save_last(run: &RunDirectory, plan: &dyn Plan, state: &LoopState) -> Resu
 pub fn save(run: &RunDirectory, which: Checkpoint, tensors: &[(String, Tensor)], state: &LoopState) -> Result<()> {
     let outs: Vec<TensorOut<'_>> = tensors.iter().map(|(name, tensor)| to_out(name, tensor)).collect();
     let text = serde_json::to_string(state).map_err(|error| TrainError::Usage(error.to_string()))?;
+    let hashes: BTreeMap<&str, String> = outs.iter().map(|out| (&*out.name, content(&out.bytes))).collect();
+    let hashes = serde_json::to_string(&hashes).map_err(|error| TrainError::Usage(error.to_string()))?;
     let metadata: IndexMap<String, String> =
-        [("format".to_owned(), "sward".to_owned()), (LOOP.to_owned(), text)].into_iter().collect();
+        [("format".to_owned(), "sward".to_owned()), (LOOP.to_owned(), text), (CONTENT.to_owned(), hashes)].into_iter().collect();
     Ok(run.save(which, &outs, &metadata)?)
 }
 
@@ -91,6 +100,7 @@ pub fn load_last(path: &Path, plan: &mut dyn Plan) -> Result<LoopState> {
         file.metadata().get(LOOP).ok_or_else(|| fault(path, "the file holds weights and no state of training".to_owned()))?;
     let state: LoopState =
         serde_json::from_str(text).map_err(|error| fault(path, format!("the state of training cannot be read: {error}")))?;
+    let hashes = hashes(path, &file)?;
     let names = kept(plan);
     if let Some(view) = file.tensors().find(|view| !names.iter().any(|name| name == view.name)) {
         return Err(not_of_the_graph(path, view.name));
@@ -99,7 +109,7 @@ pub fn load_last(path: &Path, plan: &mut dyn Plan) -> Result<LoopState> {
         let argument = plan.program().argument(&name).expect("the name is the program's");
         let wanted = plan.program().type_of(argument.value).clone();
         let view = file.get(&name).ok_or_else(|| missing(path, &name))?;
-        check_shape(path, &view, &wanted)?;
+        check_tensor(path, &view, &wanted, &hashes)?;
         plan.set(&name, &from_view(&view, &wanted)?)?;
     }
     Ok(state)
@@ -116,10 +126,11 @@ pub fn load_weights(path: &Path, joined: &Joined, fitted: &FittedData) -> Result
     // What training alone has (a count of batches, say) may be there.
     let training = forward(joined, &sizes)?.finish();
     let known: HashMap<&str, &TensorType> = [&training, &evaluation].into_iter().flat_map(weights_of).collect();
+    let hashes = hashes(path, &file)?;
     let mut tensors = Vec::new();
     for view in file.tensors() {
         let wanted = known.get(view.name).ok_or_else(|| not_of_the_graph(path, view.name))?;
-        check_shape(path, &view, wanted)?;
+        check_tensor(path, &view, wanted, &hashes)?;
         tensors.push((view.name.to_owned(), from_view(&view, wanted)?));
     }
     match weights_of(&evaluation).find(|(name, _)| file.get(name).is_none()) {
@@ -144,6 +155,24 @@ fn missing(path: &Path, name: &str) -> TrainError {
 
 fn not_of_the_graph(path: &Path, name: &str) -> TrainError {
     fault(path, format!("the graph has no tensor `{name}`: it has changed since, or the file is another graph's"))
+}
+
+/// The hashes that a checkpoint's tensors were written with; none in a file of another program.
+fn hashes(path: &Path, file: &WeightFile) -> Result<HashMap<String, String>> {
+    let Some(text) = file.metadata().get(CONTENT) else { return Ok(HashMap::new()) };
+    serde_json::from_str(text).map_err(|error| fault(path, format!("the hashes of its tensors cannot be read: {error}")))
+}
+
+/// A tensor of the graph's shape, as it was written.
+fn check_tensor(path: &Path, view: &TensorView<'_>, wanted: &TensorType, hashes: &HashMap<String, String>) -> Result<()> {
+    check_shape(path, view, wanted)?;
+    match hashes.get(view.name) {
+        Some(written) if *written != content(view.bytes) => {
+            let damage = "is not as it was written: the file was damaged, or changed by another program";
+            Err(fault(path, format!("the tensor `{}` {damage}; take another checkpoint, or train again", view.name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_shape(path: &Path, view: &TensorView<'_>, wanted: &TensorType) -> Result<()> {

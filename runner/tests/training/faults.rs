@@ -147,6 +147,7 @@ fn a_checkpoint_that_is_not_the_graphs_names_the_tensor_and_changes_nothing() {
                 edited(&good, |header, data| data[start(header)..start(header) + 4].copy_from_slice(&f32::NAN.to_le_bytes())),
                 name,
             ),
+            ("flipped", edited(&good, |header, data| data[start(header)] ^= 1), "`model.fc2.weight` is not as it was written"),
             (
                 "renamed",
                 edited(&good, |header, _| {
