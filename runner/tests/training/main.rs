@@ -3,6 +3,7 @@
 mod faults;
 mod features;
 mod kills;
+mod maps;
 mod numbers;
 mod project;
 mod runs;
