@@ -92,7 +92,7 @@ struct Complaints {
 pub(super) struct CudaPlan {
     program: Program,
     device: Arc<dyn Device>,
-    /// One run at a time on a device: launches of two plans do not mix within a recording.
+    /// One plan at a time on a device: what another one asks for would become part of a recording, or end it.
     turn: Arc<Mutex<()>>,
     memory: MemoryPlan,
     layout: Layout,
@@ -120,6 +120,8 @@ impl CudaPlan {
         limit: Option<usize>,
     ) -> Result<CudaPlan, PrepareError> {
         sward_core::program::verify(program)?;
+        // Another plan's recording would take up what is asked of the device here.
+        let _turn = take_turn(turn);
         let limits = Limits { shared_memory: device.description().shared_memory };
         let Draft { memory, tables } = Draft::new(program, limits, share)?;
         let needed = Layout::new(0, tables.iter().sum(), &memory).bytes;
@@ -436,6 +438,8 @@ impl From<DeviceError> for RunError {
 
 impl Drop for CudaPlan {
     fn drop(&mut self) {
+        let turn = Arc::clone(&self.turn);
+        let _turn = take_turn(&turn);
         // What still runs reads this memory; a device that is lost has nothing left to wait for.
         let _ = self.device.synchronize();
         if let Recording::Graph(graph) = self.recording {
@@ -463,6 +467,8 @@ impl Plan for CudaPlan {
             return Err(RunError::Type { name, expected, given });
         }
         let (value, role, was_set) = (slot.value, slot.role, slot.is_set);
+        let turn = Arc::clone(&self.turn);
+        let _turn = take_turn(&turn);
         let to = self.address(value);
         if matches!(role, Role::Parameter { .. } | Role::State) {
             self.is_warm = false;
@@ -493,6 +499,7 @@ impl Plan for CudaPlan {
 
     fn get(&self, name: &str) -> Result<Tensor, RunError> {
         let slot = self.slots.get(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        let _turn = take_turn(&self.turn);
         self.read(slot.value)
     }
 
@@ -521,6 +528,7 @@ impl Plan for CudaPlan {
 
     fn output(&self, name: &str) -> Result<Tensor, RunError> {
         let output = self.program.output(name).ok_or_else(|| RunError::Unknown { kind: "output", name: name.to_string() })?;
+        let _turn = take_turn(&self.turn);
         self.read(output.value)
     }
 

@@ -99,6 +99,8 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
         eprintln!("skipped: NVRTC not found");
         return;
     }
+    let known = nvrtc::architectures().expect("the library is there");
+    assert!(known.contains(&80) && known.contains(&90), "{known:?}");
     let programs: Vec<Program> =
         families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
     let kernels = kernels_of(&programs, SHARED_MEMORY).expect("kernels for every problem");

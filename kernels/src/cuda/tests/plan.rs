@@ -8,7 +8,9 @@ use sward_ops::primitives as op;
 
 use super::host;
 use crate::cpu::tests::{single, tensor};
-use crate::cuda::{CudaEngine, device::DeviceError, libraries::Library};
+use crate::cuda::device::{Device, DeviceError};
+use crate::cuda::host::HostDevice;
+use crate::cuda::{CudaEngine, libraries::Library};
 use crate::engine::{Engine, PrepareError, RunError};
 use crate::tensor::{Data, Tensor};
 
@@ -189,4 +191,38 @@ fn two_plans_on_one_device_do_not_mix() {
     let mut results = results.into_inner().unwrap();
     results.sort_by_key(|(salt, _)| *salt);
     assert_eq!(results, [(0, 0.0), (1, 16.0)]);
+}
+
+#[test]
+fn a_device_that_is_lost_midway_is_an_error_of_the_run_and_of_every_access_after_it() {
+    if host().is_none() {
+        return;
+    }
+    let folder = std::env::temp_dir().join("sward-host-kernels");
+    // Within the first run, while the steps are recorded, and within a later run.
+    for launches in [1, 3, 6] {
+        let device = Arc::new(HostDevice::new(folder.clone(), super::SHARED_MEMORY).expect("there is a compiler"));
+        let mut plan = CudaEngine::on(Arc::clone(&device) as Arc<dyn Device>).prepare(&picking()).unwrap();
+        plan.set("table", &Tensor::f32(&[3, 5], vec![1.0; 15])).unwrap();
+        plan.set("indices", &Tensor::new(&[3], Data::I64(vec![0, 1, 2]))).unwrap();
+        device.lose_after(launches);
+        let lost = (0..8).find_map(|_| plan.run(RunKey::default()).err()).expect("the device is lost");
+        assert!(matches!(&lost, RunError::Device(reason) if reason.ends_with("the device is lost")), "{lost}");
+        assert!(
+            matches!(plan.get("table"), Err(RunError::Device(_)))
+                && matches!(plan.run(RunKey::default()), Err(RunError::Device(_)))
+        );
+    }
+}
+
+#[test]
+fn the_host_refuses_what_a_device_refuses_while_it_records() {
+    if host().is_none() {
+        return;
+    }
+    let device = HostDevice::new(std::env::temp_dir().join("sward-host-kernels"), super::SHARED_MEMORY).unwrap();
+    device.begin_graph().unwrap();
+    assert!(device.synchronize().is_err() && device.allocate(8).is_err() && device.download(0, &mut []).is_err());
+    device.end_graph().unwrap();
+    assert!(device.synchronize().is_ok());
 }
