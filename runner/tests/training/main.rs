@@ -1,5 +1,6 @@
 //! Training as a whole: what a run promises, what survives, and whether its numbers are right.
 
+mod device;
 mod faults;
 mod features;
 mod kills;
