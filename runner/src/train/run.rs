@@ -168,7 +168,10 @@ impl<'a> Trainer<'a> {
             Some(split) => Stepper::new(request.engine, joined, &(split.suffix.clone(), streams))?,
             None => Stepper::new(request.engine, joined, &whole)?,
         };
-        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, EvaluationOptions::WITH_LOSSES);
+        let mut evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, EvaluationOptions::WITH_LOSSES);
+        if split.is_none() {
+            evaluator.make_ready(prepared.split().validation.len())?;
+        }
         let mut known = IndexMap::new();
         for name in joined.experiment.predictions.keys() {
             let field = &joined.data.fields[&name.value];

@@ -14,10 +14,11 @@ use sward_core::program::{Program, RunKey};
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::{Engine, InstructionTime, Memory, Plan, PrepareError, RunError, Tensor};
 
-/// The CPU engine, which is lost after so many runs of all its plans together.
+/// The CPU engine, which is lost after so many runs of all its plans together, and has memory for so many plans.
 struct Losing {
     inner: CpuEngine,
     left: Arc<AtomicU64>,
+    plans: AtomicU64,
 }
 
 struct LosingPlan {
@@ -44,6 +45,9 @@ impl Engine for Losing {
     }
 
     fn prepare(&self, program: &Program) -> Result<Box<dyn Plan>, PrepareError> {
+        if self.plans.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+            return Err(PrepareError::Memory { needed: 2 << 20, available: 1 << 20 });
+        }
         Ok(Box::new(LosingPlan { inner: self.inner.prepare(program)?, left: Arc::clone(&self.left) }))
     }
 }
@@ -102,12 +106,13 @@ impl Plan for LosingPlan {
     }
 }
 
-/// Trains on a device that is lost after so many runs; gives the error and the run's directory.
-fn lost_after(project: &Project, runs: u64) -> (TrainError, PathBuf) {
+/// Trains on a device that is lost after so many runs and holds so many plans; gives the error and the folder of runs.
+fn fails(project: &Project, runs: u64, plans: u64) -> (TrainError, PathBuf) {
     let file = project.path().join("experiment.ron");
     let opened = open_experiment(file.to_str().unwrap(), &ExperimentOptions::default()).unwrap_or_else(|_| panic!("it proves"));
-    let engine = Losing { inner: CpuEngine::new(1).unwrap(), left: Arc::new(AtomicU64::new(runs)) };
-    let root = project.path().join(format!("lost{runs}"));
+    let inner = CpuEngine::new(1).unwrap();
+    let engine = Losing { inner, left: Arc::new(AtomicU64::new(runs)), plans: AtomicU64::new(plans) };
+    let root = project.path().join(format!("fails_{runs}_{plans}"));
     let request = TrainRequest {
         session: &opened.session,
         joined: &opened.joined,
@@ -125,8 +130,7 @@ fn lost_after(project: &Project, runs: u64) -> (TrainError, PathBuf) {
         features: None,
         profile: false,
     };
-    let error = train(&request).err().expect("the device is lost");
-    (error, project.run(root.to_str().unwrap()))
+    (train(&request).err().expect("the device is lost, or too small"), root)
 }
 
 #[test]
@@ -135,7 +139,8 @@ fn a_lost_device_ends_the_run_with_a_fault_and_the_last_checkpoint_goes_on_to_th
     let whole = project.train("whole", &["--threads", "1"]);
     // In the first epoch, in its validation, and in the midst of a later one.
     for runs in [3, 6, 11] {
-        let (error, run) = lost_after(&project, runs);
+        let (error, root) = fails(&project, runs, 10);
+        let run = project.run(root.to_str().unwrap());
         assert_eq!(error.to_string(), "cuLaunchKernel: the device is lost");
         assert_eq!(error.exit(), Exit::Fault);
         assert!(std::fs::read_to_string(run.join("run.json")).unwrap().contains("\"failed\""));
@@ -143,4 +148,13 @@ fn a_lost_device_ends_the_run_with_a_fault_and_the_last_checkpoint_goes_on_to_th
         assert!(output.status.success(), "{}", stderr(&output));
         assert_same(&run, &whole);
     }
+}
+
+#[test]
+fn memory_that_holds_a_step_and_no_validation_beside_it_is_refused_before_a_run_begins() {
+    let project = Project::new();
+    let (error, root) = fails(&project, 100, 1);
+    assert!(error.to_string().starts_with("the plan needs 2 MiB of memory and 1 MiB are free"), "{error}");
+    assert_eq!(error.exit(), Exit::Fault);
+    assert!(!root.exists(), "a run was begun");
 }
