@@ -136,7 +136,9 @@ impl Driver {
         }
         let (major, minor) = nvrtc::version()?;
         check_versions(driver_version()?, (major, minor))?;
-        let architecture = format!("sm_{}{}", description.capability.0, description.capability.1);
+        // What is compiled for sm_90a runs on devices of that architecture alone, and may use all of it.
+        let suffix = if description.capability == (9, 0) { "a" } else { "" };
+        let architecture = format!("sm_{}{}{suffix}", description.capability.0, description.capability.1);
         let own = (10 * description.capability.0 + description.capability.1) as i32;
         let compiled = nvrtc::architectures()?;
         if !compiled.contains(&own) {

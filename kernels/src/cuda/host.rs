@@ -206,14 +206,12 @@ fn refusal(product: &Product) -> Option<String> {
     let is_misplaced = |matrix: &BlasMatrix| {
         let stride = if *batch > 1 { matrix.stride } else { 0 };
         let unit = if matrix.dtype == BlasType::Bf16 { 16 } else { 4 };
-        matrix.leading < matrix.rows
-            || matrix.address % unit != 0
-            || (matrix.leading * bytes(matrix)) as u64 % unit != 0
-            || (stride * bytes(matrix)) as u64 % unit != 0
+        let places = [matrix.address, (matrix.leading * bytes(matrix)) as u64, (stride * bytes(matrix)) as u64];
+        matrix.leading < matrix.rows || !places.iter().all(|place| place.is_multiple_of(unit))
     };
     let is_mixed = a.dtype != b.dtype || (a.dtype == BlasType::F32 && d.dtype == BlasType::Bf16);
     let is_overlaid = *batch > 1 && d.stride < d.leading * d.columns;
-    let has_bad_bias = bias.is_some_and(|bias| bias % 16 != 0);
+    let has_bad_bias = bias.is_some_and(|bias| !bias.is_multiple_of(16));
     (is_mixed || is_overlaid || has_bad_bias || [a, b, d].into_iter().any(is_misplaced))
         .then(|| format!("not supported: {product:?}"))
 }

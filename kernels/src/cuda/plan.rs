@@ -119,13 +119,13 @@ impl CudaPlan {
         program: &Program,
         device: &Arc<dyn Device>,
         turn: &Arc<Mutex<()>>,
+        limits: Limits,
         share: bool,
         limit: Option<usize>,
     ) -> Result<CudaPlan, PrepareError> {
         sward_core::program::verify(program)?;
         // Another plan's recording would take up what is asked of the device here.
         let _turn = take_turn(turn);
-        let limits = Limits { shared_memory: device.description().shared_memory };
         let Draft { memory, tables } = Draft::new(program, limits, share)?;
         let needed = Layout::new(0, tables.iter().sum(), &memory).bytes;
         let available = match limit {
@@ -137,7 +137,7 @@ impl CudaPlan {
         }
         let base = device.allocate(needed)?;
         let layout = Layout::new(base, tables.iter().sum(), &memory);
-        let plan = CudaPlan::at(program, device, turn, memory, layout, &tables, base);
+        let plan = CudaPlan::at(program, device, turn, limits, memory, layout, &tables, base);
         if plan.is_err() {
             device.free(base);
         }
@@ -148,12 +148,12 @@ impl CudaPlan {
         program: &Program,
         device: &Arc<dyn Device>,
         turn: &Arc<Mutex<()>>,
+        limits: Limits,
         memory: MemoryPlan,
         layout: Layout,
         tables: &[usize],
         base: Address,
     ) -> Result<CudaPlan, PrepareError> {
-        let limits = Limits { shared_memory: device.description().shared_memory };
         let table_starts: Vec<u64> = tables
             .iter()
             .scan(layout.tables, |next, bytes| {
