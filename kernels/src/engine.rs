@@ -44,6 +44,24 @@ pub trait Plan: Send {
     /// failed run had already written over (updates may happen in place) is torn: [`Plan::get`] and the next run refuse with [`RunError::Torn`] until it is set again.
     fn run(&mut self, key: RunKey) -> Result<(), RunError>;
 
+    /// Begins a run, which [`Plan::wait`] ends. Inputs and settings that are set in between are those of the run after it: where a device computes
+    /// beside the processor, they are on their way while it does. Results are read after `wait`; one that is an argument itself shows what was set.
+    /// An engine that computes here is done when this returns.
+    ///
+    /// # Errors
+    /// As [`Plan::run`]; where the run goes on, `wait` tells of it.
+    fn start(&mut self, key: RunKey) -> Result<(), RunError> {
+        self.run(key)
+    }
+
+    /// Ends the run that [`Plan::start`] began, if there is one.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    fn wait(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
+
     /// Reads a named result of the last run.
     ///
     /// # Errors

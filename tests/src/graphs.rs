@@ -67,6 +67,17 @@ pub fn blocks() -> Vec<Placement> {
             r#""hidden": 7"#,
             &small_map,
         ),
+        // Both outputs: the values by the fused attention, the weights beside it.
+        Placement {
+            name: "pooling/cross_attention.ron",
+            text: r#"Module(
+                inputs: { "x": F32(["b", "t", 32]) },
+                nodes: { "pool": Use(module: "pooling/cross_attention.ron", from: "x", params: { "heads": 2, "head_width": 32 }) },
+                outputs: { "y": "pool:pooled", "weights": "pool:weights" },
+            )"#
+            .to_string(),
+            sizes: few_tokens.to_vec(),
+        },
     ]
 }
 

@@ -51,6 +51,7 @@ fn every_example_of_the_page_on_experiments_proves() {
         ("Transform(", "field_photo.ron"),
         ("Experiment(", "experiment.ron"),
         ("Ablation(", "ablation.ron"),
+        ("Module(", "tiles.ron"),
     ];
     let page = blocks(include_str!("../../docs/experiments.md"));
     for block in &page {

@@ -160,7 +160,7 @@ impl<'s, 'c> Elaborator<'s, 'c> {
             });
             outputs.push((output.name.value.clone(), tensor));
         }
-        Outcome { outputs, broken: false }
+        Outcome::of(outputs)
     }
 
     /// Elaborates a node's or step's body.

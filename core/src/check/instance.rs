@@ -25,6 +25,8 @@ pub struct Tensor {
 pub struct Outcome {
     /// Outputs by name; the tensor is `None` where an error left it unknown.
     pub outputs: Vec<(Arc<str>, Option<Tensor>)>,
+    /// Whether the node's name alone means the first of several outputs.
+    pub has_main: bool,
     /// Whether not even the outputs' names are known.
     pub broken: bool,
 }
@@ -32,12 +34,26 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a node that an error was reported for.
     pub fn broken() -> Outcome {
-        Outcome { outputs: Vec::new(), broken: true }
+        Outcome { broken: true, ..Outcome::default() }
     }
 
     /// The outcome of a node with one output.
     pub fn one(name: &str, tensor: Option<Tensor>) -> Outcome {
-        Outcome { outputs: vec![(Arc::from(name), tensor)], broken: false }
+        Outcome::of(vec![(Arc::from(name), tensor)])
+    }
+
+    /// The outcome of a node with these outputs.
+    pub fn of(outputs: Vec<(Arc<str>, Option<Tensor>)>) -> Outcome {
+        Outcome { outputs, ..Outcome::default() }
+    }
+
+    /// The output that the node's name alone means: its only one, or the main one. `None` where that is not settled.
+    pub fn alone(&self) -> Option<&Option<Tensor>> {
+        match self.outputs.as_slice() {
+            [(_, tensor)] => Some(tensor),
+            [(_, tensor), ..] if self.has_main => Some(tensor),
+            _ => None,
+        }
     }
 }
 

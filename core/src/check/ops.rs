@@ -9,7 +9,9 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::Dim;
 use crate::expr::{self, Constant, Scope};
 use crate::language::{FieldForm, OpBody, SourceExpression};
-use crate::op::{Accepts, Call, FieldKind, FieldValue, Fields, FormulaName, FormulaText, Input, Port, PortKind, output_names};
+use crate::op::{
+    Accepts, Call, FieldKind, FieldValue, Fields, FormulaName, FormulaText, Input, Outputs, Port, PortKind, output_names,
+};
 use crate::program::DType;
 use crate::source::Span;
 use smallvec::SmallVec;
@@ -35,8 +37,10 @@ impl Elaborator<'_, '_> {
         let Some(mut fields) = self.fields(instance, body, &path, &mut obligations) else {
             return Outcome::broken();
         };
+        let has_main = matches!(schema.outputs, Outputs::OnRequest(_));
         let unknown = |fields: &Fields| Outcome {
             outputs: output_names(schema, fields).iter().map(|name| (Arc::from(name.as_str()), None)).collect(),
+            has_main,
             broken: false,
         };
         let Some(arrived) = self.op_inputs(instance, body, name, feed, &mut fields) else {
@@ -75,7 +79,7 @@ impl Elaborator<'_, '_> {
             let source = Source::Node { node: index, output: output as u16 };
             (name.clone(), Some(Tensor { source, tensor_type: tensor_type.clone(), span: body.span }))
         });
-        Outcome { outputs: outputs.collect(), broken: false }
+        Outcome { outputs: outputs.collect(), has_main, broken: false }
     }
 
     /// What the op's rules say, from before or anew. `None` where they complain; the complaints are reported.

@@ -107,7 +107,7 @@ impl Elaborator<'_, '_> {
             // An error was reported for what arrives; without its shape the module's dimensions would be unbound. The faults of the
             // module's own file are found when that file is checked.
             let outputs = module.outputs.iter().map(|output| (output.name.value.clone(), None)).collect();
-            return Outcome { outputs, broken: false };
+            return Outcome::of(outputs);
         }
         if !self.bind_inputs(instance, module, arrived, bindings, &mut placed) {
             return Outcome::broken();
@@ -182,8 +182,8 @@ impl Elaborator<'_, '_> {
                     }
                 }
                 if !matched {
-                    match outcome.outputs.as_slice() {
-                        [(_, tensor)] if !module.inputs.is_empty() => given[0] = Some((tensor.clone(), body.span)),
+                    match outcome.alone() {
+                        Some(tensor) if !module.inputs.is_empty() => given[0] = Some((tensor.clone(), body.span)),
                         _ => {
                             let text = format!("no output of `{file}` has the name of one of its inputs: nothing is carried on");
                             let diagnostic = Diagnostic::new(codes::REPEAT_CARRY, text, body.span)

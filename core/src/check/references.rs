@@ -47,7 +47,7 @@ impl Elaborator<'_, '_> {
         tensors.pop()
     }
 
-    /// The tensor of that name: an input, a node's only output, or `node:port`.
+    /// The tensor of that name: an input, a node's only or main output, or `node:port`.
     pub(super) fn named(&mut self, instance: &Instance<'_>, text: &str, span: Span) -> Option<Tensor> {
         let (node, port) = match text.split_once(':') {
             Some((node, port)) => (node, Some(port)),
@@ -83,13 +83,13 @@ impl Elaborator<'_, '_> {
                     None
                 }
             },
-            None => match outcome.outputs.as_slice() {
-                [(_, tensor)] => tensor.clone(),
-                [] => {
+            None => match (outcome.alone(), outcome.outputs.as_slice()) {
+                (Some(tensor), _) => tensor.clone(),
+                (None, []) => {
                     self.push_in(instance, Diagnostic::new(codes::UNKNOWN_PORT, format!("`{node}` has no outputs"), span));
                     None
                 }
-                several => {
+                (None, several) => {
                     let names: Vec<String> = several.iter().map(|(own, _)| format!("\"{node}:{own}\"")).collect();
                     let diagnostic = Diagnostic::new(
                         codes::SEVERAL_OUTPUTS,
@@ -136,22 +136,17 @@ impl Elaborator<'_, '_> {
         self.push_in(instance, diagnostic);
     }
 
-    /// The only output of a step, which feeds the next one.
+    /// The only or main output of a step, which feeds the next one.
     pub(super) fn only(&mut self, instance: &Instance<'_>, outcome: &Outcome, span: Span, name: &str) -> Option<Tensor> {
         if outcome.broken {
             return None;
         }
-        match outcome.outputs.as_slice() {
-            [(_, tensor)] => tensor.clone(),
-            several => {
-                let text = format!("the step `{name}` has {} outputs; a chain goes on with exactly one", several.len());
-                self.push_in(
-                    instance,
-                    Diagnostic::new(codes::SEVERAL_OUTPUTS, text, span)
-                        .help("make it a node of its own and name the output that goes on"),
-                );
-                None
-            }
+        if let Some(tensor) = outcome.alone() {
+            return tensor.clone();
         }
+        let text = format!("the step `{name}` has {} outputs; a chain goes on with exactly one", outcome.outputs.len());
+        let diagnostic = Diagnostic::new(codes::SEVERAL_OUTPUTS, text, span);
+        self.push_in(instance, diagnostic.help("make it a node of its own and name the output that goes on"));
+        None
     }
 }

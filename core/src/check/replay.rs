@@ -170,7 +170,7 @@ impl Elaborator<'_, '_> {
             let tensor = tensor.clone().map(|tensor| Tensor { source: moved(tensor.source), ..tensor });
             (name.clone(), tensor)
         });
-        Some(Outcome { outputs: outputs.collect(), broken: false })
+        Some(Outcome::of(outputs.collect()))
     }
 
     /// The names that the parameters of a copy have. `None` where one of them is taken, belongs to nobody yet or stands elsewhere.

@@ -1,6 +1,6 @@
 //! Checking a root file: its own inputs, interfaces, contract, and what is unused or untrained.
 
-use super::checked::{Checked, GraphInput, GraphOutput, Node, NodeKind, Source};
+use super::checked::{Checked, Graph, GraphInput, GraphOutput, Node, NodeKind, Source};
 use super::contract::check_contract;
 use super::elaborate::Elaborator;
 use super::instance::{Instance, Outcome, Tensor};
@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::dim::{Dim, Obligation};
 use crate::expr::{Constant, Scope};
 use crate::language::Module;
-use crate::op::SymbolicType;
+use crate::op::{Outputs, SymbolicType};
 use crate::source::{FileId, Span};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -33,12 +33,13 @@ pub(super) fn check_module(session: &mut Session<'_>, file: FileId, module: &Mod
     if is_sound {
         report_unused(&mut elaborator, module);
     }
-    let Elaborator { graph, inputs, parameters, params, adapters, obligations, known, settable, swappable, .. } = elaborator;
+    let Elaborator { mut graph, inputs, parameters, params, adapters, obligations, known, settable, swappable, .. } = elaborator;
     report_unused_overrides(session, overrides, module, &settable, &swappable);
     report_unused_rewrites(session, overrides, &graph);
     if is_sound {
         check_interfaces(session, file, module, overrides, &Elaborated { inputs: &inputs, outcome: &outcome, known: &known });
     }
+    leave_out_unread(&mut graph, &outputs);
     let obligations = without_implied(obligations);
     let path = session.sources.path(file);
     let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".ron").to_string();
@@ -225,6 +226,29 @@ fn without_implied(obligations: Vec<(Obligation, Span)>) -> Vec<(Obligation, Spa
         kept[index] = !obligations[index].0.follows_from(&others);
     }
     obligations.into_iter().zip(kept).filter_map(|(obligation, kept)| kept.then_some(obligation)).collect()
+}
+
+/// Takes outputs on request that neither a node nor an output of the graph reads from the end of their nodes' outputs: nothing is made of
+/// them, counted or planned.
+fn leave_out_unread(graph: &mut Graph, outputs: &[GraphOutput]) {
+    let is_on_request =
+        |node: &Node| matches!(&node.kind, NodeKind::Op { op, .. } if matches!(op.schema().outputs, Outputs::OnRequest(_)));
+    if !graph.node_weights().any(is_on_request) {
+        return;
+    }
+    let mut made = vec![1; graph.node_count()];
+    let inputs = graph.node_weights().flat_map(|node| node.inputs.iter().flatten());
+    for source in inputs.chain(outputs.iter().map(|output| &output.source)) {
+        if let Source::Node { node, output } = source {
+            let own = &mut made[node.index()];
+            *own = usize::from(*output + 1).max(*own);
+        }
+    }
+    for (node, made) in graph.node_weights_mut().zip(made) {
+        if is_on_request(node) {
+            node.outputs.truncate(made);
+        }
+    }
 }
 
 fn collect_outputs(outcome: &Outcome, module: &Module) -> Vec<GraphOutput> {

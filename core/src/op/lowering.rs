@@ -63,7 +63,12 @@ impl<'a> LowerCall<'a> {
         &self.outputs[index]
     }
 
-    /// The types of all outputs.
+    /// Whether this output is asked for: those on request are where a node or an output of the graph reads them.
+    pub fn is_read(&self, index: usize) -> bool {
+        index < self.outputs.len()
+    }
+
+    /// The types of all outputs that are asked for.
     pub fn outputs(&self) -> &'a [TensorType] {
         self.outputs
     }

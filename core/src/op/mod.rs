@@ -59,7 +59,8 @@ pub trait Op: Send + Sync + 'static {
     /// When the count leaves 64 bits.
     fn flops(&self, call: &Call<'_>, outputs: &[SymbolicType]) -> Result<Dim, DimError>;
 
-    /// Emits the op's program with sizes; returns one value an output, of the types that `infer` gives at these sizes.
+    /// Emits the op's program with sizes; returns one value an output, of the types that `infer` gives at these sizes. Outputs on request
+    /// that nothing reads are not asked for.
     ///
     /// # Errors
     /// As the builder's; [`LowerCall::refuse`] for sizes that a lowering cannot carry.
@@ -72,7 +73,7 @@ pub const MAX_OUTPUTS: usize = 4096;
 /// The names of an op's outputs for these fields: the schema's, or `0`, `1`, ... where their number depends on a field.
 pub fn output_names(schema: &Schema, fields: &Fields) -> Vec<String> {
     match schema.outputs {
-        Outputs::Named(names) => names.iter().map(|name| (*name).to_string()).collect(),
+        Outputs::Named(names) | Outputs::OnRequest(names) => names.iter().map(|name| (*name).to_string()).collect(),
         Outputs::Counted { fields: counted } => {
             let count = counted.iter().find_map(|field| match fields.get(schema, field)? {
                 FieldValue::Dim(dim) => Some(dim.as_constant().unwrap_or(0).max(0) as usize),

@@ -207,6 +207,8 @@ pub enum Default {
 pub enum Outputs {
     /// Fixed names; one output is referred to by the node's name alone.
     Named(&'static [&'static str]),
+    /// Fixed names. The node's name alone means the first; the others are made where something reads them ([`super::LowerCall::is_read`]).
+    OnRequest(&'static [&'static str]),
     /// `0`, `1`, ...: as many as the first of these fields that is present says: an `Int` by its value, a list by its length.
     Counted {
         /// The fields.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use cudarc::cublaslt::{result, sys};
 use cudarc::driver;
 
-use super::device::{BlasMatrix, BlasType, DeviceError, PreparedProduct, Product};
+use super::device::{Address, BlasMatrix, BlasType, DeviceError, PreparedProduct, Product};
 
 /// What cuBLASLt may use beside the matrices; NVIDIA advises 32 MiB for Hopper.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -20,6 +20,11 @@ fn data_type(dtype: BlasType) -> sys::cudaDataType {
         BlasType::F32 => sys::cudaDataType::CUDA_R_32F,
         BlasType::Bf16 => sys::cudaDataType::CUDA_R_16BF,
     }
+}
+
+/// The largest power of two that an address is a multiple of, up to the 256 bytes that the library knows.
+fn alignment(address: Address) -> u32 {
+    1 << address.trailing_zeros().min(8)
 }
 
 /// A product with its descriptions and the algorithm that was chosen.
@@ -65,7 +70,7 @@ impl Blas {
         // SAFETY: descriptions and layouts were just made and live until `free`.
         let algorithm = unsafe {
             describe(description, product)?;
-            self.choose(description, layouts)?
+            self.choose(description, layouts, product)?
         };
         let mut table = self.table();
         table.push(Some(Prepared { product: *product, description, layouts, algorithm }));
@@ -78,14 +83,27 @@ impl Blas {
         &self,
         description: sys::cublasLtMatmulDesc_t,
         [a, b, d]: [sys::cublasLtMatrixLayout_t; 3],
+        product: &Product,
     ) -> Result<sys::cublasLtMatmulAlgo_t, DeviceError> {
+        use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let preference = result::create_matmul_pref().map_err(call("cublasLtMatmulPreferenceCreate"))?;
         let bytes = WORKSPACE_BYTES;
-        let attribute = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
-        // SAFETY: the caller's promise; the number is read before the call returns.
+        // Unless it is told otherwise, the library takes every matrix to begin at a multiple of 256 bytes; values of a plan begin at multiples of 64.
+        let alignments = [
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(product.a.address)),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(product.b.address)),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(product.d.address)),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(product.d.address)),
+        ];
+        // SAFETY: the caller's promise; the numbers are read before the calls return.
         unsafe {
+            let attribute = Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
             result::set_matmul_pref_attribute(preference, attribute, (&raw const bytes).cast(), size_of::<usize>())
                 .map_err(call("cublasLtMatmulPreferenceSetAttribute"))?;
+            for (attribute, bytes) in &alignments {
+                result::set_matmul_pref_attribute(preference, *attribute, (&raw const *bytes).cast(), size_of::<u32>())
+                    .map_err(call("cublasLtMatmulPreferenceSetAttribute"))?;
+            }
             let chosen = result::get_matmul_algo_heuristic(self.handle, description, a, b, d, d, preference);
             result::destroy_matmul_pref(preference).map_err(call("cublasLtMatmulPreferenceDestroy"))?;
             chosen.map(|heuristic| heuristic.algo).map_err(call("cublasLtMatmulAlgoGetHeuristic"))
@@ -199,4 +217,14 @@ unsafe fn describe(description: sys::cublasLtMatmulDesc_t, product: &Product) ->
         set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, (&raw const dtype).cast(), size_of_val(&dtype))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alignment;
+
+    #[test]
+    fn an_address_is_as_aligned_as_its_last_set_bit_says_and_at_most_256() {
+        assert_eq!([4096, 64, 192, 16, 2].map(alignment), [256, 64, 64, 16, 2]);
+    }
 }

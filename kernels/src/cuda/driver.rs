@@ -15,6 +15,9 @@ use super::{cache, nvrtc};
 /// The oldest architecture that the kernels are written for: bf16 tensor cores and asynchronous copies.
 const OLDEST: (u32, u32) = (8, 0);
 
+/// The oldest CUDA version that a driver must know: its calls for graphs and for kernels of NVRTC 12.
+const OLDEST_DRIVER: (i32, i32) = (12, 0);
+
 fn call(call: &'static str) -> impl Fn(result::DriverError) -> DeviceError {
     move |error| DeviceError::Call { call, reason: error.to_string() }
 }
@@ -71,6 +74,25 @@ struct Held {
     free_events: Vec<usize>,
 }
 
+/// Whether a driver loads what NVRTC makes; both by their CUDA version.
+fn check_versions(driver: (i32, i32), nvrtc: (i32, i32)) -> Result<(), DeviceError> {
+    let unusable = |reason: String| Err(DeviceError::Unusable(reason));
+    if driver < OLDEST_DRIVER {
+        let ((major, minor), (oldest, _)) = (driver, OLDEST_DRIVER);
+        return unusable(format!(
+            "the CUDA driver is too old: it knows CUDA {major}.{minor}, and the engine needs one for CUDA {oldest} or newer"
+        ));
+    }
+    if nvrtc.0 > driver.0 {
+        let ((major, minor), (known, known_minor)) = (nvrtc, driver);
+        return unusable(format!(
+            "the CUDA driver is too old: it knows CUDA {known}.{known_minor}, and NVRTC is of CUDA {major}.{minor}; \
+             a newer driver loads its kernels, or NVRTC of CUDA {known} makes older ones"
+        ));
+    }
+    Ok(())
+}
+
 /// One GPU with one stream.
 pub struct Driver {
     description: Description,
@@ -113,13 +135,25 @@ impl Driver {
             return Err(DeviceError::Unusable(oldest));
         }
         let (major, minor) = nvrtc::version()?;
+        check_versions(driver_version()?, (major, minor))?;
+        // What is compiled for sm_90a runs on devices of that architecture alone, and may use all of it.
+        let suffix = if description.capability == (9, 0) { "a" } else { "" };
+        let architecture = format!("sm_{}{}{suffix}", description.capability.0, description.capability.1);
+        let own = (10 * description.capability.0 + description.capability.1) as i32;
+        let compiled = nvrtc::architectures()?;
+        if !compiled.contains(&own) {
+            let newest = compiled.iter().max().copied().unwrap_or_default();
+            let reason = format!(
+                "{description}: NVRTC {major}.{minor} compiles up to sm_{newest} and not for {architecture}; a newer one does"
+            );
+            return Err(DeviceError::Unusable(reason));
+        }
         let device = result::device::get(0).map_err(call("cuDeviceGet"))?;
-        // SAFETY: the device is the driver's own; the context is released with this value.
+        // SAFETY: the device is the driver's own. The context stays until the process ends: what was loaded into it does, too.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(call("cuDevicePrimaryCtxRetain"))?;
         // SAFETY: the context was just made.
         unsafe { result::ctx::set_current(context) }.map_err(call("cuCtxSetCurrent"))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(call("cuStreamCreate"))?;
-        let architecture = format!("sm_{}{}", description.capability.0, description.capability.1);
         Ok(Driver {
             blas: Blas::new(stream)?,
             architecture,
@@ -371,5 +405,25 @@ impl Device for Driver {
             let milliseconds = result::event::elapsed(first, second).map_err(call("cuEventElapsedTime"))?;
             Ok(f64::from(milliseconds) * 1e-3)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_that_is_too_old_is_named_with_what_it_knows() {
+        assert!(check_versions((12, 0), (12, 9)).is_ok() && check_versions((13, 0), (12, 4)).is_ok());
+        let text = |driver, nvrtc| check_versions(driver, nvrtc).expect_err("too old").to_string();
+        assert_eq!(
+            text((11, 8), (12, 4)),
+            "the CUDA driver is too old: it knows CUDA 11.8, and the engine needs one for CUDA 12 or newer"
+        );
+        assert_eq!(
+            text((12, 4), (13, 0)),
+            "the CUDA driver is too old: it knows CUDA 12.4, and NVRTC is of CUDA 13.0; \
+             a newer driver loads its kernels, or NVRTC of CUDA 12 makes older ones"
+        );
     }
 }

@@ -41,6 +41,8 @@ struct Held {
     graphs: Vec<Vec<Recorded>>,
     recording: Option<Vec<Recorded>>,
     marks: Vec<Instant>,
+    /// Launches until the device is lost; `None`: it never is.
+    launches_left: Option<u64>,
 }
 
 /// The processor as a device.
@@ -109,6 +111,30 @@ impl HostDevice {
         Ok(path)
     }
 
+    /// What a real device refuses while it records: the recording would be lost.
+    fn demand_no_recording(&self, call: &'static str) -> Result<(), DeviceError> {
+        match self.held().recording {
+            Some(_) => Err(DeviceError::Call { call, reason: "this cannot be asked for while a graph is recorded".to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts what is launched; from the launch on that [`HostDevice::lose_after`] named, the device is lost.
+    fn demand_device(&self, call: &'static str, is_launch: bool) -> Result<(), DeviceError> {
+        let mut held = self.held();
+        let Some(left) = &mut held.launches_left else { return Ok(()) };
+        if *left == 0 {
+            return Err(DeviceError::Call { call, reason: "the device is lost".to_string() });
+        }
+        *left -= u64::from(is_launch);
+        Ok(())
+    }
+
+    /// Loses the device after so many launches from now on: every later call fails, as a driver's does.
+    pub fn lose_after(&self, launches: u64) {
+        self.held().launches_left = Some(launches);
+    }
+
     /// Keeps what is asked for where a graph is being recorded.
     fn recorded(&self, what: impl FnOnce() -> Recorded) -> bool {
         match &mut self.held().recording {
@@ -165,6 +191,31 @@ unsafe fn multiply(product: &Product) {
     }
 }
 
+/// What cuBLASLt would not take: matrices that do not lie as they are described, and bf16 that tensor cores cannot read.
+fn refusal(product: &Product) -> Option<String> {
+    let Product { a, b, d, transpose_a, transpose_b, batch, bias } = product;
+    let turned = |matrix: &BlasMatrix, is_turned: bool| match is_turned {
+        true => (matrix.columns, matrix.rows),
+        false => (matrix.rows, matrix.columns),
+    };
+    let ((m, k), (other_k, n)) = (turned(a, *transpose_a), turned(b, *transpose_b));
+    if k != other_k || (m, n) != (d.rows, d.columns) {
+        return Some(format!("{m} x {k} times {other_k} x {n} is not {} x {}", d.rows, d.columns));
+    }
+    let bytes = |matrix: &BlasMatrix| if matrix.dtype == BlasType::Bf16 { 2 } else { 4 };
+    let is_misplaced = |matrix: &BlasMatrix| {
+        let stride = if *batch > 1 { matrix.stride } else { 0 };
+        let unit = if matrix.dtype == BlasType::Bf16 { 16 } else { 4 };
+        let places = [matrix.address, (matrix.leading * bytes(matrix)) as u64, (stride * bytes(matrix)) as u64];
+        matrix.leading < matrix.rows || !places.iter().all(|place| place.is_multiple_of(unit))
+    };
+    let is_mixed = a.dtype != b.dtype || (a.dtype == BlasType::F32 && d.dtype == BlasType::Bf16);
+    let is_overlaid = *batch > 1 && d.stride < d.leading * d.columns;
+    let has_bad_bias = bias.is_some_and(|bias| !bias.is_multiple_of(16));
+    (is_mixed || is_overlaid || has_bad_bias || [a, b, d].into_iter().any(is_misplaced))
+        .then(|| format!("not supported: {product:?}"))
+}
+
 impl Device for HostDevice {
     fn description(&self) -> &Description {
         &self.description
@@ -175,6 +226,8 @@ impl Device for HostDevice {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Address, DeviceError> {
+        self.demand_no_recording("cuMemAlloc")?;
+        self.demand_device("cuMemAlloc", false)?;
         // 256 bytes more, to begin at a multiple of them.
         let mut memory = vec![[0u64; 32]; bytes.div_ceil(256) + 1];
         let start = memory.as_mut_ptr() as usize;
@@ -199,12 +252,16 @@ impl Device for HostDevice {
     }
 
     unsafe fn upload(&self, to: Address, from: *const u8, bytes: usize) -> Result<(), DeviceError> {
+        self.demand_no_recording("cuMemcpyHtoDAsync")?;
+        self.demand_device("cuMemcpyHtoDAsync", false)?;
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(from, to as *mut u8, bytes) };
         Ok(())
     }
 
     fn download(&self, from: Address, to: &mut [u8]) -> Result<(), DeviceError> {
+        self.demand_no_recording("cuMemcpyDtoHAsync")?;
+        self.demand_device("cuMemcpyDtoHAsync", false)?;
         // SAFETY: plans read their own memory alone.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to.as_mut_ptr(), to.len()) };
         Ok(())
@@ -219,7 +276,8 @@ impl Device for HostDevice {
     }
 
     fn synchronize(&self) -> Result<(), DeviceError> {
-        Ok(())
+        self.demand_no_recording("cuStreamSynchronize")?;
+        self.demand_device("cuStreamSynchronize", false)
     }
 
     fn known(&self, name: &str) -> Option<Function> {
@@ -227,6 +285,7 @@ impl Device for HostDevice {
     }
 
     fn compile(&self, source: &str, names: &[&str]) -> Result<Vec<Function>, DeviceError> {
+        self.demand_no_recording("cuModuleLoadData")?;
         let path = self.library(source)?;
         let failed = |error: libloading::Error| DeviceError::Call { call: "dlopen", reason: error.to_string() };
         // SAFETY: the library was compiled from our own source; its initializers are those of the C++ runtime.
@@ -246,6 +305,11 @@ impl Device for HostDevice {
     }
 
     unsafe fn launch(&self, function: Function, launch: &Launch) -> Result<(), DeviceError> {
+        self.demand_device("cuLaunchKernel", true)?;
+        if launch.shared as usize > self.description.shared_memory {
+            let reason = format!("{} bytes of shared memory", launch.shared);
+            return Err(DeviceError::Call { call: "cuLaunchKernel", reason });
+        }
         if self.recorded(|| Recorded::Launch(function, launch.clone())) {
             return Ok(());
         }
@@ -260,12 +324,17 @@ impl Device for HostDevice {
     }
 
     fn prepare_product(&self, product: &Product) -> Result<PreparedProduct, DeviceError> {
+        self.demand_no_recording("cublasLtMatmulAlgoGetHeuristic")?;
+        if let Some(reason) = refusal(product) {
+            return Err(DeviceError::Call { call: "cublasLtMatmulAlgoGetHeuristic", reason });
+        }
         let mut held = self.held();
         held.products.push(*product);
         Ok(PreparedProduct(held.products.len() - 1))
     }
 
     unsafe fn run_product(&self, product: PreparedProduct) -> Result<(), DeviceError> {
+        self.demand_device("cublasLtMatmul", true)?;
         if !self.recorded(|| Recorded::Product(product)) {
             let product = self.held().products[product.0];
             // SAFETY: the caller's promise.
@@ -277,6 +346,7 @@ impl Device for HostDevice {
     fn free_product(&self, _: PreparedProduct) {}
 
     fn begin_graph(&self) -> Result<(), DeviceError> {
+        self.demand_device("cuStreamBeginCapture", false)?;
         self.held().recording = Some(Vec::new());
         Ok(())
     }
@@ -289,6 +359,7 @@ impl Device for HostDevice {
     }
 
     fn launch_graph(&self, graph: Graph) -> Result<(), DeviceError> {
+        self.demand_no_recording("cuGraphLaunch")?;
         let recorded = self.held().graphs[graph.0].clone();
         for one in recorded {
             // SAFETY: what was recorded was promised then; graphs do not outlive their plan's memory.
@@ -308,6 +379,7 @@ impl Device for HostDevice {
     }
 
     fn mark(&self) -> Result<Mark, DeviceError> {
+        self.demand_no_recording("cuEventRecord")?;
         let mut held = self.held();
         held.marks.push(Instant::now());
         Ok(Mark(held.marks.len() - 1))

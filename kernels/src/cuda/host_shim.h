@@ -1,8 +1,10 @@
 // CUDA C++ on the processor, for tests: the kernels' text compiles after this header by any C++17 compiler.
 //
 // A launch runs block after block. The threads of a block are fibers: each runs until it waits for its block or its warp, then the next one
-// goes on. Shared memory is static, dynamic shared memory is one buffer that is filled with NaNs before each block. Warp functions and the
-// tensor core instruction exchange their operands through the warp, so that a wrong lane or a barrier that some threads miss shows.
+// goes on, in rising order in about half of all launches and in falling order in the others: of two threads that lack a barrier between them,
+// each goes first in some. Shared memory is static, dynamic shared memory is one buffer that is filled with NaNs before each block. Warp functions
+// and the tensor core instruction exchange their operands through the warp, so that a wrong lane or a barrier that some threads miss shows.
+// Asynchronous copies arrive when they are waited for, and not before.
 
 #include <cmath>
 #include <cstdio>
@@ -38,7 +40,16 @@ namespace shim {
 constexpr int MOST_THREADS = 1024;
 constexpr size_t STACK_BYTES = 128 << 10;
 
+// An asynchronous copy on its way: 16 bytes, zeros where `from` is null.
+struct Copy {
+    void* to;
+    const void* from;
+};
+
 struct Fiber {
+    // Copies of groups that are not waited for yet, oldest first, and of the group that is still open.
+    std::vector<std::vector<Copy>> groups;
+    std::vector<Copy> open;
 #if defined(__x86_64__)
     void* stack_pointer;
 #else
@@ -60,6 +71,7 @@ static Warp warps[MOST_THREADS / 32];
 static int thread_count, current, alive, block_arrived;
 static unsigned block_generation;
 static long idle;
+static bool is_falling;
 static void (*body)(void*);
 static void* body_data;
 static std::vector<float4> dynamic_memory;
@@ -116,7 +128,7 @@ inline void fail(const char* what) {
 inline void yield() {
     if (++idle > 4L * thread_count + 64) fail("a barrier is not reached by all threads");
     int next = current;
-    do next = next + 1 == thread_count ? 0 : next + 1;
+    do next = is_falling ? (next == 0 ? thread_count : next) - 1 : next + 1 == thread_count ? 0 : next + 1;
     while (fibers[next].is_done && next != current);
     resume(next);
 }
@@ -185,6 +197,8 @@ inline void run_block() {
         Fiber& fiber = fibers[at];
         if (!fiber.stack) fiber.stack = static_cast<char*>(std::malloc(STACK_BYTES));
         fiber.is_done = false;
+        fiber.groups.clear();
+        fiber.open.clear();
         unsigned rest = unsigned(at);
         fiber.index = {rest % blockDim.x, rest / blockDim.x % blockDim.y, rest / blockDim.x / blockDim.y};
 #if defined(__x86_64__)
@@ -201,17 +215,17 @@ inline void run_block() {
         makecontext(&fiber.context, &thread_main, 0);
 #endif
     }
-    current = 0;
-    threadIdx = fibers[0].index;
+    current = is_falling ? thread_count - 1 : 0;
+    threadIdx = fibers[current].index;
 #if defined(__x86_64__)
-    shim_switch(&scheduler_pointer, fibers[0].stack_pointer);
+    shim_switch(&scheduler_pointer, fibers[current].stack_pointer);
 #else
     static volatile bool is_started;
     is_started = false;
     getcontext(&scheduler_context);
     if (!is_started) {
         is_started = true;
-        setcontext(&fibers[0].context);
+        setcontext(&fibers[current].context);
     }
 #endif
 }
@@ -233,6 +247,10 @@ template <class... A> void run(void (*kernel)(A...), void** arguments, const uns
     blockDim = {sizes[3], sizes[4], sizes[5]};
     thread_count = int(blockDim.x * blockDim.y * blockDim.z);
     if (thread_count < 1 || thread_count > MOST_THREADS) fail("a block of so many threads");
+    if (gridDim.x > 0x7fffffffu || gridDim.y > 65535 || gridDim.z > 65535) fail("a grid of so many blocks");
+    static unsigned chance = 1;
+    chance = chance * 1664525u + 1013904223u;
+    is_falling = chance >> 31;
     dynamic_memory.resize(shared / sizeof(float4) + 1);
     for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)
@@ -240,6 +258,18 @@ template <class... A> void run(void (*kernel)(A...), void** arguments, const uns
                 std::memset(dynamic_memory.data(), 0xff, dynamic_memory.size() * sizeof(float4));
                 run_block();
             }
+}
+
+// Copies of groups that lie more than `left` groups back arrive.
+inline void arrive(size_t left) {
+    Fiber& fiber = fibers[current];
+    while (fiber.groups.size() > left) {
+        for (const Copy& copy : fiber.groups.front()) {
+            if (copy.from) std::memcpy(copy.to, copy.from, 16);
+            else std::memset(copy.to, 0, 16);
+        }
+        fiber.groups.erase(fiber.groups.begin());
+    }
 }
 
 template <class T> inline T exchange(T value, int source) {

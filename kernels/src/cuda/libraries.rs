@@ -33,8 +33,12 @@ impl Library {
             Library::Nvrtc => &["nvrtc"],
             Library::CublasLt => &["cublasLt"],
         };
-        let mut names: Vec<String> = stems.iter().flat_map(|stem| cudarc::get_lib_name_candidates(stem)).collect();
-        names.dedup();
+        let mut names: Vec<String> = Vec::new();
+        for name in stems.iter().flat_map(|stem| cudarc::get_lib_name_candidates(stem)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 

@@ -30,7 +30,11 @@ pub struct CudaEngine {
     turn: Arc<Mutex<()>>,
     shares_memory: bool,
     memory_limit: Option<usize>,
+    warpgroups: bool,
 }
+
+/// The variable of the environment that asks for [`CudaEngine::with_warpgroups`] where it is 1.
+const WARPGROUPS: &str = "SWARD_CUDA_WARPGROUPS";
 
 impl CudaEngine {
     /// An engine on the first GPU that the driver shows.
@@ -38,12 +42,13 @@ impl CudaEngine {
     /// # Errors
     /// When a library is missing (with what was searched for), or there is no GPU that is new enough.
     pub fn new() -> Result<CudaEngine, PrepareError> {
-        Ok(CudaEngine::on(Arc::new(driver::Driver::open()?)))
+        let is_asked = std::env::var_os(WARPGROUPS).is_some_and(|value| value == "1");
+        Ok(CudaEngine::on(Arc::new(driver::Driver::open()?)).with_warpgroups(is_asked))
     }
 
     /// An engine on a device.
     pub fn on(device: Arc<dyn Device>) -> CudaEngine {
-        CudaEngine { device, turn: Arc::default(), shares_memory: true, memory_limit: None }
+        CudaEngine { device, turn: Arc::default(), shares_memory: true, memory_limit: None, warpgroups: false }
     }
 
     /// The same with (the default) or without values that share memory when their lifetimes allow.
@@ -56,6 +61,21 @@ impl CudaEngine {
         CudaEngine { memory_limit: Some(bytes), ..self }
     }
 
+    /// The same with or without (the default) the forward attention by Hopper's warpgroup products, for heads of 64 and 128 in bf16. On devices of
+    /// another architecture it changes nothing.
+    pub fn with_warpgroups(self, warpgroups: bool) -> CudaEngine {
+        CudaEngine { warpgroups: warpgroups && self.device.description().capability == (9, 0), ..self }
+    }
+
+    /// Whether it may use Hopper's warpgroup products.
+    pub fn has_warpgroups(&self) -> bool {
+        self.warpgroups
+    }
+
+    fn limits(&self) -> steps::Limits {
+        steps::Limits { shared_memory: self.device.description().shared_memory, warpgroups: self.warpgroups }
+    }
+
     /// The device.
     pub fn device(&self) -> &dyn Device {
         self.device.as_ref()
@@ -66,20 +86,19 @@ impl CudaEngine {
     /// # Errors
     /// Where an instruction has no kernel, or the compiler is missing.
     pub fn compile_ahead<'a>(&self, programs: impl IntoIterator<Item = &'a Program>) -> Result<usize, PrepareError> {
-        let kernels = kernels_of(programs, self.device.description().shared_memory)?;
+        let kernels = kernels_of(programs, self.limits())?;
         Ok(compiler::compile(self.device.as_ref(), &kernels)?.len())
     }
 }
 
-/// The kernels of many programs, for a device whose blocks have so much shared memory.
+/// The kernels of many programs, for a device that offers this.
 ///
 /// # Errors
 /// Where an instruction has no kernel.
-pub fn kernels_of<'a>(
+fn kernels_of<'a>(
     programs: impl IntoIterator<Item = &'a Program>,
-    shared_memory: usize,
+    limits: steps::Limits,
 ) -> Result<Vec<source::Kernel>, PrepareError> {
-    let limits = steps::Limits { shared_memory };
     let mut kernels = Vec::new();
     for program in programs {
         kernels.extend(draft::kernels_of(program, limits)?);
@@ -105,7 +124,7 @@ impl Engine for CudaEngine {
     }
 
     fn prepare(&self, program: &Program) -> Result<Box<dyn Plan>, PrepareError> {
-        let plan = plan::CudaPlan::new(program, &self.device, &self.turn, self.shares_memory, self.memory_limit)?;
+        let plan = plan::CudaPlan::new(program, &self.device, &self.turn, self.limits(), self.shares_memory, self.memory_limit)?;
         Ok(Box::new(plan))
     }
 }

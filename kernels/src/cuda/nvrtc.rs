@@ -19,6 +19,22 @@ pub fn version() -> Result<(i32, i32), DeviceError> {
     Ok((major, minor))
 }
 
+/// The architectures that it compiles for, as numbers: 90 is sm_90.
+///
+/// # Errors
+/// When the library is missing.
+pub fn architectures() -> Result<Vec<i32>, DeviceError> {
+    Library::Nvrtc.demand()?;
+    let mut count = 0;
+    // SAFETY: the library is there; the list is as long as it says.
+    unsafe {
+        sys::nvrtcGetNumSupportedArchs(&mut count).result().map_err(|error| failed("nvrtcGetNumSupportedArchs", error))?;
+        let mut known = vec![0; count.max(0) as usize];
+        sys::nvrtcGetSupportedArchs(known.as_mut_ptr()).result().map_err(|error| failed("nvrtcGetSupportedArchs", error))?;
+        Ok(known)
+    }
+}
+
 fn failed(call: &'static str, error: result::NvrtcError) -> DeviceError {
     DeviceError::Call { call, reason: error.to_string() }
 }

@@ -44,8 +44,11 @@ struct Slot {
     value: ValueId,
     role: Role,
     is_set: bool,
-    /// Pinned memory of an input or setting, from its first `set` on.
-    staging: Option<Staging>,
+    /// Pinned memory of an input or setting, each from the `set` on that needs it: while one is read for a run that goes on, the other takes what
+    /// the next run reads.
+    staging: [Option<Staging>; 2],
+    /// How often it was set since the device was last known to have read everything.
+    sets: usize,
 }
 
 /// Pinned memory that belongs to a device.
@@ -92,7 +95,7 @@ struct Complaints {
 pub(super) struct CudaPlan {
     program: Program,
     device: Arc<dyn Device>,
-    /// One run at a time on a device: launches of two plans do not mix within a recording.
+    /// One plan at a time on a device: what another one asks for would become part of a recording, or end it.
     turn: Arc<Mutex<()>>,
     memory: MemoryPlan,
     layout: Layout,
@@ -102,8 +105,8 @@ pub(super) struct CudaPlan {
     copies: Vec<Call>,
     slots: FxHashMap<String, Slot>,
     control: Staging,
-    /// Pinned memory that the device may still be reading.
-    is_uploading: bool,
+    /// Whether a run was started that nobody waited for.
+    is_running: bool,
     is_warm: bool,
     recording: Recording,
     trap: bool,
@@ -116,11 +119,13 @@ impl CudaPlan {
         program: &Program,
         device: &Arc<dyn Device>,
         turn: &Arc<Mutex<()>>,
+        limits: Limits,
         share: bool,
         limit: Option<usize>,
     ) -> Result<CudaPlan, PrepareError> {
         sward_core::program::verify(program)?;
-        let limits = Limits { shared_memory: device.description().shared_memory };
+        // Another plan's recording would take up what is asked of the device here.
+        let _turn = take_turn(turn);
         let Draft { memory, tables } = Draft::new(program, limits, share)?;
         let needed = Layout::new(0, tables.iter().sum(), &memory).bytes;
         let available = match limit {
@@ -132,7 +137,7 @@ impl CudaPlan {
         }
         let base = device.allocate(needed)?;
         let layout = Layout::new(base, tables.iter().sum(), &memory);
-        let plan = CudaPlan::at(program, device, turn, memory, layout, &tables, base);
+        let plan = CudaPlan::at(program, device, turn, limits, memory, layout, &tables, base);
         if plan.is_err() {
             device.free(base);
         }
@@ -143,12 +148,12 @@ impl CudaPlan {
         program: &Program,
         device: &Arc<dyn Device>,
         turn: &Arc<Mutex<()>>,
+        limits: Limits,
         memory: MemoryPlan,
         layout: Layout,
         tables: &[usize],
         base: Address,
     ) -> Result<CudaPlan, PrepareError> {
-        let limits = Limits { shared_memory: device.description().shared_memory };
         let table_starts: Vec<u64> = tables
             .iter()
             .scan(layout.tables, |next, bytes| {
@@ -196,7 +201,10 @@ impl CudaPlan {
             .iter()
             .map(|argument| {
                 let is_set = matches!(argument.role, Role::Parameter { .. } | Role::State);
-                (argument.name.clone(), Slot { value: argument.value, role: argument.role, is_set, staging: None })
+                (
+                    argument.name.clone(),
+                    Slot { value: argument.value, role: argument.role, is_set, staging: [None, None], sets: 0 },
+                )
             })
             .collect();
         Ok(CudaPlan {
@@ -211,7 +219,7 @@ impl CudaPlan {
             steps: ready,
             copies,
             slots,
-            is_uploading: false,
+            is_running: false,
             is_warm: false,
             recording: Recording::NotYet,
             trap: false,
@@ -238,7 +246,7 @@ impl CudaPlan {
         for (word, bytes) in words.iter().zip(control.chunks_exact_mut(4)) {
             bytes.copy_from_slice(&word.to_ne_bytes());
         }
-        // SAFETY: the staging memory holds the block, and every run ends by waiting for the device, so that nothing reads it now.
+        // SAFETY: the staging memory holds the block, and a run begins only after the last one was waited for, so that nothing reads it now.
         unsafe {
             std::ptr::copy_nonoverlapping(control.as_ptr(), self.control.pointer, CONTROL_BYTES);
             self.device.upload(self.layout.control, self.control.pointer, CONTROL_BYTES)
@@ -371,11 +379,23 @@ impl CudaPlan {
         }
     }
 
-    /// Waits until pinned memory is free to be written.
-    fn end_uploads(&mut self) -> Result<(), DeviceError> {
-        if std::mem::take(&mut self.is_uploading) {
-            self.device.synchronize()?;
+    /// Notes that the device has done all that was asked of it, so that pinned memory is free to be written.
+    fn is_idle(&mut self) {
+        self.slots.values_mut().for_each(|slot| slot.sets = 0);
+    }
+
+    /// Waits for what was started: its errors, and the end of all uploads.
+    fn end(&mut self) -> Result<(), RunError> {
+        if !std::mem::take(&mut self.is_running) {
+            return Ok(());
         }
+        // Reading the complaints waits for the run, and with it for all uploads.
+        let Complaints { bad_index, .. } = self.complaints()?;
+        self.is_idle();
+        if let Some((index, element)) = bad_index {
+            return Err(self.bad_index(index, element));
+        }
+        self.is_warm = true;
         Ok(())
     }
 
@@ -436,6 +456,8 @@ impl From<DeviceError> for RunError {
 
 impl Drop for CudaPlan {
     fn drop(&mut self) {
+        let turn = Arc::clone(&self.turn);
+        let _turn = take_turn(&turn);
         // What still runs reads this memory; a device that is lost has nothing left to wait for.
         let _ = self.device.synchronize();
         if let Recording::Graph(graph) = self.recording {
@@ -462,23 +484,28 @@ impl Plan for CudaPlan {
             let (name, expected, given) = (name.to_string(), expected.to_string(), tensor.tensor_type().to_string());
             return Err(RunError::Type { name, expected, given });
         }
-        let (value, role, was_set) = (slot.value, slot.role, slot.is_set);
+        let (value, role, sets) = (slot.value, slot.role, slot.sets);
+        let turn = Arc::clone(&self.turn);
+        let _turn = take_turn(&turn);
         let to = self.address(value);
         if matches!(role, Role::Parameter { .. } | Role::State) {
+            // What a run that goes on leaves there would be written over the new contents.
+            self.end()?;
             self.is_warm = false;
-            self.set_in_parts(to, tensor.bytes())?;
-            return Ok(());
+            return Ok(self.set_in_parts(to, tensor.bytes())?);
         }
-        // The last contents of this slot's own pinned memory may still be on their way, where it is set twice between runs.
-        if was_set {
-            self.end_uploads()?;
+        // Both pinned buffers may still be read where it is set a third time.
+        if sets == 2 {
+            self.device.synchronize()?;
+            self.is_idle();
         }
         let bytes = tensor.bytes();
         let slot = self.slots.get_mut(name).expect("just found");
-        if slot.staging.is_none() {
-            slot.staging = Some(Staging::new(&self.device, bytes.len())?);
+        let staging = &mut slot.staging[slot.sets];
+        if staging.is_none() {
+            *staging = Some(Staging::new(&self.device, bytes.len())?);
         }
-        let pointer = slot.staging.as_ref().expect("just made").pointer;
+        let pointer = staging.as_ref().expect("just made").pointer;
         // SAFETY: the slot's memory holds the tensor, and nothing reads it now.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), pointer, bytes.len());
@@ -487,40 +514,47 @@ impl Plan for CudaPlan {
             }
         }
         slot.is_set = true;
-        self.is_uploading = true;
+        slot.sets += 1;
         Ok(())
     }
 
     fn get(&self, name: &str) -> Result<Tensor, RunError> {
         let slot = self.slots.get(name).ok_or_else(|| RunError::Unknown { kind: "argument", name: name.to_string() })?;
+        let _turn = take_turn(&self.turn);
         self.read(slot.value)
     }
 
     fn run(&mut self, key: RunKey) -> Result<(), RunError> {
+        self.start(key)?;
+        self.wait()
+    }
+
+    fn start(&mut self, key: RunKey) -> Result<(), RunError> {
         let missing = self.program.arguments.iter().find(|argument| !self.slots[&argument.name].is_set);
         if let Some(argument) = missing {
             return Err(RunError::Missing { name: argument.name.clone() });
         }
         let turn = Arc::clone(&self.turn);
         let _turn = take_turn(&turn);
+        self.end()?;
         self.begin(key)?;
-        if self.trap || self.profiling {
-            self.watch_all()?;
-        } else {
-            self.launch_all()?;
+        match self.trap || self.profiling {
+            true => self.watch_all()?,
+            false => self.launch_all()?,
         }
-        // Reading the complaints waits for the run, and with it for all uploads.
-        let Complaints { bad_index, .. } = self.complaints()?;
-        self.is_uploading = false;
-        if let Some((index, element)) = bad_index {
-            return Err(self.bad_index(index, element));
-        }
-        self.is_warm = true;
+        self.is_running = true;
         Ok(())
+    }
+
+    fn wait(&mut self) -> Result<(), RunError> {
+        let turn = Arc::clone(&self.turn);
+        let _turn = take_turn(&turn);
+        self.end()
     }
 
     fn output(&self, name: &str) -> Result<Tensor, RunError> {
         let output = self.program.output(name).ok_or_else(|| RunError::Unknown { kind: "output", name: name.to_string() })?;
+        let _turn = take_turn(&self.turn);
         self.read(output.value)
     }
 

@@ -21,6 +21,8 @@ pub enum Family {
     Attention,
     /// Attention on tensor cores.
     AttentionCores,
+    /// Attention by Hopper's warpgroup products.
+    AttentionWarpgroups,
     /// Pooling and resizing.
     Images,
     /// Picking, sorting, scanning.
@@ -31,7 +33,7 @@ pub enum Family {
 
 impl Family {
     /// All families.
-    pub const ALL: [Family; 11] = [
+    pub const ALL: [Family; 12] = [
         Family::Map,
         Family::Reduce,
         Family::Movement,
@@ -40,6 +42,7 @@ impl Family {
         Family::Depthwise,
         Family::Attention,
         Family::AttentionCores,
+        Family::AttentionWarpgroups,
         Family::Images,
         Family::Indexing,
         Family::Training,
@@ -58,6 +61,13 @@ impl Family {
             Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu")],
             Family::Attention => &[COMMON, include_str!("kernels/attention.cu")],
             Family::AttentionCores => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/attention_cores.cu")],
+            Family::AttentionWarpgroups => &[
+                COMMON,
+                include_str!("kernels/cores.cuh"),
+                include_str!("kernels/attention_cores.cu"),
+                include_str!("kernels/warpgroups.cuh"),
+                include_str!("kernels/attention_warpgroups.cu"),
+            ],
             Family::Images => &[COMMON, include_str!("kernels/images.cu")],
             Family::Indexing => &[COMMON, include_str!("kernels/indexing.cu")],
             Family::Training => &[COMMON, include_str!("kernels/training.cu")],

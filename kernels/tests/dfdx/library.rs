@@ -36,6 +36,20 @@ fn attention_pooling_agrees() {
 }
 
 #[test]
+fn the_weights_of_an_attention_agree() {
+    let text = r#"Module(
+        inputs: { "q": F32(["b", 2, "t", 4]), "k": F32(["b", 2, "s", 4]), "v": F32(["b", 2, "s", 3]), "m": F32(["t", "s"]) },
+        nodes: {
+            "attend": ScaledDotProductAttention(query: "q", key: "k", value: "v", mask: "m", causal: true),
+            "y": Formula("sin(4 * attend:weights)"),
+        },
+        outputs: { "y": "y", "values": "attend", "weights": "attend:weights" },
+    )"#;
+    let builder = lowered(text, &[("b", 2), ("t", 3), ("s", 5)], false);
+    assert_cpu_is_dfdx(builder, "y", 5, 2e-4, "the weights of an attention");
+}
+
+#[test]
 fn a_convnext_block_agrees() {
     let sizes = [("batch", 2), ("channels", 3), ("height", 8), ("width", 5)];
     check("blocks/convnext.ron", "Float(1e-6)=>Float(0.5)", &sizes, "features");

@@ -39,6 +39,7 @@ fn op_json(schema: &'static Schema) -> Value {
         "fields": schema.fields.iter().map(field_json).collect::<Vec<_>>(),
         "outputs": match schema.outputs {
             Outputs::Named(names) => json!({ "names": names }),
+            Outputs::OnRequest(names) => json!({ "names": names, "main": names[0] }),
             Outputs::Counted { fields } => json!({ "counted_by": fields }),
         },
         "parameters": schema.parameters,
@@ -166,6 +167,10 @@ fn write_op(page: &mut String, schema: &Schema) {
     let outputs = match schema.outputs {
         Outputs::Named(&[_]) => String::new(),
         Outputs::Named(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        Outputs::OnRequest(names) => {
+            let others: Vec<String> = names[1..].iter().map(|name| format!("`{name}`")).collect();
+            format!("`{}`, which the node's name alone means, and {} where something names it", names[0], others.join(", "))
+        }
         Outputs::Counted { .. } => "`0`, `1`, ...".to_string(),
     };
     let lines = [

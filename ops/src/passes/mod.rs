@@ -71,6 +71,7 @@ const fn last(name: &'static str, run: Run, reason: &'static str) -> Pass {
 /// The passes in their order.
 pub const PIPELINE: &[Pass] = &[
     last("detach", detach::run, "first: gradients are settled, and what they ended at must not stand between other steps"),
+    forward("unread", dead::run, "before anything counts readers: what no output needs is none"),
     forward("algebra", algebra::run, "identities go before anything looks for patterns"),
     forward("constants", constants::run, "after algebra, which turns movements of numbers into numbers"),
     forward("common", common::run, "before layout, so that equal permutes are one value with one layout"),

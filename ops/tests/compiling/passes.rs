@@ -53,7 +53,7 @@ fn a_pass_that_is_not_there_is_refused_with_the_names_that_are() {
     let options = PassOptions { stop_after: Some("layouts".to_string()), ..all() };
     let error = optimize(Program::default(), &options).expect_err("no such pass");
     assert!(matches!(error, PassError::Unknown { .. }));
-    assert!(error.to_string().starts_with("there is no pass `layouts`; the passes are detach, algebra, "), "{error}");
+    assert!(error.to_string().starts_with("there is no pass `layouts`; the passes are detach, unread, algebra, "), "{error}");
 }
 
 #[test]

@@ -170,13 +170,15 @@ impl Generator {
     pub(super) fn push(&mut self, op: &str, parts: Vec<Part>) -> Tensor {
         let name = format!("n{}", self.nodes.len());
         self.nodes.push(NodeText { name: name.clone(), op: op.to_string(), parts });
+        // What an attention makes on request is there where the probe reads it.
+        let on_request = if op == "ScaledDotProductAttention" { ":weights" } else { "" };
         let mut text = self.text();
         if let Some(last) = text.text.rfind("    },\n)") {
-            text.text.insert_str(last, &format!("        \"probe\": \"{name}\",\n"));
+            text.text.insert_str(last, &format!("        \"probe\": \"{name}{on_request}\",\n"));
         }
         // Nodes with several outputs cannot be named alone: their ports are found in the graph.
-        let several = op == "Split" || op == "TopK";
-        let text = if several { self.text() } else { text };
+        let several = op == "Split" || op == "TopK" || !on_request.is_empty();
+        let text = if several && on_request.is_empty() { self.text() } else { text };
         let checked = check(&text.text, &[]).unwrap_or_else(|found| panic!("{op} is refused:\n{}\n{}", text.text, found.text));
         let start = self.scope.len();
         if several {

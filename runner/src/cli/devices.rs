@@ -4,13 +4,14 @@ use super::Exit;
 use super::graph::TextOrJson;
 use clap::Args;
 use sward_kernels::cpu::features::{Bf16Products, Features, Level};
-use sward_kernels::cuda::device::Description;
+use sward_kernels::cuda::device::{Description, DeviceError};
 use sward_kernels::cuda::{cache, driver, libraries::Library, nvrtc};
 
 /// Arguments of `devices`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  sward devices                 the processor's instructions, threads and memory; GPUs, or what was searched for
+  sward devices                 the processor's instructions, threads and memory; GPUs, or what is missing
+  sward devices --format json   with every file name that was searched for
 
 The engines are chosen by --engine cpu|cuda. CUDA_VISIBLE_DEVICES chooses among several GPUs.")]
 pub struct Arguments {
@@ -22,12 +23,20 @@ pub struct Arguments {
 /// Runs `devices`.
 pub fn run(arguments: &Arguments) -> Exit {
     let cpu = Cpu::detect();
-    let gpus = driver::devices().map_err(|error| error.to_string());
+    let gpus = driver::devices().map_err(|error| reason(&error));
     match arguments.format {
         TextOrJson::Json => println!("{}", json(&cpu, &gpus)),
         TextOrJson::Text => print!("{}", text(&cpu, &gpus)),
     }
     Exit::Fine
+}
+
+/// Why there are no GPUs. What was searched for stands with each library.
+fn reason(error: &DeviceError) -> String {
+    match error {
+        DeviceError::Missing { library, .. } => format!("{library} is not on this machine"),
+        other => other.to_string(),
+    }
 }
 
 /// What the CPU engine has.
@@ -93,7 +102,10 @@ fn text(cpu: &Cpu, gpus: &Result<Vec<Description>, String>) -> String {
     for one in Library::ALL {
         let state = match library(one) {
             Ok(state) => state,
-            Err(searched) => format!("not found (searched for {})", searched.join(", ")),
+            Err(searched) => match searched.as_slice() {
+                [first, others @ ..] if !others.is_empty() => format!("not found, as {first} and {} other names", others.len()),
+                names => format!("not found, as {}", names.join(", ")),
+            },
         };
         text += &format!("      {}: {state}\n", one.name());
     }
@@ -137,12 +149,27 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_for_no_gpu_is_told_with_what_was_searched() {
-        let text = text(&cpu(), &Err("no driver".to_string()));
-        assert!(text.starts_with("cpu   AVX2, 4 threads, 8000 MiB\ncuda  none: no driver\n"), "{text}");
+    fn the_reason_for_no_gpu_is_told_once_and_in_short_lines() {
+        let missing = DeviceError::Missing { library: Library::Driver.name(), searched: Library::Driver.searched() };
+        let none = Err(reason(&missing));
+        let text = text(&cpu(), &none);
+        assert!(
+            text.starts_with("cpu   AVX2, 4 threads, 8000 MiB\ncuda  none: the CUDA driver is not on this machine\n"),
+            "{text}"
+        );
         for library in Library::ALL {
-            assert!(text.contains(library.name()), "{text}");
+            let name = library.name();
+            assert_eq!(text.lines().filter(|line| line.trim_start().starts_with(&format!("{name}: "))).count(), 1, "{text}");
+            // What a script looks for stands in the JSON, every name once.
+            let searched = library.searched();
+            assert!(searched.iter().enumerate().all(|(position, own)| !searched[..position].contains(own)), "{searched:?}");
+            if !library.is_present() {
+                let json = json(&cpu(), &none).to_string();
+                assert!(searched.iter().all(|own| json.matches(&format!("{own:?}")).count() == 1), "{json}");
+            }
         }
+        let folder = cache::folder().map_or(0, |folder| folder.as_os_str().len());
+        assert!(text.lines().all(|line| line.len() <= 80 + folder), "{text}");
     }
 
     #[test]

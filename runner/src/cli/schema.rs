@@ -127,6 +127,7 @@ pub fn page(schema: &Schema) -> String {
     );
     let outputs = match schema.outputs {
         sward_core::op::Outputs::Named(names) => names.join(", "),
+        sward_core::op::Outputs::OnRequest(names) => format!("{}; on request {}", names[0], names[1..].join(", ")),
         sward_core::op::Outputs::Counted { fields } => format!("0, 1, ...: as many as {} says", fields.join(" or ")),
     };
     let _ = write!(text, "\noutputs:    {outputs}\n");

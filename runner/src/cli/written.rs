@@ -2,7 +2,7 @@
 
 use sward_core::check::{Checked, Node, NodeKind, Source};
 use sward_core::dim::Dim;
-use sward_core::op::{FieldKind, FieldValue, FormulaName, FormulaText, Initializer, PortKind, output_names};
+use sward_core::op::{FieldKind, FieldValue, FormulaName, FormulaText, Initializer, Outputs, PortKind, output_names};
 use sward_core::source::{Span, Spanned};
 use sward_core::syntax::{self, Call, Field, Kind, Value};
 
@@ -23,8 +23,9 @@ pub fn reference(checked: &Checked, source: Source) -> String {
         Source::Node { node, output } => {
             let node = &checked.graph()[node];
             let NodeKind::Op { op, fields, .. } = &node.kind else { return node.path.to_string() };
+            let is_main = output == 0 && matches!(op.schema().outputs, Outputs::OnRequest(_));
             match output_names(op.schema(), fields).as_slice() {
-                names if names.len() > 1 => format!("{}:{}", node.path, names[output as usize]),
+                names if names.len() > 1 && !is_main => format!("{}:{}", node.path, names[output as usize]),
                 _ => node.path.to_string(),
             }
         }

@@ -68,6 +68,17 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    /// Prepares the program of the batches that so many rows make, so that what does not fit beside a step is refused before a run begins.
+    ///
+    /// # Errors
+    /// As the engine's.
+    pub fn make_ready(&mut self, rows: usize) -> Result<()> {
+        if rows > 0 {
+            self.plan(rows.min(self.batch))?;
+        }
+        Ok(())
+    }
+
     /// Which sample of the graph the next runs draw, where dropout drops: the same one gives the same numbers.
     pub fn set_sample(&mut self, sample: u64) {
         self.sample = sample;

@@ -168,7 +168,10 @@ impl<'a> Trainer<'a> {
             Some(split) => Stepper::new(request.engine, joined, &(split.suffix.clone(), streams))?,
             None => Stepper::new(request.engine, joined, &whole)?,
         };
-        let evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, EvaluationOptions::WITH_LOSSES);
+        let mut evaluator = Evaluator::new(request.engine, joined, &prepared.fitted, EvaluationOptions::WITH_LOSSES);
+        if split.is_none() {
+            evaluator.make_ready(prepared.split().validation.len())?;
+        }
         let mut known = IndexMap::new();
         for name in joined.experiment.predictions.keys() {
             let field = &joined.data.fields[&name.value];
@@ -325,24 +328,45 @@ impl<'a> Trainer<'a> {
                     }
                 }
             });
+            let key = |place: u64| RunKey { seed, step: epoch * per_epoch + place };
+            let whole = |features: Option<&FeatureStore>, mut batch: Batch, place: u64| {
+                if let Some(features) = features {
+                    features.add_to(&mut batch, &chosen(place));
+                }
+                batch
+            };
+            // The next step's batch, or why there is none, where it was there already while the device computed.
+            let mut ahead: Option<Result<Batch, FeedError>> = None;
             for place in self.state.done_in_epoch..steps {
                 let micro: Vec<u64> = (place * accumulate..((place + 1) * accumulate).min(per_epoch)).collect();
                 let begun = Instant::now();
                 let mut made = Vec::with_capacity(micro.len());
                 for place in &micro {
-                    let received =
-                        receiver.recv().map_err(|_| TrainError::Usage("the thread that reads data has died".to_owned()))?;
-                    let mut batch = received?;
-                    if let Some(features) = &self.features {
-                        features.add_to(&mut batch, &chosen(*place));
-                    }
-                    made.push(batch);
+                    made.push(match ahead.take() {
+                        Some(batch) => batch?,
+                        None => {
+                            let received = receiver.recv();
+                            let received =
+                                received.map_err(|_| TrainError::Usage("the thread that reads data has died".to_owned()))?;
+                            whole(self.features.as_ref(), received?, *place)
+                        }
+                    });
                 }
                 self.clock.waited += begun.elapsed().as_secs_f64();
-                let keys: Vec<RunKey> = micro.iter().map(|place| RunKey { seed, step: epoch * per_epoch + place }).collect();
-                if !self.step(&made, &keys, steps)? {
+                let keys: Vec<RunKey> = micro.iter().map(|place| key(*place)).collect();
+                let next = |features: Option<&FeatureStore>| match receiver.try_recv().ok()? {
+                    Ok(batch) => Some((key(place + 1), whole(features, batch, place + 1))),
+                    Err(error) => {
+                        ahead = Some(Err(error));
+                        None
+                    }
+                };
+                let next = (accumulate == 1 && place + 1 < steps).then_some(next);
+                let (goes_on, batch) = self.step(&made, &keys, steps, next)?;
+                if !goes_on {
                     return Ok(true);
                 }
+                ahead = ahead.or(batch.map(Ok));
                 self.clock.total += begun.elapsed().as_secs_f64();
                 let every = self.train.checkpoint_steps;
                 if every > 0 && self.state.step.is_multiple_of(every) && self.state.done_in_epoch < steps {
@@ -357,17 +381,24 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// One step. `false` where training was rewound, so that the epoch begins again.
-    fn step(&mut self, batches: &[Batch], keys: &[RunKey], steps: u64) -> Result<bool> {
+    /// One step, and the next one's batch where `next` gave it. `false` where training was rewound, so that the epoch begins again.
+    fn step(
+        &mut self,
+        batches: &[Batch],
+        keys: &[RunKey],
+        steps: u64,
+        next: Option<impl FnOnce(Option<&FeatureStore>) -> Option<(RunKey, Batch)>>,
+    ) -> Result<(bool, Option<Batch>)> {
         let number = self.state.step + 1;
         let mut rate = self.schedule.rate(self.train.optimizer.learning_rate(), self.state.step);
         if let Some(plateau) = &self.state.plateau {
             rate = plateau.rate(rate);
         }
-        let result = self.stepper.step(number, rate, batches, keys)?;
+        let features = self.features.as_ref();
+        let (result, next) = self.stepper.step(number, rate, batches, keys, || next?(features))?;
         self.clock.stepped += result.seconds;
         if !result.is_finite && !self.bear(batches, keys, result.loss)? {
-            return Ok(false);
+            return Ok((false, None));
         }
         if result.is_finite {
             self.state.loss_sum += result.loss;
@@ -383,7 +414,7 @@ impl<'a> Trainer<'a> {
             values.extend(result.gradient_norm.map(|norm| ("train/gradient_norm".to_owned(), norm)));
             self.record(values.into_iter().collect())?;
         }
-        Ok(true)
+        Ok((true, next))
     }
 
     /// What happens at numbers that are not finite. `true` where the step is left out; `false` where training was rewound.

@@ -36,7 +36,7 @@ pub struct StepResult {
     pub gradient_norm: Option<f64>,
     /// Whether everything was finite; if not, nothing was changed.
     pub is_finite: bool,
-    /// How long its programs ran, in seconds.
+    /// How long its programs were waited for, in seconds: where a device computes beside the processor, less than they ran.
     pub seconds: f64,
 }
 
@@ -49,6 +49,8 @@ pub struct Stepper {
     /// What both plans have: parameters and buffers.
     shared: Vec<String>,
     accumulated: Vec<String>,
+    /// The batch, by its key, whose inputs the plan already has.
+    staged: Option<RunKey>,
 }
 
 impl Stepper {
@@ -74,7 +76,7 @@ impl Stepper {
         let shared = names(&|name, role| matches!(role, Role::Parameter { .. } | Role::State) && !is_own(name));
         let accumulated = names(&|name, _| name.starts_with("accumulated."));
         let rule = super::programs::optimizer_rule(&train.optimizer);
-        Ok(Stepper { finish, gather, rule, ema: train.ema, shared, accumulated })
+        Ok(Stepper { finish, gather, rule, ema: train.ema, shared, accumulated, staged: None })
     }
 
     /// The program of the step.
@@ -158,11 +160,19 @@ impl Stepper {
         Ok(weights)
     }
 
-    /// Takes step `number` (1 at the first) with the gradients of `batches`, at a learning rate. `keys` are the batches' random numbers.
+    /// Takes step `number` (1 at the first) with the gradients of `batches`, at a learning rate. `keys` are the batches' random numbers. While the
+    /// device computes, `next` may give the next step's batch, where that is one, with its key: its inputs are then on their way already.
     ///
     /// # Errors
     /// A fault of the engine.
-    pub fn step(&mut self, number: u64, rate: f64, batches: &[Batch], keys: &[RunKey]) -> Result<StepResult> {
+    pub fn step(
+        &mut self,
+        number: u64,
+        rate: f64,
+        batches: &[Batch],
+        keys: &[RunKey],
+        next: impl FnOnce() -> Option<(RunKey, Batch)>,
+    ) -> Result<(StepResult, Option<Batch>)> {
         let mut result = StepResult { is_finite: true, ..StepResult::default() };
         let count = batches.len() as f64;
         if let (Some(gather), true) = (&mut self.gather, batches.len() > 1) {
@@ -180,24 +190,40 @@ impl Stepper {
             copy(gather.as_ref(), self.finish.as_mut(), &self.accumulated)?;
             copy(gather.as_ref(), self.finish.as_mut(), &self.shared)?;
         }
-        let (Some(batch), Some(key)) = (batches.last(), keys.last()) else { return Ok(result) };
+        let (Some(batch), Some(key)) = (batches.last(), keys.last()) else { return Ok((result, None)) };
         let settings: Vec<f32> = self.rule.settings_at(number, rate, 1.0 / count).into_iter().map(|value| value as f32).collect();
         self.finish.set("optimizer.settings", &Tensor::f32(&[settings.len()], settings))?;
         if let Some(decay) = self.ema {
             let own = crate::schedule::ema_decay(decay, number - 1, true);
             self.finish.set("ema.decay", &Tensor::f32(&[], vec![own as f32]))?;
         }
-        set_all(self.finish.as_mut(), batch)?;
-        result.seconds += timed(self.finish.as_mut(), *key)?;
+        if self.staged.take() != Some(*key) {
+            set_all(self.finish.as_mut(), batch)?;
+        }
+        let begun = Instant::now();
+        self.finish.start(*key)?;
+        result.seconds += begun.elapsed().as_secs_f64();
+        let next = match next() {
+            Some((key, batch)) => {
+                set_all(self.finish.as_mut(), &batch)?;
+                self.staged = Some(key);
+                Some(batch)
+            }
+            None => None,
+        };
+        let begun = Instant::now();
+        self.finish.wait()?;
+        result.seconds += begun.elapsed().as_secs_f64();
         collect(self.finish.as_ref(), count, &mut result)?;
         if self.finish.program().output("gradient_norm").is_some() {
             result.gradient_norm = scalar(self.finish.as_ref(), "gradient_norm")?;
         }
-        Ok(result)
+        Ok((result, next))
     }
 
     /// The first node whose result is not finite for a batch, as a sentence. Parameters are of no use afterwards.
     pub fn trace(&mut self, batch: &Batch, key: RunKey) -> Option<String> {
+        self.staged = None;
         self.finish.trap_nonfinite(true);
         let outcome = set_all(self.finish.as_mut(), batch).and_then(|()| Ok(self.finish.run(key)?));
         self.finish.trap_nonfinite(false);

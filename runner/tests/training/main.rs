@@ -1,8 +1,10 @@
 //! Training as a whole: what a run promises, what survives, and whether its numbers are right.
 
+mod device;
 mod faults;
 mod features;
 mod kills;
+mod maps;
 mod numbers;
 mod project;
 mod runs;

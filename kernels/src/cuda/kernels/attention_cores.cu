@@ -84,6 +84,84 @@ template <int BLOCKS> __device__ __forceinline__ void clear(float (&c)[BLOCKS][4
     for (int at = 0; at < BLOCKS * 4; ++at) c[at / 4][at % 4] = 0.0f;
 }
 
+// The online softmax of a thread's scores of 64 keys from `key` on: scores become weights, and what was summed before shrinks with the maxima.
+template <int MASK, int COLUMNS, class M>
+__device__ __forceinline__ void weigh(
+    float (&scores)[8][4], float (&sums)[COLUMNS][4], float (&most)[2], float (&total)[2], const M* mask, int batch, int head,
+    int first_query, int key, const AttentionShape& s) {
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    float next[2] = {most[0], most[1]};
+#pragma unroll
+    for (int block = 0; block < 8; ++block)
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+            int query = first_query + warp * 16 + lane / 4 + part / 2 * 8, column = key + block * 8 + lane % 4 * 2 + part % 2;
+            scores[block][part] = masked_score<MASK>(s, mask, batch, head, query, column, scores[block][part]);
+            next[part / 2] = larger(next[part / 2], scores[block][part]);
+        }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        next[half] = larger(next[half], __shfl_xor_sync(0xffffffffu, next[half], 1));
+        next[half] = larger(next[half], __shfl_xor_sync(0xffffffffu, next[half], 2));
+        // A row that saw nothing yet has no maximum to take off.
+        float base = next[half] == -infinity() ? 0.0f : next[half], shrink = exp2f(most[half] - base), sum = 0.0f;
+#pragma unroll
+        for (int block = 0; block < 8; ++block)
+#pragma unroll
+            for (int part = 0; part < 2; ++part) {
+                float weight = exp2f(scores[block][half * 2 + part] - base);
+                scores[block][half * 2 + part] = weight;
+                sum += weight;
+            }
+        total[half] = total[half] * shrink + sum;
+        most[half] = next[half];
+#pragma unroll
+        for (int block = 0; block < COLUMNS; ++block) {
+            sums[block][half * 2] *= shrink;
+            sums[block][half * 2 + 1] *= shrink;
+        }
+    }
+}
+
+// The end of a forward pass: each thread's sums of its rows, normalized, or as one split's part of them.
+template <int E>
+__device__ __forceinline__ void store_attention(
+    const float (&sums)[E / 8][4], const float (&most)[2], float (&total)[2], bf16* out, float* logsumexp, float* parts, float* part_most,
+    float* part_sum, int batch, int head, int first_query, const AttentionShape& s) {
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 1);
+        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 2);
+        int query = first_query + warp * 16 + lane / 4 + half * 8;
+        if (query >= s.queries) continue;
+        i64 line = i64(blockIdx.y) * s.queries + query;
+        float factor = total[half] == 0.0f ? 0.0f : 1.0f / total[half];
+        if (s.splits > 1) {
+            line += i64(blockIdx.z) * s.batch * s.heads * s.queries;
+            // `attention_combine` takes maxima in natural units.
+            if (lane % 4 == 0) {
+                part_most[line] = most[half] * LN_2;
+                part_sum[line] = total[half];
+            }
+        } else if (lane % 4 == 0) {
+            logsumexp[line] = total[half] == 0.0f ? -infinity() : most[half] * LN_2 + logf(total[half]);
+        }
+#pragma unroll
+        for (int block = 0; block < E / 8; ++block)
+#pragma unroll
+            for (int part = 0; part < 2; ++part) {
+                int column = block * 8 + lane % 4 * 2 + part;
+                if (column >= s.value_width) continue;
+                if (s.splits > 1)
+                    parts[line * s.value_width + column] = sums[block][half * 2 + part];
+                else
+                    out[((i64(batch) * s.queries + query) * s.heads + head) * s.value_width + column] =
+                        to<bf16>(sums[block][half * 2 + part] * factor);
+            }
+    }
+}
+
 // 64 queries by 64 keys at a time. Grid (query tiles, batch * heads, splits); results as in `attention.cu`.
 // Shared: q, then two stages of k and v.
 template <int D, int E, bool WIDE, int MASK, class M>
@@ -118,71 +196,11 @@ __device__ __forceinline__ void sward_attention_cores(
         float scores[8][4];
         clear(scores);
         multiply_rows<8, D>(scores, q_tile, warp * 16, k_tiles + stage * K_TILE);
-        float next[2] = {most[0], most[1]};
-#pragma unroll
-        for (int block = 0; block < 8; ++block)
-#pragma unroll
-            for (int part = 0; part < 4; ++part) {
-                int query = first_query + warp * 16 + lane / 4 + part / 2 * 8, column = key + block * 8 + lane % 4 * 2 + part % 2;
-                scores[block][part] = masked_score<MASK>(s, mask, batch, head, query, column, scores[block][part]);
-                next[part / 2] = larger(next[part / 2], scores[block][part]);
-            }
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            next[half] = larger(next[half], __shfl_xor_sync(0xffffffffu, next[half], 1));
-            next[half] = larger(next[half], __shfl_xor_sync(0xffffffffu, next[half], 2));
-            // A row that saw nothing yet has no maximum to take off.
-            float base = next[half] == -infinity() ? 0.0f : next[half], shrink = exp2f(most[half] - base), sum = 0.0f;
-#pragma unroll
-            for (int block = 0; block < 8; ++block)
-#pragma unroll
-                for (int part = 0; part < 2; ++part) {
-                    float weight = exp2f(scores[block][half * 2 + part] - base);
-                    scores[block][half * 2 + part] = weight;
-                    sum += weight;
-                }
-            total[half] = total[half] * shrink + sum;
-            most[half] = next[half];
-#pragma unroll
-            for (int block = 0; block < E / 8; ++block) {
-                sums[block][half * 2] *= shrink;
-                sums[block][half * 2 + 1] *= shrink;
-            }
-        }
+        weigh<MASK>(scores, sums, most, total, mask, batch, head, first_query, key, s);
         multiply_scores<8, E>(sums, scores, v_tiles + stage * V_TILE);
     }
     wait_copies<0>();
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 1);
-        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 2);
-        int query = first_query + warp * 16 + lane / 4 + half * 8;
-        if (query >= s.queries) continue;
-        i64 line = i64(blockIdx.y) * s.queries + query;
-        float factor = total[half] == 0.0f ? 0.0f : 1.0f / total[half];
-        if (s.splits > 1) {
-            line += i64(blockIdx.z) * s.batch * s.heads * s.queries;
-            // `attention_combine` takes maxima in natural units.
-            if (lane % 4 == 0) {
-                part_most[line] = most[half] * LN_2;
-                part_sum[line] = total[half];
-            }
-        } else if (lane % 4 == 0) {
-            logsumexp[line] = total[half] == 0.0f ? -infinity() : most[half] * LN_2 + logf(total[half]);
-        }
-#pragma unroll
-        for (int block = 0; block < E / 8; ++block)
-#pragma unroll
-            for (int part = 0; part < 2; ++part) {
-                int column = block * 8 + lane % 4 * 2 + part;
-                if (column >= s.value_width) continue;
-                if (s.splits > 1)
-                    parts[line * s.value_width + column] = sums[block][half * 2 + part];
-                else
-                    out[((i64(batch) * s.queries + query) * s.heads + head) * s.value_width + column] =
-                        to<bf16>(sums[block][half * 2 + part] * factor);
-            }
-    }
+    store_attention<E>(sums, most, total, out, logsumexp, parts, part_most, part_sum, batch, head, first_query, s);
 }
 
 // dk and dv: each warp 16 of a block's 64 keys, 32 queries at a time; the scores stand transposed, [key][query].

@@ -113,11 +113,19 @@ template <class T, int N> struct SWARD_ALIGN(sizeof(T) * N > 16 ? 16 : sizeof(T)
     T of[N];
 };
 
+template <class P> __device__ __forceinline__ void check_alignment(const void* address) {
+#ifdef SWARD_HOST
+    if (reinterpret_cast<size_t>(address) % alignof(P) != 0) shim::fail("a pack that is not aligned");
+#endif
+}
+
 template <int N, class T> __device__ __forceinline__ Pack<T, N> load_pack(const T* from) {
+    check_alignment<Pack<T, N>>(from);
     return *reinterpret_cast<const Pack<T, N>*>(from);
 }
 
 template <int N, class T> __device__ __forceinline__ void store_pack(T* at, const Pack<T, N>& pack) {
+    check_alignment<Pack<T, N>>(at);
     *reinterpret_cast<Pack<T, N>*>(at) = pack;
 }
 

@@ -111,7 +111,7 @@ __device__ __forceinline__ void copy_16_async(void* to_shared, const void* from,
 #ifdef SWARD_HOST
     if (reinterpret_cast<size_t>(to_shared) % 16 != 0 || (is_there && reinterpret_cast<size_t>(from) % 16 != 0))
         shim::fail("an asynchronous copy that is not aligned");
-    if (is_there) std::memcpy(to_shared, from, 16); else std::memset(to_shared, 0, 16);
+    shim::fibers[shim::current].open.push_back({to_shared, is_there ? from : nullptr});
 #else
     u32 address = u32(__cvta_generic_to_shared(to_shared));
     int bytes = is_there ? 16 : 0;
@@ -120,14 +120,20 @@ __device__ __forceinline__ void copy_16_async(void* to_shared, const void* from,
 }
 
 __device__ __forceinline__ void commit_copies() {
-#ifndef SWARD_HOST
+#ifdef SWARD_HOST
+    shim::Fiber& fiber = shim::fibers[shim::current];
+    fiber.groups.push_back(std::move(fiber.open));
+    fiber.open.clear();
+#else
     asm volatile("cp.async.commit_group;" : : : "memory");
 #endif
 }
 
 // Waits until at most N of the committed groups are on their way.
 template <int N> __device__ __forceinline__ void wait_copies() {
-#ifndef SWARD_HOST
+#ifdef SWARD_HOST
+    shim::arrive(N);
+#else
     asm volatile("cp.async.wait_group %0;" : : "n"(N) : "memory");
 #endif
 }

@@ -24,6 +24,8 @@ struct Bound<'a> {
 enum Way {
     /// Tensor cores, at widths filled up to these.
     Cores { width: usize, value_width: usize, wide: bool },
+    /// Hopper's warpgroup products, at widths as they are.
+    Warpgroups { width: usize, value_width: usize },
     /// f32 arithmetic on tiles of so many queries and keys.
     Plain { tile: usize },
 }
@@ -34,6 +36,11 @@ fn cores_shared(width: usize, value_width: usize) -> usize {
     let forward = 64 * wide + 2 * 64 * (wide + value_wide);
     let backward = (64 + 2 * 32) * (wide + value_wide) + 256;
     2 * forward.max(backward)
+}
+
+/// The same of the kernel by warpgroup products, which aligns its tiles to 1,024 bytes itself.
+fn warpgroups_shared(width: usize, value_width: usize) -> usize {
+    1024 + 2 * 64 * (width + 2 * (width + value_width))
 }
 
 /// The same of the kernels in f32 arithmetic, by tile.
@@ -56,7 +63,10 @@ impl<'a> Bound<'a> {
         let (width, value_width) = (sizes.width.next_multiple_of(16).max(16), sizes.value_width.next_multiple_of(16).max(16));
         let limit = binder.limits.shared_memory;
         let is_half = q.dtype() == DType::BF16 && dout.is_none_or(|dout| dout.dtype() == DType::BF16);
-        let way = if is_half && width <= 128 && value_width <= 128 && cores_shared(width, value_width) <= limit {
+        let fits_warpgroups = [sizes.width, sizes.value_width].iter().all(|width| [64, 128].contains(width));
+        let way = if binder.limits.warpgroups && is_half && dout.is_none() && fits_warpgroups {
+            Way::Warpgroups { width, value_width }
+        } else if is_half && width <= 128 && value_width <= 128 && cores_shared(width, value_width) <= limit {
             let wide = sizes.width.is_multiple_of(8) && sizes.value_width.is_multiple_of(8);
             Way::Cores { width, value_width, wide }
         } else {
@@ -114,6 +124,7 @@ impl<'a> Bound<'a> {
     fn template(&self, types: &[&str]) -> Vec<String> {
         let mut template = match self.way {
             Way::Cores { width, value_width, wide } => vec![width.to_string(), value_width.to_string(), wide.to_string()],
+            Way::Warpgroups { width, value_width } => vec![width.to_string(), value_width.to_string()],
             Way::Plain { tile } => vec![tile.to_string()],
         };
         template.push(self.mask_name().to_string());
@@ -128,6 +139,7 @@ impl<'a> Bound<'a> {
     fn block(&self) -> (u32, usize, usize) {
         match self.way {
             Way::Cores { width, value_width, .. } => (128, 64, cores_shared(width, value_width)),
+            Way::Warpgroups { width, value_width } => (128, 64, warpgroups_shared(width, value_width)),
             Way::Plain { tile } => (256, tile, plain_shared(tile, self.sizes.width, self.sizes.value_width)),
         }
     }
@@ -136,6 +148,8 @@ impl<'a> Bound<'a> {
     fn kernel(&self, plain: &str, cores: &str, types: &[&str], parameters: &[&str]) -> Kernel {
         let (family, function) = match self.way {
             Way::Cores { .. } => (Family::AttentionCores, cores),
+            // The forward pass alone takes this way.
+            Way::Warpgroups { .. } => (Family::AttentionWarpgroups, "attention_warpgroups"),
             Way::Plain { .. } => (Family::Attention, plain),
         };
         Kernel::instance(family, function, &self.template(types), parameters, self.block().0)
@@ -160,7 +174,11 @@ pub(super) fn bind(
 }
 
 fn label(bound: &Bound<'_>, binder: &mut Binder<'_>) {
-    binder.label(if matches!(bound.way, Way::Cores { .. }) { "attention on tensor cores" } else { "attention" });
+    binder.label(match bound.way {
+        Way::Cores { .. } => "attention on tensor cores",
+        Way::Warpgroups { .. } => "attention by warpgroups",
+        Way::Plain { .. } => "attention",
+    });
 }
 
 fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {

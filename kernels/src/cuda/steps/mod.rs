@@ -90,6 +90,8 @@ pub(super) struct Step {
 pub(super) struct Limits {
     /// The most dynamic shared memory of a block.
     pub shared_memory: usize,
+    /// Whether attention may use Hopper's warpgroup products.
+    pub warpgroups: bool,
 }
 
 /// Collects what one instruction does.

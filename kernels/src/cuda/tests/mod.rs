@@ -99,15 +99,27 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
         eprintln!("skipped: NVRTC not found");
         return;
     }
+    let known = nvrtc::architectures().expect("the library is there");
+    assert!(known.contains(&80) && known.contains(&90), "{known:?}");
     let programs: Vec<Program> =
         families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
-    let kernels = kernels_of(&programs, SHARED_MEMORY).expect("kernels for every problem");
+    let limits = |warpgroups| steps::Limits { shared_memory: SHARED_MEMORY, warpgroups };
+    let mut kernels = kernels_of(&programs, limits(false)).expect("kernels for every problem");
+    let attentions: Vec<Program> = sizes::warpgroup_attentions()
+        .iter()
+        .map(|(attention, operands)| crate::cpu::tests::single(*attention, operands))
+        .collect();
+    let further = kernels_of(&attentions, limits(true)).expect("kernels for every problem");
+    kernels.extend(further.into_iter().filter(|kernel| kernel.family == source::Family::AttentionWarpgroups));
     let mut compiled = 0;
     for family in source::Family::ALL {
         let own: Vec<&source::Kernel> = kernels.iter().filter(|kernel| kernel.family == family).collect();
         assert!(!own.is_empty(), "no problem asks for a kernel of {family:?}");
         let is_first = |at: usize| own[..at].iter().all(|before| before.function != own[at].function);
         for (turn, architecture) in ARCHITECTURES.into_iter().enumerate() {
+            if family == source::Family::AttentionWarpgroups && architecture != "sm_90a" {
+                continue;
+            }
             let part: Vec<&source::Kernel> =
                 (0..own.len()).filter(|at| is_first(*at) || at % ARCHITECTURES.len() == turn).map(|at| own[at]).collect();
             let code = nvrtc::compile(&source::assemble(family, &part), architecture);

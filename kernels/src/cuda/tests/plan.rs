@@ -8,7 +8,10 @@ use sward_ops::primitives as op;
 
 use super::host;
 use crate::cpu::tests::{single, tensor};
-use crate::cuda::{CudaEngine, device::DeviceError, libraries::Library};
+use crate::cuda::device::{Arguments, Device, DeviceError, Launch};
+use crate::cuda::host::HostDevice;
+use crate::cuda::source::{Family, Kernel, assemble};
+use crate::cuda::{CudaEngine, libraries::Library};
 use crate::engine::{Engine, PrepareError, RunError};
 use crate::tensor::{Data, Tensor};
 
@@ -189,4 +192,136 @@ fn two_plans_on_one_device_do_not_mix() {
     let mut results = results.into_inner().unwrap();
     results.sort_by_key(|(salt, _)| *salt);
     assert_eq!(results, [(0, 0.0), (1, 16.0)]);
+}
+
+#[test]
+fn a_device_that_is_lost_midway_is_an_error_of_the_run_and_of_every_access_after_it() {
+    if host().is_none() {
+        return;
+    }
+    let folder = std::env::temp_dir().join("sward-host-kernels");
+    // Within the first run, while the steps are recorded, and within a later run.
+    for launches in [1, 3, 6] {
+        let device = Arc::new(HostDevice::new(folder.clone(), super::SHARED_MEMORY).expect("there is a compiler"));
+        let mut plan = CudaEngine::on(Arc::clone(&device) as Arc<dyn Device>).prepare(&picking()).unwrap();
+        plan.set("table", &Tensor::f32(&[3, 5], vec![1.0; 15])).unwrap();
+        plan.set("indices", &Tensor::new(&[3], Data::I64(vec![0, 1, 2]))).unwrap();
+        device.lose_after(launches);
+        let lost = (0..8).find_map(|_| plan.run(RunKey::default()).err()).expect("the device is lost");
+        assert!(matches!(&lost, RunError::Device(reason) if reason.ends_with("the device is lost")), "{lost}");
+        assert!(
+            matches!(plan.get("table"), Err(RunError::Device(_)))
+                && matches!(plan.run(RunKey::default()), Err(RunError::Device(_)))
+        );
+    }
+}
+
+#[test]
+fn the_host_refuses_what_a_device_refuses_while_it_records() {
+    if host().is_none() {
+        return;
+    }
+    let device = HostDevice::new(std::env::temp_dir().join("sward-host-kernels"), super::SHARED_MEMORY).unwrap();
+    device.begin_graph().unwrap();
+    assert!(device.synchronize().is_err() && device.allocate(8).is_err() && device.download(0, &mut []).is_err());
+    device.end_graph().unwrap();
+    assert!(device.synchronize().is_ok());
+}
+
+#[test]
+fn inputs_that_are_set_while_a_run_goes_on_are_those_of_the_next() {
+    let Some(engine) = host() else { return };
+    let mut builder = Builder::new();
+    let x = builder.argument("x", Role::Input, matrix());
+    let total = builder.argument("total", Role::State, matrix());
+    let mut graph = ScalarGraph::new();
+    let (a, b) = (graph.input(0, ScalarKind::Number), graph.input(1, ScalarKind::Number));
+    let sum = graph.add(a, b);
+    let next = builder.emit_one(op::Map::new(graph, sum, DType::F32), &[total, x]).unwrap();
+    builder.update(total, next);
+    builder.output("sum", next);
+    let mut plan = engine.prepare(&builder.finish()).unwrap();
+    let filled = |value: f32| Tensor::f32(&[3, 5], vec![value; 15]);
+    plan.set("total", &filled(0.0)).unwrap();
+    plan.set("x", &filled(1.0)).unwrap();
+    let mut wanted = 0.0;
+    for run in 1u8..6 {
+        plan.start(RunKey::default()).unwrap();
+        wanted += f32::from(run);
+        // Twice: the second time takes the place of the first.
+        plan.set("x", &filled(-7.0)).unwrap();
+        plan.set("x", &filled(f32::from(run + 1))).unwrap();
+        plan.wait().unwrap();
+        assert_eq!(plan.output("sum").unwrap(), filled(wanted));
+    }
+    // A start waits for the run before it, and so does what sets a parameter.
+    plan.start(RunKey::default()).unwrap();
+    plan.start(RunKey::default()).unwrap();
+    plan.set("total", &filled(100.0)).unwrap();
+    plan.run(RunKey::default()).unwrap();
+    assert_eq!(plan.get("total").unwrap(), filled(106.0));
+}
+
+#[test]
+fn a_bad_index_is_told_when_the_run_is_waited_for() {
+    let Some(engine) = host() else { return };
+    let mut plan = engine.prepare(&picking()).unwrap();
+    plan.set("table", &tensor(&matrix(), 3)).unwrap();
+    plan.set("indices", &Tensor::new(&[3], Data::I64(vec![0, 9, 1]))).unwrap();
+    plan.start(RunKey::default()).unwrap();
+    assert!(matches!(plan.wait(), Err(RunError::Instruction { .. })));
+    assert!(plan.wait().is_ok());
+}
+
+/// A kernel of a text's own on the host, launched so often with one block of 64 threads; gives how often the result was as wanted.
+fn host_kernel(device: &HostDevice, name: &str, body: &str, launches: usize) -> usize {
+    let code = format!("extern \"C\" __global__ void {name}(float* x, float* y) {{\n{body}\n}}\nSWARD_ENTRY({name})\n");
+    let kernel = Kernel { family: Family::AttentionCores, function: name.to_string(), name: name.to_string(), code };
+    let function = device.compile(&assemble(Family::AttentionCores, &[&kernel]), &[name]).unwrap()[0];
+    let (x, y) = (device.allocate(256).unwrap(), device.allocate(256).unwrap());
+    let numbers: Vec<u8> = (0..64u8).flat_map(|at| f32::from(at).to_ne_bytes()).collect();
+    // SAFETY: both addresses are of 256 bytes, which is what 64 threads read and write.
+    unsafe { device.upload(x, numbers.as_ptr(), 256).unwrap() };
+    let launch = Launch { grid: [1; 3], block: [64, 1, 1], shared: 1024, arguments: Arguments::new().address(x).address(y) };
+    let is_right = |_: &usize| {
+        // SAFETY: as above.
+        unsafe { device.launch(function, &launch).unwrap() };
+        let mut found = [0u8; 256];
+        device.download(y, &mut found).unwrap();
+        found.as_slice() == numbers
+    };
+    let right = (0..launches).filter(is_right).count();
+    device.free(x);
+    device.free(y);
+    right
+}
+
+#[test]
+fn the_host_shows_a_missing_barrier_and_a_copy_that_nobody_waits_for() {
+    if host().is_none() {
+        return;
+    }
+    let device = HostDevice::new(std::env::temp_dir().join("sward-host-kernels"), super::SHARED_MEMORY).unwrap();
+    let turned = |barrier: &str| {
+        format!(
+            "DYNAMIC_SHARED(float, tile); int own = threadIdx.x, before = (own + 63) % 64;
+            tile[own] = x[own]; {barrier} y[before] = tile[before];"
+        )
+    };
+    assert_eq!(host_kernel(&device, "with_barrier", &turned("__syncthreads();"), 32), 32);
+    assert_eq!(host_kernel(&device, "without_barrier", &turned(""), 32), 0);
+    // A thread that reads only what threads before it wrote is right whenever those ran first, as they do in one of the two orders.
+    let rising = "DYNAMIC_SHARED(float, tile); int own = threadIdx.x; tile[own] = x[own]; y[own] = own == 0 ? x[0] : tile[own - 1] + 1.0f;";
+    let right = host_kernel(&device, "rising", rising, 32);
+    assert!(right > 0 && right < 32, "{right} of 32 launches");
+    let copied = |wait: &str| {
+        format!(
+            "DYNAMIC_SHARED(float, tile); int own = threadIdx.x;
+            if (own < 16) copy_16_async(tile + 4 * own, x + 4 * own, true);
+            commit_copies(); {wait} __syncthreads(); y[own] = tile[own];"
+        )
+    };
+    assert_eq!(host_kernel(&device, "with_wait", &copied("wait_copies<0>();"), 4), 4);
+    assert_eq!(host_kernel(&device, "without_wait", &copied(""), 4), 0);
+    assert_eq!(host_kernel(&device, "with_a_wait_too_short", &copied("wait_copies<1>();"), 4), 0);
 }

@@ -5,7 +5,8 @@ use sward_core::scalar::{ScalarGraph, ScalarKind};
 use sward_ops::primitives::{self as op, AttentionMask, ConvolutionGeometry, ReduceKind};
 
 use super::{check, host};
-use crate::cpu::tests::{single, tensor};
+use crate::cpu::tests::{assert_near, single, tensor};
+use crate::engine::Engine;
 use crate::tensor::Tensor;
 
 const FLOATS: [DType; 2] = [DType::F32, DType::BF16];
@@ -215,5 +216,65 @@ fn gradients_of_attentions_agree_over_several_tiles() {
             let gradient = op::AttentionGradient { attention, mask_gradient: mask == AttentionMask::Additive };
             check(&engine, &single(gradient, &types), &tensors, 5e-4);
         }
+    }
+}
+
+/// Attentions that the kernel by warpgroup products takes: (attention, operands).
+pub(super) fn warpgroup_attentions() -> Vec<(op::Attention, Vec<TensorType>)> {
+    // (queries, keys, width, value width, causal)
+    let cases = [
+        (1, 300, 64, 64, false),
+        (150, 150, 64, 64, true),
+        (33, 257, 128, 128, false),
+        (70, 130, 64, 128, false),
+        (64, 64, 128, 64, true),
+    ];
+    let masks = [AttentionMask::None, AttentionMask::Additive, AttentionMask::Boolean];
+    let of = |(queries, keys, width, value_width, causal): (usize, usize, usize, usize, bool), mask| {
+        let half = |tokens, width| TensorType::new(DType::BF16, &[2, tokens, 2, width]);
+        let mut operands = vec![half(queries, width), half(keys, width), half(keys, value_width)];
+        match mask {
+            AttentionMask::None => {}
+            AttentionMask::Additive => operands.push(TensorType::new(DType::BF16, &[1, 2, 1, keys])),
+            AttentionMask::Boolean => operands.push(TensorType::new(DType::Bool, &[2, 1, queries, keys])),
+        }
+        (op::Attention { scale: 1.0 / (width as f64).sqrt(), causal, mask }, operands)
+    };
+    cases.into_iter().flat_map(|case| masks.into_iter().map(move |mask| of(case, mask))).collect()
+}
+
+#[test]
+fn attentions_by_warpgroup_products_agree_with_the_reference_and_with_the_other_kernel() {
+    let Some(engine) = host() else { return };
+    let hopper = engine.clone().with_warpgroups(true);
+    for (attention, operands) in warpgroup_attentions() {
+        let program = single(attention, &operands);
+        let inputs: Vec<Tensor> = operands.iter().enumerate().map(|(index, t)| operand(t, index as u64 + 1)).collect();
+        check(&hopper, &program, &inputs, 2e-4);
+        let results = [&engine, &hopper].map(|engine| {
+            let mut plan = engine.prepare(&program).unwrap();
+            for (position, tensor) in inputs.iter().enumerate() {
+                plan.set(&position.to_string(), tensor).unwrap();
+            }
+            plan.set_profiling(true);
+            plan.run(Default::default()).unwrap();
+            (plan.profile()[0].kernel, plan.output("0").unwrap().to_array())
+        });
+        assert_eq!([results[0].0, results[1].0], ["attention on tensor cores", "attention by warpgroups"]);
+        // The same products in the same order of k: what differs is the host's order within one instruction.
+        assert_near(&results[0].1, &results[1].1, 1e-2, "the other kernel");
+    }
+}
+
+#[test]
+fn widths_that_warpgroup_products_do_not_take_keep_their_kernel() {
+    let Some(engine) = host() else { return };
+    let hopper = engine.with_warpgroups(true);
+    for (dtype, width, kernel) in [(DType::BF16, 32, "attention on tensor cores"), (DType::F32, 64, "attention")] {
+        let q = TensorType::new(dtype, &[1, 5, 1, width]);
+        let attention = op::Attention { scale: 1.0, causal: false, mask: AttentionMask::None };
+        let program = single(attention, &[q.clone(), q.clone(), q]);
+        let plan = hopper.prepare(&program).unwrap();
+        assert_eq!(plan.profile()[0].kernel, kernel);
     }
 }

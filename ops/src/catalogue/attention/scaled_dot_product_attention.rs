@@ -2,6 +2,7 @@
 
 use crate::catalogue::prelude::*;
 use crate::primitives::{Attention, AttentionMask};
+use sward_core::scalar::ScalarOp;
 
 /// Attention of queries to keys and values.
 pub struct ScaledDotProductAttention;
@@ -9,7 +10,7 @@ pub struct ScaledDotProductAttention;
 static SCHEMA: Schema = Schema {
     name: "ScaledDotProductAttention",
     category: "Attention",
-    doc: "Every query takes the mean of the values, weighted by the softmax of its scaled products with the keys. The mask is either Bool (true: may attend) or F32 (added to the scores) and broadcasts; a query that may attend to nothing gives 0. The matrix of scores is never stored.",
+    doc: "Every query takes the mean of the values, weighted by the softmax of its scaled products with the keys. The mask is either Bool (true: may attend) or F32 (added to the scores) and broadcasts; a query that may attend to nothing gives 0. The matrix of scores is never stored, unless something reads `weights`: what each query took of each value, for maps and reports. The values then come from the fused attention all the same, and the weights from a softmax of their own.",
     ports: &[
         Port::one("query", Accepts::Float, "`[..., queries, width]`, for example `[batch, heads, queries, width]`"),
         Port::one("key", Accepts::Float, "`[..., keys, width]`"),
@@ -20,10 +21,10 @@ static SCHEMA: Schema = Schema {
         Field::new("causal", FieldKind::Flag, Default::Flag(false), "whether query i sees keys 0 to i alone"),
         Field::new("scale", FieldKind::Float, Default::Absent, "factor of the scores; 1 / sqrt(width) where it is left out"),
     ],
-    outputs: Outputs::Named(&["y"]),
+    outputs: Outputs::OnRequest(&["y", "weights"]),
     parameters: "",
-    shape_rule: "[..., queries, width], [..., keys, width], [..., keys, value_width] -> [..., queries, value_width]",
-    domain_rule: "the value's, and 0 where there is a mask",
+    shape_rule: "[..., queries, width], [..., keys, width], [..., keys, value_width] -> [..., queries, value_width], weights [..., queries, keys]",
+    domain_rule: "the value's, and 0 where there is a mask; weights: Probability",
     gradient: "by rule in query, key, value and an F32 mask",
     pytorch: "torch.nn.functional.scaled_dot_product_attention",
     example: r#"ScaledDotProductAttention(query: "q", key: "k", value: "v")"#,
@@ -57,7 +58,8 @@ impl Op for ScaledDotProductAttention {
         expect_mask(call, &scores)?;
         let masked = call.optional("mask").is_some();
         let domain = if masked { value.domain.join(&Domain::point(0.0)) } else { value.domain };
-        Ok(smallvec![SymbolicType::new(DType::F32, shape).with_domain(domain)])
+        let weights = SymbolicType::new(DType::F32, scores).with_domain(Domain::PROBABILITY);
+        Ok(smallvec![SymbolicType::new(DType::F32, shape).with_domain(domain), weights])
     }
 
     fn flops(&self, call: &Call<'_>, outputs: &[SymbolicType]) -> Result<Dim, DimError> {
@@ -85,8 +87,58 @@ impl Op for ScaledDotProductAttention {
         let attention = Attention { scale, causal: call.flag("causal"), mask: kind };
         let y = builder.emit(attention, &operands)?[0];
         let y = builder.permute(y, &[0, 2, 1, 3])?;
-        Ok(smallvec![builder.reshape(y, &call.output(0).shape)?])
+        let mut results = smallvec![builder.reshape(y, &call.output(0).shape)?];
+        if call.is_read(1) {
+            let weights = weights(builder, &attention, &operands)?;
+            results.push(builder.reshape(weights, &call.output(1).shape)?);
+        }
+        Ok(results)
     }
+}
+
+/// What stands for a score where a query may not attend: softmax makes 0 of it beside any other score, and no NaN of a row of them.
+const HIDDEN: f64 = -1e30;
+
+/// The weights `[b,h,tq,tk]` of an attention with these operands: softmax(scale q k^T + mask), and 0 where a query may not attend.
+fn weights(builder: &mut Builder, attention: &Attention, operands: &[ValueId]) -> Result<ValueId, BuildError> {
+    let query = builder.permute(operands[0], &[0, 2, 1, 3])?;
+    let key = builder.permute(operands[1], &[0, 2, 1, 3])?;
+    let products = builder.matmul_transposed(query, false, key, true)?;
+    let mut scores = builder.scale(products, attention.scale)?;
+    if attention.mask == AttentionMask::Additive {
+        scores = builder.add(scores, operands[3])?;
+    }
+    let mut conditions: SmallVec<[ValueId; 2]> = SmallVec::new();
+    match attention.mask {
+        AttentionMask::None => {}
+        AttentionMask::Boolean => conditions.push(operands[3]),
+        // A mask of negative infinities hides as a Bool one does. A NaN is not hidden.
+        AttentionMask::Additive => conditions.push(builder.map1(scores, |graph, score| {
+            let hidden = graph.number(HIDDEN);
+            let is_hidden = graph.apply(ScalarOp::Less, &[score, hidden]);
+            graph.apply(ScalarOp::Not, &[is_hidden])
+        })?),
+    }
+    if attention.causal {
+        let rows = builder.iota(builder.shape(scores)[2])?;
+        let rows = builder.unsqueeze(rows, 1)?;
+        let columns = builder.iota(builder.shape(scores)[3])?;
+        conditions.push(builder.apply(ScalarOp::LessEqual, &[columns, rows])?);
+    }
+    let seen = match conditions[..] {
+        [] => return builder.softmax(scores),
+        [only] => only,
+        [first, second, ..] => builder.apply(ScalarOp::And, &[first, second])?,
+    };
+    let where_seen = |builder: &mut Builder, x: ValueId, otherwise: f64| {
+        builder.map(&[seen, x], |graph, inputs| {
+            let otherwise = graph.number(otherwise);
+            graph.select(inputs[0], inputs[1], otherwise)
+        })
+    };
+    let scores = where_seen(builder, scores, HIDDEN)?;
+    let weights = builder.softmax(scores)?;
+    where_seen(builder, weights, 0.0)
 }
 
 /// The mask must broadcast to the scores without changing them.

@@ -18,11 +18,18 @@ pub struct Line {
     pub name: String,
     /// Its error or its speed.
     pub result: String,
-    /// Whether it is as promised; `None` for what is only measured.
+    /// Whether it is as promised; `None` for what is only measured, or skipped, as its result then says.
     pub passed: Option<bool>,
 }
 
-fn print(title: &str, lines: &[Line]) -> usize {
+/// What checks came to.
+#[derive(Default)]
+struct Count {
+    failed: usize,
+    skipped: usize,
+}
+
+fn print(title: &str, lines: &[Line], count: &mut Count) {
     println!("\n{title}");
     for Line { name, result, passed } in lines {
         let verdict = match passed {
@@ -32,7 +39,8 @@ fn print(title: &str, lines: &[Line]) -> usize {
         };
         println!("  {name:<56} {result:<64} {verdict}");
     }
-    lines.iter().filter(|line| line.passed == Some(false)).count()
+    count.failed += lines.iter().filter(|line| line.passed == Some(false)).count();
+    count.skipped += lines.iter().filter(|line| line.result.starts_with("skipped")).count();
 }
 
 fn main() -> ExitCode {
@@ -54,22 +62,24 @@ fn main() -> ExitCode {
     println!("{}", cuda.device().description());
     let only_speed = std::env::args().any(|argument| argument == "--speed");
     let only_numbers = std::env::args().any(|argument| argument == "--numbers");
-    let mut failed = 0;
+    let mut count = Count::default();
     if !only_speed {
-        failed += print("problems: worst error in units of the tolerance (f32 1e-4, bf16 2e-2)", &numbers::problems(&cuda));
-        failed += print("training steps against the CPU engine", &numbers::training([&cpu as &dyn Engine, &cuda]));
+        print("problems: worst error in units of the tolerance (f32 1e-4, bf16 2e-2)", &numbers::problems(&cuda), &mut count);
+        print("attention by warpgroup products, against the reference", &numbers::warpgroups(&cuda), &mut count);
+        print("training steps against the CPU engine", &numbers::training([&cpu as &dyn Engine, &cuda]), &mut count);
     }
     if !only_numbers {
         match speed::measure(&cuda) {
             Ok(lines) => {
-                print("speed: microseconds, rate, share of the measured peak", &lines);
+                print("speed: microseconds, rate, share of the measured peak", &lines, &mut count);
             }
             Err(error) => {
                 eprintln!("error: {error}");
-                failed += 1;
+                count.failed += 1;
             }
         }
     }
-    println!("\n{failed} failed");
+    let Count { failed, skipped } = count;
+    println!("\n{failed} failed, {skipped} skipped");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

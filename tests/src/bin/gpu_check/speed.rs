@@ -145,14 +145,18 @@ pub fn measure(engine: &CudaEngine) -> Result<Vec<Line>, Failure> {
         "convolution 3 x 3, 64 x 28 x 28 x 256 bf16",
         &run(engine, convolution, &[half(&[64, 28, 28, 256]), half(&[256, 3, 3, 256])])?,
     );
-    for tokens in [1800, 4096] {
-        let q = half(&[8, tokens, 16, 64]);
-        let attention = op::Attention { scale: 0.125, causal: false, mask: op::AttentionMask::None };
+    let hopper = engine.clone().with_warpgroups(true);
+    for (tokens, width) in [(1800, 64), (4096, 64), (4096, 128)] {
+        let q = half(&[8, tokens, 16, width]);
+        let attention = op::Attention { scale: 1.0 / (width as f64).sqrt(), causal: false, mask: op::AttentionMask::None };
         let operands = [q.clone(), q.clone(), q.clone()];
-        by_arithmetic(&format!("attention 8 x 16 x {tokens} x 64 bf16"), &run(engine, attention, &operands)?);
+        by_arithmetic(&format!("attention 8 x 16 x {tokens} x {width} bf16"), &run(engine, attention, &operands)?);
+        if hopper.has_warpgroups() {
+            by_arithmetic(&format!("  the same by warpgroups, x {width}"), &run(&hopper, attention, &operands)?);
+        }
         let gradient = op::AttentionGradient { attention, mask_gradient: false };
         let operands = [q.clone(), q.clone(), q.clone(), q.clone(), q, TensorType::f32(&[8, 16, tokens])];
-        by_arithmetic(&format!("attention_gradient 8 x 16 x {tokens} x 64 bf16"), &run(engine, gradient, &operands)?);
+        by_arithmetic(&format!("attention_gradient 8 x 16 x {tokens} x {width} bf16"), &run(engine, gradient, &operands)?);
     }
     let attention = op::Attention { scale: 0.125, causal: false, mask: op::AttentionMask::None };
     let operands = [half(&[8, 1, 16, 64]), half(&[8, 4096, 16, 64]), half(&[8, 4096, 16, 64])];

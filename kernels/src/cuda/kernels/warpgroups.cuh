@@ -1,0 +1,154 @@
+// Hopper's warpgroup products: 64 rows by N columns by 16 of bf16 with f32 sums, whose right factor (and left factor, if it likes) lies in
+// shared memory as a descriptor says. PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions"; sm_90a alone.
+//
+// A tile in shared memory is cut into panels of 64 columns: a row of a panel has 128 bytes, and its eight chunks of 16 bytes stand at the
+// places (chunk ^ row % 8), so that eight rows of one chunk lie in different banks (the descriptor's 128-byte swizzle). Panels begin at
+// multiples of 1,024 bytes.
+
+constexpr int PANEL_ROWS = 64, PANEL = PANEL_ROWS * 64, PANEL_BYTES = PANEL * 2;
+
+#if !defined(SWARD_HOST) && !defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#error "warpgroup products are compiled for sm_90a alone"
+#endif
+
+// The address within shared memory.
+__device__ __forceinline__ u32 shared_address(const void* pointer) {
+#ifdef SWARD_HOST
+    return u32(static_cast<const char*>(pointer) - reinterpret_cast<const char*>(shim::dynamic_memory.data()));
+#else
+    return u32(__cvta_generic_to_shared(pointer));
+#endif
+}
+
+// The element of a tile of 64 rows at (row, column), column a multiple of 8.
+__device__ __forceinline__ bf16* chunk_of(bf16* tile, int row, int column) {
+    return tile + column / 64 * PANEL + row * 64 + ((column % 64 / 8) ^ (row % 8)) * 8;
+}
+
+// A matrix in shared memory: from one group of eight rows to the next there are 1,024 bytes. Of a TRANSPOSED factor, whose fast axis is not the
+// sum's, there are PANEL_BYTES from one panel to the next; of others this offset is not read, and 1 by convention.
+template <bool TRANSPOSED> __device__ __forceinline__ u64 matrix_descriptor(const bf16* first) {
+    constexpr u64 LEADING = TRANSPOSED ? PANEL_BYTES / 16 : 1, STRIDE = 1024 / 16, SWIZZLE_128_BYTES = 1;
+    return u64(shared_address(first) / 16 & 0x3fff) | LEADING << 16 | STRIDE << 32 | SWIZZLE_128_BYTES << 62;
+}
+
+#ifdef SWARD_HOST
+// The element of a matrix that a descriptor names: `line` along rows of a left or columns of a right factor, `k` along the sum.
+inline float described(u64 descriptor, int line, int k, bool is_transposed) {
+    u64 start = (descriptor & 0x3fff) * 16, leading = (descriptor >> 16 & 0x3fff) * 16, stride = (descriptor >> 32 & 0x3fff) * 16;
+    if (descriptor >> 62 != 1) shim::fail("a descriptor without the swizzle of 128 bytes");
+    u64 address = start + (is_transposed ? line % 64 * 2 + line / 64 * leading + k % 8 * 128 + k / 8 * stride
+                                         : line % 8 * 128 + line / 8 * stride + k * 2);
+    address ^= (address >> 7 & 7) << 4;
+    if (address + 2 > shim::dynamic_memory.size() * sizeof(float4)) shim::fail("a descriptor that leads out of shared memory");
+    bf16 x;
+    std::memcpy(&x, reinterpret_cast<const char*>(shim::dynamic_memory.data()) + address, 2);
+    return bf16_to_float(x);
+}
+#endif
+
+// What other threads wrote to shared memory is there for warpgroup products after this and a barrier.
+__device__ __forceinline__ void publish_shared() {
+#ifndef SWARD_HOST
+    asm volatile("fence.proxy.async.shared::cta;" : : : "memory");
+#endif
+}
+
+// Stands before the first product and after registers that products read were written.
+__device__ __forceinline__ void begin_products() {
+#ifdef SWARD_HOST
+    shim::warp_barrier();
+#else
+    asm volatile("wgmma.fence.sync.aligned;" : : : "memory");
+#endif
+}
+
+// Waits for all products; sums may be read after it.
+template <int BLOCKS> __device__ __forceinline__ void end_products(float (&c)[BLOCKS][4]) {
+#ifdef SWARD_HOST
+    shim::warp_barrier();
+#else
+    asm volatile("wgmma.commit_group.sync.aligned;" : : : "memory");
+    asm volatile("wgmma.wait_group.sync.aligned 0;" : : : "memory");
+    // Nothing that reads them moves before the wait.
+#pragma unroll
+    for (int at = 0; at < BLOCKS * 4; ++at) asm volatile("" : "+f"(c[at / 4][at % 4]) : : "memory");
+#endif
+}
+
+#define C4(c, block) "+f"(c[block][0]), "+f"(c[block][1]), "+f"(c[block][2]), "+f"(c[block][3])
+#define C32(c, block)                                                                                                     \
+    C4(c, block), C4(c, block + 1), C4(c, block + 2), C4(c, block + 3), C4(c, block + 4), C4(c, block + 5), C4(c, block + 6), \
+        C4(c, block + 7)
+#define SUMS_32                                                                                                          \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, " \
+    "%25, %26, %27, %28, %29, %30, %31"
+#define SUMS_64                                                                                                          \
+    SUMS_32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, " \
+            "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+
+// c [64][64] = (ADDS: +=) a [64][16] b [64][16]^T, both in shared memory, k the fast axis. A thread's sums are those of `mma_16x8x16` for
+// its warp's 16 rows.
+template <bool ADDS> __device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b) {
+#ifdef SWARD_HOST
+    int warp = shim::current / 32 % 4, lane = shim::current % 32;
+    for (int at = 0; at < 32; ++at) {
+        int row = warp * 16 + lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
+        float sum = ADDS ? c[at / 4][at % 4] : 0.0f;
+        for (int k = 0; k < 16; ++k) sum += described(a, row, k, false) * described(b, column, k, false);
+        c[at / 4][at % 4] = sum;
+    }
+    shim::warp_barrier();
+#else
+    asm volatile(
+        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %34, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, adds, 1, 1, 0, 0;\n}"
+        : C32(c, 0)
+        : "l"(a), "l"(b), "r"(int(ADDS)));
+#endif
+}
+
+#ifdef SWARD_HOST
+template <int BLOCKS> inline void multiply_registers_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b) {
+    shim::Warp& warp = shim::warps[shim::current / 32];
+    int lane = shim::current % 32;
+    std::memcpy(warp.slot[lane], a, sizeof(a));
+    shim::warp_barrier();
+    for (int at = 0; at < BLOCKS * 4; ++at) {
+        int row = lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
+        for (int k = 0; k < 16; ++k) {
+            u32 packed;
+            std::memcpy(&packed, warp.slot[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), 4);
+            float left = bf16_to_float(bf16{u16(k % 2 ? packed >> 16 : packed)});
+            c[at / 4][at % 4] += left * described(b, column, k, true);
+        }
+    }
+    shim::warp_barrier();
+}
+#endif
+
+// c [64][BLOCKS * 8] += a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b [16][BLOCKS * 8] in shared memory,
+// its columns the fast axis.
+__device__ __forceinline__ void multiply_registers(float (&c)[8][4], const u32 (&a)[4], u64 b) {
+#ifdef SWARD_HOST
+    multiply_registers_on_host(c, a, b);
+#else
+    asm volatile(
+        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %37, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, adds, 1, 1, 1;\n}"
+        : C32(c, 0)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+#endif
+}
+
+__device__ __forceinline__ void multiply_registers(float (&c)[16][4], const u32 (&a)[4], u64 b) {
+#ifdef SWARD_HOST
+    multiply_registers_on_host(c, a, b);
+#else
+    asm volatile(
+        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %69, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, adds, 1, 1, 1;\n}"
+        : C32(c, 0), C32(c, 8)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+#endif
+}
