@@ -7,15 +7,16 @@ use super::graph::{GraphOptions, Opened, Subject, TextOrJson, open_subject};
 use super::profile::profile;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
-use crate::experiment::{FieldRole, spec};
+use crate::experiment::{FieldRole, Joined, spec};
 use crate::random::{Lane, Stream, purpose};
-use crate::train::{experiment_prediction, experiment_step, optimizer_rule};
+use crate::train::{TrainError, experiment_prediction, experiment_step, optimizer_rule, prepare, sizes_for};
 use crate::weights::Part;
 use clap::{Args, ValueEnum};
+use std::path::Path;
 use std::time::Instant;
 use sward_core::dim::Sizes;
 use sward_core::program::{DType, Program, Role, RunKey};
-use sward_core::source::Spanned;
+use sward_core::source::{Sources, Spanned};
 use sward_kernels::{Data, Plan, Tensor};
 use sward_ops::primitives::OptimizerRule;
 
@@ -119,7 +120,7 @@ impl Precision {
 
 /// Runs `bench`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Opened { checked: mut subject, mut sizes, .. } = match open_subject(&arguments.file, &arguments.options) {
+    let Opened { checked: mut subject, mut sizes, sources } = match open_subject(&arguments.file, &arguments.options) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
@@ -139,6 +140,12 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
         train.rematerialize.extend(arguments.rematerialize.iter().map(|pattern| Spanned::new(pattern.clone(), *span)));
     }
+    if let Subject::Experiment(joined) = &subject
+        && let Err(message) = sizes_of_data(joined, &sources, &mut sizes)
+    {
+        eprintln!("error: {message}");
+        return Exit::Usage;
+    }
     match measure(arguments, &subject, &sizes) {
         Ok(()) => Exit::Fine,
         Err((exit, message)) => {
@@ -146,6 +153,23 @@ pub fn run(arguments: &Arguments) -> Exit {
             exit
         }
     }
+}
+
+/// Sizes that nobody gave and that follow from the data, as numbers of classes: of its first fold.
+fn sizes_of_data(joined: &Joined, sources: &Sources, sizes: &mut Sizes) -> Result<(), TrainError> {
+    let open: Vec<String> = joined.checked.dimensions().into_iter().filter(|name| sizes.get(name).is_none()).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let folder = Path::new(sources.path(joined.data.file)).parent().unwrap_or(Path::new(""));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let prepared = prepare(joined, folder, 0)?;
+    for (name, size) in sizes_for(&joined.checked, &prepared.fitted, 1).iter() {
+        if open.iter().any(|own| own == name.as_str()) {
+            sizes.insert(name, size);
+        }
+    }
+    Ok(())
 }
 
 /// A program, and what a step of it is told beside its inputs.

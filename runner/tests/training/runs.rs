@@ -67,6 +67,18 @@ fn bench_of_an_experiment_takes_the_step_that_training_takes() {
     assert_ne!(without_average, steps);
     assert!(bench(&["--set", "train.dtype=Bf16"]).1.contains("train bf16"));
     assert!(bench(&["--set", "train.dtype=Bf16", "--dtype", "f32"]).1.contains("train f32"));
+    // A size that follows from the table.
+    let data = DATA.replace("fields: { ", "fields: { \"sort\": Categories(\"kind\"), ");
+    let chain = EXPERIMENT.lines().find_map(|line| line.trim().strip_prefix("model: ")).expect("a model").trim_end_matches(',');
+    let nodes = format!(
+        "nodes: {{ \"known\": Embedding(from: \"sort\", count: \"sort_categories\", width: 2), \"net\": {chain} }},\n    model: Formula(\"net + known\")"
+    );
+    let experiment = EXPERIMENT.replace(&format!("model: {chain}"), &nodes);
+    std::fs::write(project.path().join("data.ron"), data).unwrap();
+    std::fs::write(project.path().join("experiment.ron"), experiment).unwrap();
+    assert!(bench(&[]).1.contains("train f32"));
+    let wide = project.sward(&["bench", "experiment.ron", "--dim", "sort_categories=5", "--runs", "1"]);
+    assert!(wide.status.success(), "{}", stderr(&wide));
 }
 
 #[test]
