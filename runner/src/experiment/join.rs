@@ -36,6 +36,8 @@ pub struct Joined {
     pub inputs: Vec<GraphField>,
     /// The names of the losses.
     pub losses: Vec<String>,
+    /// The BLAKE3 hashes of the tables that a run was begun with, where the experiment is a run's; folds are made of no others.
+    pub tables: Vec<String>,
 }
 
 /// An input of the graph.
@@ -107,7 +109,7 @@ pub fn join(session: &mut Session<'_>, file: FileId, tree: &Value, overrides: &O
         return None;
     }
     let losses = spec.losses.keys().map(|name| name.value.clone()).collect();
-    Some(Joined { name: checked.name().to_owned(), file, experiment, data, checked, inputs, losses })
+    Some(Joined { name: checked.name().to_owned(), file, experiment, data, checked, inputs, losses, tables: Vec::new() })
 }
 
 /// A declared adaptation, as the checker takes it.

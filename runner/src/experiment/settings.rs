@@ -174,7 +174,7 @@ fn check_train(session: &mut Session<'_>, experiment: &Experiment, data: &DataFi
 fn check_folds(session: &mut Session<'_>, folds: &Spanned<Folds>, data: &DataFile) {
     let span = folds.span;
     let mut columns: Vec<&Spanned<String>> = Vec::new();
-    let mut keeps: Option<Vec<&str>> = None;
+    let mut keeps: Vec<&Spanned<String>> = Vec::new();
     let mut splits_rows = false;
     match &folds.value {
         Folds::KFold { k } => {
@@ -188,14 +188,14 @@ fn check_folds(session: &mut Session<'_>, folds: &Spanned<Folds>, data: &DataFil
         }
         Folds::GroupKFold { k, by } => {
             columns.extend(&by.0);
-            keeps = Some(by.0.iter().map(|name| name.value.as_str()).collect());
+            keeps.extend(&by.0);
             at_least_two(session, *k, span);
         }
         Folds::HoldOut { share, by } => {
             match by {
                 Some(by) => {
                     columns.extend(&by.0);
-                    keeps = Some(by.0.iter().map(|name| name.value.as_str()).collect());
+                    keeps.extend(&by.0);
                 }
                 None => splits_rows = true,
             }
@@ -222,8 +222,7 @@ fn check_folds(session: &mut Session<'_>, folds: &Spanned<Folds>, data: &DataFil
     let groups: Vec<&str> =
         data.columns.iter().filter(|(_, (column, _))| column.role() == Role::Group).map(|(name, _)| name.as_str()).collect();
     // Groups made of several columns are finer than those of one: rows that share one column alone may be parted then.
-    let parts =
-        keeps.is_some_and(|keeps| !keeps.is_empty() && !groups.is_empty() && !keeps.iter().any(|own| groups.contains(own)));
+    let parts = !keeps.is_empty() && !groups.is_empty() && !keeps.iter().any(|own| groups.contains(&own.value.as_str()));
     if !groups.is_empty() && (splits_rows || parts) {
         let quoted: Vec<String> = groups.iter().map(|name| format!("\"{name}\"")).collect();
         let message = format!(
@@ -231,9 +230,35 @@ fn check_folds(session: &mut Session<'_>, folds: &Spanned<Folds>, data: &DataFil
             groups.join(" and "),
             if groups.len() == 1 { "has" } else { "have" }
         );
-        let help =
-            format!("write GroupKFold(k: 5, by: [{}]), or take the role from columns that group nothing", quoted.join(", "));
+        let by = quoted.join(", ");
+        let mend = match &folds.value {
+            Folds::HoldOut { share, .. } => format!("HoldOut(share: {share}, by: [{by}])"),
+            _ => format!("GroupKFold(k: 5, by: [{by}])"),
+        };
+        let help = format!("write {mend}, or take the role from columns that group nothing");
         report(session, codes::FOLDS, span, message, &help);
+        return;
+    }
+    if !groups.is_empty() {
+        check_tuple(session, &keeps, data);
+    }
+}
+
+/// Groups of several columns are tuples: each column makes them finer. A column of measurements or of names differs from row to row, and
+/// would leave every row a group of its own.
+fn check_tuple(session: &mut Session<'_>, by: &[&Spanned<String>], data: &DataFile) {
+    for name in by {
+        let Some((column, _)) = data.columns.get(&name.value) else { continue };
+        if column.role() != Role::Group && !matches!(column, Column::Category { .. }) {
+            let message = format!(
+                "`{}` is a {} column without the role Group: folds by it part rows of one group",
+                name.value,
+                column.kind()
+            );
+            let help = "a list means tuples, rows are kept together where all its columns agree: leave the column out, or give it \
+                        role: Group if it tells groups apart";
+            report(session, codes::FOLDS, name.span, message, help);
+        }
     }
 }
 

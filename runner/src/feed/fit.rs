@@ -108,7 +108,7 @@ fn fit_field(data: &DataFile, field: &Field, table: &Table, rows: &[usize]) -> R
 }
 
 /// The vocabulary that the file states, or that of the training rows.
-fn vocabulary(data: &DataFile, name: &str, table: &Table, rows: &[usize]) -> Result<CategoryEncoder> {
+pub(super) fn vocabulary(data: &DataFile, name: &str, table: &Table, rows: &[usize]) -> Result<CategoryEncoder> {
     let (column, _) = &data.columns[name];
     match column {
         ColumnSpec::Category { values, .. } if !values.is_empty() => {

@@ -21,6 +21,6 @@ pub use batches::{Batch, Feed, MixSpec};
 pub use encode::{Encoded, EncodedField, Values, encode};
 pub use error::FeedError;
 pub use fit::{Fitted, FittedData, fit};
-pub use labels::{Labels, labels};
+pub use labels::{Labels, check_classes, labels};
 pub use load::{DataFolder, Loaded, load, load_rows};
 pub use sheet::{Cell, contact_sheet};

@@ -29,7 +29,7 @@ pub enum PixelError {
     },
     /// The name promises one format and the content is another.
     #[error(
-        "{}: the name says .{extension} but the content is {found}; rename the file, or allow any extension",
+        "{}: the name says .{extension} but the content is {found}; rename the file",
         path.display()
     )]
     WrongExtension {

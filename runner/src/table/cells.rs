@@ -105,6 +105,11 @@ impl Table {
         self.file.clone()
     }
 
+    /// The paths that the columns were read from, each once.
+    pub fn files(&self) -> indexmap::IndexSet<&str> {
+        self.columns.values().map(|column| &*column.file).collect()
+    }
+
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.rows

@@ -13,6 +13,7 @@ mod checkpoint;
 mod error;
 mod evaluate;
 mod features;
+mod groups;
 mod labelled;
 mod measure;
 mod output;
@@ -29,11 +30,12 @@ pub use checkpoint::{LoopState, load_weights};
 pub use error::TrainError;
 pub use evaluate::{Evaluator, RawOutputs};
 pub use features::{FEATURES, FeatureFolder};
+pub use groups::row_groups;
 pub use labelled::{Labelled, MAPS};
 pub use measure::{measure, measure_all};
 pub use output::{prediction_rows, write_output, write_predictions};
 pub use predictions::{Ensemble, FieldPrediction, Predictions, invert};
-pub use prepare::{Prepared, fold_splits, prepare, prepare_run, row_groups};
+pub use prepare::{Prepared, fold_splits, prepare, prepare_run};
 pub use pretrained::{Pretrained, load_pretrained, pretrained_files};
 pub use programs::{
     EvaluationOptions, ParameterCount, experiment_prediction, experiment_step, has_dropout, optimizer_rule, parameter_groups,

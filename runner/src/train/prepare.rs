@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::error::{Result, TrainError};
-use super::record::RunSettings;
+use super::groups::{as_refs, cells, groups_by, row_groups};
+use super::record::{RunSettings, check_tables};
+use crate::experiment::data::FieldSpec;
 use crate::experiment::spec::Folds;
-use crate::experiment::{FieldRole, Joined, data::Role};
-use crate::feed::{DataFolder, Encoded, FittedData, Loaded, encode, fit, load_rows};
+use crate::experiment::{FieldRole, Joined};
+use crate::feed::{DataFolder, Encoded, FittedData, Loaded, check_classes, encode, fit, load_rows};
 use crate::splits::{
-    Groups, Split, SplitError, folds_without_target, given_folds, group_k_fold, hold_out, k_fold, leaks, stratified_k_fold,
+    Split, SplitError, folds_without_target, given_folds, group_k_fold, hold_out, k_fold, leaks, stratified_k_fold,
 };
 use crate::table::{Table, numbers};
 
@@ -69,10 +71,11 @@ fn prepare_fold<'j>(joined: &'j Joined, folder: &Path, fold: usize, seed: u64) -
 /// The splits that an experiment's folds give, proved free of leaks.
 ///
 /// # Errors
-/// Folds that cannot be made of these rows, part a group, or leave a target without a label to learn from.
+/// Folds that cannot be made of these rows, part a group, leave a target without a label to learn from, or a class without a training row;
+/// a table that has changed since the run whose folds these are.
 pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Split>> {
-    let texts = |name: &str| cells(table, name);
-    let groups = |names: &[&str]| groups_by(table, names);
+    check_tables(&joined.tables, table)?;
+    let groups = |names: &[&str]| groups_by(joined, table, names);
     let rows = table.rows();
     let names = |list: &crate::experiment::data::OneOrMany| list.0.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
     let splits = match &joined.experiment.folds.value {
@@ -83,7 +86,7 @@ pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Spli
         Folds::HoldOut { share, by: Some(by) } => vec![hold_out(rows, *share, Some(&groups(&as_refs(&names(by)))?), seed)?],
         Folds::Given { column } => given_folds(&groups(&[&column.value])?)?,
         Folds::Single { column, validate } => {
-            let texts = texts(&column.value)?;
+            let texts = cells(table, &column.value)?;
             let is_validation = |row: &usize| texts[*row].as_deref() == Some(validate.as_str());
             let (validation, train): (Vec<usize>, Vec<usize>) = (0..rows).partition(is_validation);
             if validation.is_empty() || train.is_empty() {
@@ -105,50 +108,7 @@ pub fn fold_splits(joined: &Joined, table: &Table, seed: u64) -> Result<Vec<Spli
     Ok(splits)
 }
 
-/// The texts of a column; `None` where a cell is empty.
-fn cells(table: &Table, name: &str) -> Result<Vec<Option<String>>> {
-    let column = table.column(name).map_err(crate::feed::FeedError::from)?;
-    let present = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    Ok(column.texts().map(present).collect())
-}
-
-fn groups_by(table: &Table, names: &[&str]) -> Result<Groups> {
-    let columns: Vec<(&str, Vec<Option<String>>)> =
-        names.iter().map(|name| Ok((*name, cells(table, name)?))).collect::<Result<_>>()?;
-    let borrowed: Vec<(&str, &[Option<String>])> = columns.iter().map(|(name, texts)| (*name, texts.as_slice())).collect();
-    Ok(Groups::new(&borrowed)?)
-}
-
-/// The groups that folds keep whole, with the columns that make them: those that the folds name, else those of the role Group.
-/// `None` where rows stand alone.
-///
-/// # Errors
-/// A row without a group.
-pub fn row_groups(joined: &Joined, table: &Table) -> Result<Option<(Vec<String>, Groups)>> {
-    let kept: Vec<String> = match &joined.experiment.folds.value {
-        Folds::GroupKFold { by, .. } | Folds::HoldOut { by: Some(by), .. } => {
-            by.0.iter().map(|name| name.value.clone()).collect()
-        }
-        _ => joined
-            .data
-            .columns
-            .iter()
-            .filter(|(name, (column, _))| column.role() == Role::Group && table.has(name))
-            .map(|(name, _)| name.clone())
-            .collect(),
-    };
-    if kept.is_empty() {
-        return Ok(None);
-    }
-    let groups = groups_by(table, &as_refs(&kept))?;
-    Ok(Some((kept, groups)))
-}
-
-fn as_refs(names: &[String]) -> Vec<&str> {
-    names.iter().map(String::as_str).collect()
-}
-
-/// No group on both sides, no target without a label in a training split.
+/// No group on both sides, no target without a label in a training split, no class that only validation rows have.
 fn check_splits(joined: &Joined, table: &Table, splits: &[Split]) -> Result<()> {
     let own = row_groups(joined, table)?.map(|(_, groups)| groups);
     if let Some(leak) = leaks(splits, own.as_ref()).into_iter().next() {
@@ -178,6 +138,14 @@ fn check_splits(joined: &Joined, table: &Table, splits: &[Split]) -> Result<()> 
         let faults: Vec<SplitError> = folds_without_target(splits, &targets, &observed)?;
         if let Some(fault) = faults.first() {
             return Err(TrainError::Fold(format!("the folds: {fault}")));
+        }
+    }
+    let is_used = |name: &str| {
+        joined.inputs.iter().any(|input| input.field == name) || joined.experiment.predictions.keys().any(|own| own.value == name)
+    };
+    for field in joined.data.fields.values().filter(|field| matches!(field.spec, FieldSpec::Labels { .. })) {
+        if is_used(&field.name) {
+            check_classes(&joined.data, field, table, splits)?;
         }
     }
     Ok(())

@@ -9,9 +9,11 @@ use sward_core::language::GraphFile;
 use sward_core::syntax::{Value, print};
 
 use super::error::{Result, TrainError};
+use crate::experiment::data::Csv;
 use crate::experiment::{Joined, join, library_session};
-use crate::feed::FittedData;
+use crate::feed::{DataFolder, FittedData};
 use crate::rundir::{RunDirectory, Storage, write_inside};
+use crate::table::Table;
 
 /// The folder of a run's graph files.
 pub const FILES: &str = "files";
@@ -32,6 +34,9 @@ pub struct RunSettings {
     /// The seed that folds are drawn with, where it is not the run's own: arms and seeds of an ablation share their folds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold_seed: Option<u64>,
+    /// The BLAKE3 hashes of the tables, joined ones included: folds are made anew of the same rows only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
 }
 
 impl RunSettings {
@@ -91,7 +96,54 @@ pub fn settings(session: &Session<'_>, joined: &Joined, overrides: &Overrides, f
     let (sets, swaps) = override_texts(overrides);
     let experiment = inside(session, joined.file).unwrap_or_else(|| session.sources.path(joined.file).to_owned());
     let data = data_folder(session, joined)?;
-    Ok(RunSettings { experiment, sets, swaps, fold, data, fold_seed: None })
+    let mut tables = Vec::new();
+    // A table that cannot be read is told with its place when rows are loaded.
+    if let Ok(folder) = DataFolder::open(&data) {
+        add_hashes(&joined.data.spec.table.value, &folder, &mut tables);
+    }
+    Ok(RunSettings { experiment, sets, swaps, fold, data, fold_seed: None, tables })
+}
+
+fn add_hashes(csv: &Csv, folder: &DataFolder, hashes: &mut Vec<String>) {
+    if let Ok(path) = folder.find("the table", &csv.path.value) {
+        hashes.extend(content_of(&path));
+    }
+    csv.join.iter().for_each(|join| add_hashes(&join.table.value, folder, hashes));
+}
+
+/// The BLAKE3 hash of a file's bytes.
+fn content_of(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| blake3::hash(&bytes).to_hex().to_string())
+}
+
+/// Refuses a table that is not one of those that a run was begun with; `kept` are their hashes, none of which stands for any table.
+///
+/// # Errors
+/// The first file that differs.
+pub fn check_tables(kept: &[String], table: &Table) -> Result<()> {
+    let is_other = |file: &&str| content_of(Path::new(file)).is_some_and(|hash| !kept.contains(&hash));
+    match table.files().into_iter().find(is_other) {
+        Some(file) if !kept.is_empty() => Err(TrainError::Usage(format!(
+            "{file}: the table has changed since the run began: folds made of it anew would validate rows that were trained on; \
+             restore the table, or train anew (`sward eval RUN --table FILE` measures all rows of another table)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What `settings.json` of a run says.
+///
+/// # Errors
+/// A file that is not there or not what this version writes.
+pub fn read_settings(run: &Path) -> Result<RunSettings> {
+    read_json(run, "settings.json")
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(run: &Path, name: &str) -> Result<T> {
+    let path = run.join(name);
+    let fault = |cause: String| TrainError::Checkpoint { path: path.display().to_string(), cause };
+    let text = std::fs::read_to_string(&path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| fault(format!("is not what this version writes: {error}")))
 }
 
 /// The folder of an experiment's data file.
@@ -148,19 +200,8 @@ pub fn write_files(storage: &dyn Storage, directory: &Path, session: &Session<'_
 /// A directory that is no run, or files that no longer check with this version.
 pub fn reopen(session: &mut Session<'_>, run: &Path) -> Result<(Joined, RunSettings, FittedData)> {
     crate::rundir::Description::read(run)?;
-    let read = |name: &str| {
-        let path = run.join(name);
-        std::fs::read_to_string(&path).map_err(|error| TrainError::Checkpoint {
-            path: path.display().to_string(),
-            cause: format!("cannot be read: {error}"),
-        })
-    };
-    let broken = |name: &str, error: serde_json::Error| TrainError::Checkpoint {
-        path: run.join(name).display().to_string(),
-        cause: format!("is not what this version writes: {error}"),
-    };
-    let settings: RunSettings = serde_json::from_str(&read("settings.json")?).map_err(|error| broken("settings.json", error))?;
-    let fitted: FittedData = serde_json::from_str(&read("fitted.json")?).map_err(|error| broken("fitted.json", error))?;
+    let settings = read_settings(run)?;
+    let fitted: FittedData = read_json(run, "fitted.json")?;
     let joined = rejoin(session, run, &settings)?;
     Ok((joined, settings, fitted))
 }
@@ -178,5 +219,6 @@ pub fn rejoin(session: &mut Session<'_>, run: &Path, settings: &RunSettings) -> 
     let (file, graph_file) = session.open(&path.to_string_lossy()).ok_or_else(fault)?;
     let overrides = session.overrides(&settings.sets, &settings.swaps, &[]).ok_or_else(fault)?;
     let GraphFile::Other { tree, .. } = &*graph_file else { return Err(fault()) };
-    join(session, file, tree, &overrides).ok_or_else(fault)
+    let joined = join(session, file, tree, &overrides).ok_or_else(fault)?;
+    Ok(Joined { tables: settings.tables.clone(), ..joined })
 }

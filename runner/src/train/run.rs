@@ -20,7 +20,7 @@ use super::features::{FeatureFolder, FeatureStore, inputs_of};
 use super::prepare::{Prepared, prepare_run};
 use super::pretrained::{Pretrained, load_pretrained};
 use super::programs::{EvaluationOptions, ParameterCount, evaluation_forward, forward, frozen_part, parameter_groups, sizes_for};
-use super::record::RunSettings;
+use super::record::{RunSettings, check_tables, read_settings};
 use super::schedule::resolve_schedule;
 use super::steps::Stepper;
 use crate::experiment::spec::{Nonfinite, Train};
@@ -28,7 +28,7 @@ use crate::experiment::{GraphField, Joined, best_metric, watched_direction};
 use crate::feed::{Batch, Feed, FeedError, Labels, MixSpec, labels};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Step, Verbosity};
-use crate::rundir::{Checkpoint, EventFile, MetricsLog, Record, RunDirectory, State, Storage};
+use crate::rundir::{Checkpoint, EventFile, MetricsLog, Record, RunDirectory, State, Storage, checkpoint_path};
 use crate::schedule::{Direction, Schedule};
 use begin::{batches, begin, features_of, first_state, seed_after};
 
@@ -87,6 +87,10 @@ pub struct Outcome {
 /// Data, graph or machine that do not allow it; numbers that are not finite; storage that fails. The last checkpoint survives.
 pub fn train(request: &TrainRequest<'_>) -> Result<Outcome> {
     let prepared = prepare_run(request.joined, &request.settings)?;
+    if let Some(run) = &request.resume {
+        // An arm of an ablation is read from its own files, which say nothing of the table.
+        check_tables(&read_settings(run)?.tables, &prepared.loaded.table)?;
+    }
     let mut trainer = match Trainer::new(request, &prepared)? {
         Ok(trainer) => trainer,
         Err(outcome) => return Ok(outcome),
@@ -95,6 +99,15 @@ pub fn train(request: &TrainRequest<'_>) -> Result<Outcome> {
     if outcome.is_err() {
         // The first error tells more than a second one of writing would.
         let _ = trainer.run.set_state(State::Failed);
+    }
+    outcome
+}
+
+/// Marks a run as failed that cannot begin: otherwise it would pass for one that runs.
+fn or_failed<T>(run: &mut RunDirectory, outcome: Result<T>) -> Result<T> {
+    if outcome.is_err() {
+        // The first error tells more than a second one of writing would.
+        let _ = run.set_state(State::Failed);
     }
     outcome
 }
@@ -181,6 +194,12 @@ impl<'a> Trainer<'a> {
         let direction = watched_direction(&joined.experiment, &watched).unwrap_or(Direction::Minimize);
         let (mut run, state) = match &request.resume {
             Some(path) => {
+                // Before the run is marked as running again.
+                if !checkpoint_path(path, Checkpoint::Last).exists() {
+                    let cause = "the run ended before it saved anything, so that there is nothing to go on with; \
+                                 remove the directory and train anew";
+                    return Err(TrainError::Checkpoint { path: path.display().to_string(), cause: cause.to_owned() });
+                }
                 let run = RunDirectory::resume(request.storage.clone(), path)?;
                 let state = load_last(&run.checkpoint_path(Checkpoint::Last), stepper.plan_mut())?;
                 (run, state)
@@ -193,9 +212,10 @@ impl<'a> Trainer<'a> {
                 };
                 let loaded = load_pretrained(joined, &prepared.fitted, &request.pretrained, &mut tell)?;
                 stepper.initialize(&joined.checked, train.seed, &loaded)?;
-                let run = begin(request, prepared)?;
+                let mut run = begin(request, prepared)?;
                 let state = first_state(joined);
-                save_last(&run, stepper.plan(), &state)?;
+                let saved = save_last(&run, stepper.plan(), &state);
+                or_failed(&mut run, saved)?;
                 (run, state)
             }
         };
@@ -205,7 +225,7 @@ impl<'a> Trainer<'a> {
                     run.set_state(State::Interrupted)?;
                     return Ok(Err(interrupted(&run, &state)));
                 }
-                features => features?,
+                features => or_failed(&mut run, features)?,
             },
             None => None,
         };
@@ -223,8 +243,10 @@ impl<'a> Trainer<'a> {
             }
             None => joined.inputs.clone(),
         };
-        let log = MetricsLog::open(request.storage.clone(), run.path(), state.step)?;
-        let events = EventFile::open(&request.storage, run.path(), state.step, now())?;
+        let log = MetricsLog::open(request.storage.clone(), run.path(), state.step);
+        let log = or_failed(&mut run, log.map_err(TrainError::from))?;
+        let events = EventFile::open(&request.storage, run.path(), state.step, now());
+        let events = or_failed(&mut run, events.map_err(TrainError::from))?;
         let progress = Progress::new(request.verbosity, total, train.epochs, state.step);
         let first_step = state.step;
         let mut trainer = Trainer {

@@ -8,3 +8,4 @@ mod maps;
 mod numbers;
 mod project;
 mod runs;
+mod splits;

@@ -9,11 +9,12 @@ use sward_ops::frozen::FrozenSplit;
 use super::super::checkpoint::LoopState;
 use super::super::error::{Result, TrainError};
 use super::super::features::{FeatureStore, Wanted, keep_features};
-use super::super::prepare::{Prepared, row_groups};
+use super::super::groups::row_groups;
+use super::super::prepare::Prepared;
 use super::super::programs::{EvaluationOptions, evaluation_forward, sizes_for};
 use super::super::record::{files, write};
 use super::super::steps::Stepper;
-use super::TrainRequest;
+use super::{TrainRequest, or_failed};
 use crate::experiment::spec::{Sampler as WrittenSampler, Schedule as WrittenSchedule, Train};
 use crate::experiment::{Joined, watched_direction};
 use crate::feed::FeedError;
@@ -126,11 +127,18 @@ pub(super) fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Resu
     }
     let environment = Environment::current(request.engine.name(), request.threads);
     let storage = request.storage.clone();
-    let run = match &request.directory {
+    let mut run = match &request.directory {
         Some(path) => RunDirectory::create_at(storage, path, description, &environment)?,
         None => RunDirectory::create(storage, &request.root, description, &environment)?,
     };
-    write(&run, request.session, &request.settings, &prepared.fitted)?;
+    let kept = keep(request, prepared, &run);
+    or_failed(&mut run, kept)?;
+    Ok(run)
+}
+
+/// Writes what opens the run again, and which rows train and validate.
+fn keep(request: &TrainRequest<'_>, prepared: &Prepared<'_>, run: &RunDirectory) -> Result<()> {
+    write(run, request.session, &request.settings, &prepared.fitted)?;
     let split = prepared.split();
     let groups = row_groups(prepared.joined, &prepared.loaded.table)?.map(|(columns, groups)| {
         let names: Vec<String> = split.validation.iter().map(|row| groups.name(groups.of_row()[*row])).collect();
@@ -139,6 +147,5 @@ pub(super) fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Resu
     let splits = serde_json::json!({
         "version": 1, "fold": prepared.fold, "train": split.train, "validation": split.validation, "groups": groups,
     });
-    run.write_json("split.json", &splits)?;
-    Ok(run)
+    Ok(run.write_json("split.json", &splits)?)
 }
