@@ -23,6 +23,23 @@ impl Exit {
     pub fn code(self) -> u8 {
         self as u8
     }
+
+    /// That of a file which the command line names and which cannot be written: a wrong path is wrong usage, anything else (no room, a
+    /// broken disk) a fault.
+    pub fn of_write(error: &std::io::Error) -> Exit {
+        use std::io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::AlreadyExists
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::ReadOnlyFilesystem
+            | Kind::InvalidFilename
+            | Kind::InvalidInput => Exit::Usage,
+            _ => Exit::Fault,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -13,6 +13,10 @@
 //!
 //! [`Graph`] and [`Model`] read, compile, run, train, load and save; `docs/rust.md` shows the layers below.
 
+// First: its macros hide those of the standard library in all that follows.
+#[macro_use]
+pub mod streams;
+
 pub mod ablate;
 pub mod cli;
 pub mod compile;

@@ -191,7 +191,7 @@ fn all(arguments: &Arguments) -> Result<Exit, Exit> {
     if arguments.format == TableFormat::Text {
         text += &format!("ablation {}\n", directory.display());
     }
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Ok(Exit::Fine)
 }
 
@@ -212,7 +212,7 @@ fn plan(file: &str, machine: &Machine) -> Result<Exit, Exit> {
         text += &serde_json::to_string(&job).unwrap_or_default();
         text.push('\n');
     }
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Ok(Exit::Fine)
 }
 
@@ -246,7 +246,7 @@ fn one(file: &str, directory: &Path, index: usize, machine: &Machine) -> Result<
             };
             let mut value = serde_json::to_value(job).unwrap_or_default();
             value["state"] = state.into();
-            write_out(&mut std::io::stdout(), &format!("{value}\n"));
+            write_out(&format!("{value}\n"));
             Ok(if interrupted { Exit::Interrupted } else { Exit::Fine })
         }
         Err(error) => {
@@ -260,7 +260,7 @@ fn table(directory: &Path, format: TableFormat) -> Result<Exit, Exit> {
     let plan = Plan::read(directory).map_err(|error| told(error.into()))?;
     let comparison = collect(directory, &plan).map_err(told)?;
     comparison.write(directory).map_err(told)?;
-    write_out(&mut std::io::stdout(), &written(&comparison, format)?);
+    write_out(&written(&comparison, format)?);
     if comparison.finished < comparison.of {
         eprintln!("warning: {} of {} jobs are done", comparison.finished, comparison.of);
     }

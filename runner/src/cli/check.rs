@@ -139,7 +139,7 @@ fn report_sound(arguments: &Arguments, counts: &Counts, warnings: usize, start: 
     let mut text = format!("checked {}", parts.join(", "));
     text += &format!(" in {:.0} ms: ", start.elapsed().as_secs_f64() * 1e3);
     text += &if warnings > 0 { count(warnings, "warning") } else { "all well-formed".to_string() };
-    write_out(&mut std::io::stdout(), &format!("{text}\n"));
+    write_out(&format!("{text}\n"));
 }
 
 /// Files that one thread takes at least: fewer are not worth a thread.

@@ -115,7 +115,7 @@ fn all(arguments: &Arguments, session: &Session<'_>, joined: &Joined, directory:
         return Ok(Exit::Interrupted);
     }
     let text = conclude(arguments, directory.path()).map_err(told)?;
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Ok(Exit::Fine)
 }
 

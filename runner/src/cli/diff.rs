@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         TextOrJson::Text => text(&difference, &totals),
         TextOrJson::Json => json(&difference, &totals),
     };
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     if difference.is_empty() { Exit::Fine } else { Exit::Findings }
 }
 

@@ -5,9 +5,11 @@ use super::bench::Precision;
 use super::graph::{Format, RootOptions, print, session};
 use crate::engines::{EngineChoice, engine};
 use crate::experiment::{Joined, join};
+use crate::feed::FeedError;
 use crate::interrupt::Interrupt;
 use crate::progress::{LogFormat, Verbosity};
-use crate::train::{FEATURES, FeatureFolder};
+use crate::table::TableError;
+use crate::train::{FEATURES, FeatureFolder, TrainError};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use sward_core::check::{Overrides, Session};
@@ -24,16 +26,16 @@ pub struct ExperimentOptions {
     #[arg(long = "swap", value_name = "NODE=FILE")]
     pub swaps: Vec<String>,
     /// Passes over the training rows (train.epochs)
-    #[arg(long)]
+    #[arg(long, value_parser = whole)]
     pub epochs: Option<u64>,
     /// Samples a step (train.batch)
-    #[arg(long)]
+    #[arg(long, value_parser = whole)]
     pub batch_size: Option<u64>,
     /// The learning rate (train.optimizer.lr)
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub lr: Option<f64>,
     /// What all random numbers follow from (train.seed)
-    #[arg(long)]
+    #[arg(long, value_parser = whole)]
     pub seed: Option<u64>,
     /// What activations are stored in (train.dtype)
     #[arg(long, value_enum)]
@@ -54,6 +56,14 @@ impl ExperimentOptions {
         sets.extend(self.dtype.map(|value| format!("train.dtype={}", if value == Precision::Bf16 { "Bf16" } else { "F32" })));
         sets
     }
+}
+
+/// Reads a whole number of the command line.
+///
+/// # Errors
+/// What is expected.
+pub fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a whole number from 0 to {} is expected", u64::MAX))
 }
 
 /// What is shown while something runs.
@@ -190,7 +200,10 @@ pub fn cache_bytes() -> usize {
 }
 
 /// Prints an error of training, and gives its exit code.
-pub fn report(error: &crate::train::TrainError) -> Exit {
+pub fn report(error: &TrainError) -> Exit {
     eprintln!("error: {error}");
-    error.exit()
+    match error {
+        TrainError::Feed(FeedError::Table(TableError::Write { source, .. })) => Exit::of_write(source),
+        other => other.exit(),
+    }
 }

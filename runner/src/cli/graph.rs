@@ -3,7 +3,7 @@
 use super::Exit;
 use crate::experiment::{Joined, join, library_session};
 use clap::{Args, ValueEnum};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use sward_core::check::{Checked, Overrides, Session};
 use sward_core::diagnostic::render;
@@ -241,15 +241,15 @@ pub fn print(session: &Session<'_>, format: Format) {
     match format {
         Format::Text => {
             let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            write_out(&mut std::io::stderr(), &render::text(sources, diagnostics, coloured));
+            eprint!("{}", render::text(sources, diagnostics, coloured));
         }
-        Format::Json => write_out(&mut std::io::stdout(), &render::json(sources, diagnostics)),
-        Format::Github => write_out(&mut std::io::stdout(), &render::github(sources, diagnostics)),
-        Format::Sarif => write_out(&mut std::io::stdout(), &render::sarif(sources, diagnostics)),
+        Format::Json => write_out(&render::json(sources, diagnostics)),
+        Format::Github => write_out(&render::github(sources, diagnostics)),
+        Format::Sarif => write_out(&render::sarif(sources, diagnostics)),
     }
 }
 
-/// Writes a text; a reader that went away is no fault.
-pub fn write_out(out: &mut dyn Write, text: &str) {
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+/// Writes a text to standard output. See [`crate::streams`] for what happens where that fails.
+pub fn write_out(text: &str) {
+    print!("{text}");
 }

@@ -55,10 +55,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     match created {
         Ok(folder) => {
             let experiment = folder.join("experiment.ron");
-            write_out(
-                &mut std::io::stdout(),
-                &format!("made {}; next:\n  sward train {}\n", folder.display(), experiment.display()),
-            );
+            write_out(&format!("made {}; next:\n  sward train {}\n", folder.display(), experiment.display()));
             Exit::Fine
         }
         Err(error) => report(&error),

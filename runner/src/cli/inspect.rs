@@ -31,7 +31,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Exit {
     match inspect(&arguments.directory, arguments.format) {
         Ok(text) => {
-            write_out(&mut std::io::stdout(), &text);
+            write_out(&text);
             Exit::Fine
         }
         Err(error) => report(&error),
@@ -113,7 +113,11 @@ fn facts(path: &Path, description: &Description, run: &OpenedRun) -> Result<Fact
     });
     let split = read("split.json");
     let rows = |name: &str| split[name].as_array().map_or(0, Vec::len);
-    let mut lines = vec![("run", format!("{}, {}", description.name, state_word(description.state)))];
+    let state = match state_word(path, description.state) {
+        "stopped" => "stopped: its process was killed; `sward train --resume` goes on with it",
+        other => other,
+    };
+    let mut lines = vec![("run", format!("{}, {state}", description.name))];
     lines.extend(experiment.doc.clone().map(|doc| ("about", doc)));
     lines.push(("begun", format!("{} by sward {}", description.created, description.sward)));
     lines.push(("command", description.command.join(" ")));

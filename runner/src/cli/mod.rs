@@ -12,6 +12,7 @@ mod fill;
 mod graph;
 mod init;
 mod inspect;
+mod outputs;
 pub mod plot;
 mod predict;
 mod profile;
@@ -30,7 +31,7 @@ mod written;
 pub use crate::exit::Exit;
 pub use profile::profile as profile_text;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Author, check, train and run neural networks written as graph files.
@@ -93,10 +94,22 @@ enum Verb {
     Weights(weights::Arguments),
 }
 
+/// The command line, with numbers below zero taken for values: whoever writes `--lr -1` is told about the range, not about options.
+fn command() -> Command {
+    fn with_negative_numbers(command: Command) -> Command {
+        let takes = |argument: Arg| match argument.get_action().takes_values() {
+            true => argument.allow_negative_numbers(true),
+            false => argument,
+        };
+        command.mut_args(takes).mut_subcommands(with_negative_numbers)
+    }
+    with_negative_numbers(Cli::command())
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // A reader that closes our output early (`sward show ... | head`) ends the program quietly, as for other tools.
-    let exit = match Cli::try_parse() {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let exit = match parsed {
         Ok(cli) => match cli.verb {
             Verb::Check(arguments) => check::run(&arguments),
             Verb::Show(arguments) => show::run(&arguments),
@@ -122,10 +135,14 @@ pub fn main() -> ExitCode {
         },
         Err(error) => {
             let is_help = !error.use_stderr();
-            // Printing can only fail where nobody reads.
-            let _ = error.print();
-            if is_help { Exit::Fine } else { Exit::Usage }
+            let printed = error.print();
+            if is_help {
+                crate::streams::note(printed);
+                Exit::Fine
+            } else {
+                Exit::Usage
+            }
         }
     };
-    exit.into()
+    crate::streams::ended(exit).into()
 }

@@ -5,6 +5,7 @@ mod layout;
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, grouped, open, write_out};
+use super::outputs::{refuse_same, sources_on_disk};
 use crate::rundir::{Disk, write_atomically};
 use cards::{Card, CardKind, cards};
 use clap::{Args, ValueEnum};
@@ -59,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             return Exit::Usage;
         }
     };
-    let Opened { checked, .. } = match open(&arguments.file, &arguments.options) {
+    let Opened { checked, sources, .. } = match open(&arguments.file, &arguments.options) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
@@ -68,14 +69,17 @@ pub fn run(arguments: &Arguments) -> Exit {
         Format::Dot => dot(&checked, arguments.depth.into()),
     };
     let Some(path) = &arguments.output else {
-        write_out(&mut std::io::stdout(), &text);
+        write_out(&text);
         return Exit::Fine;
     };
+    if let Err(exit) = refuse_same(&[("-o", path)], sources_on_disk(&sources)) {
+        return exit;
+    }
     match write_atomically(&Disk, path, |file| file.write_all(text.as_bytes())) {
         Ok(()) => Exit::Fine,
         Err(error) => {
             eprintln!("error: {error}");
-            Exit::Fault
+            Exit::of_write(&error.source)
         }
     }
 }

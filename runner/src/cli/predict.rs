@@ -1,12 +1,15 @@
 //! `sward predict` and `sward eval`: what a run's model says of a table.
 
 use super::Exit;
-use super::experiment::{EngineOptions, ShowOptions, cache_bytes, report};
+use super::experiment::{EngineOptions, ShowOptions, cache_bytes, report, whole};
 use super::graph::{Format, RootOptions, TextOrJson, print, session, write_out};
+use super::outputs::{Output, files_of_run, photographs, refuse_same, tables};
+use super::runs::state_word;
 use crate::cv::expand_runs;
-use crate::experiment::Joined;
+use crate::experiment::{Joined, spec};
 use crate::feed::{DataFolder, Feed, FittedData, Loaded, encode, labels, load_rows};
-use crate::rundir::{Checkpoint, checkpoint_path};
+use crate::plain::counted;
+use crate::rundir::{Checkpoint, Description, State, checkpoint_path, read_records};
 use crate::train::{
     Ensemble, EvaluationOptions, Evaluator, FieldPrediction, RunSettings, TrainError, fold_splits, has_dropout, invert,
     load_weights, measure_all, prediction_rows, reopen, write_output, write_predictions,
@@ -26,10 +29,10 @@ struct Source {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Predict so many augmented copies beside the plain one, and average (test-time augmentation)
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = whole)]
     tta: u64,
     /// Predict so many times with dropout as in training, and average (Monte Carlo dropout)
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = whole)]
     dropout: u64,
     #[command(flatten)]
     machine: EngineOptions,
@@ -85,12 +88,19 @@ struct OpenRun {
     settings: RunSettings,
     fitted: FittedData,
     path: PathBuf,
+    /// What no output may replace.
+    files: Vec<PathBuf>,
 }
 
-fn open_run(path: &Path, roots: &RootOptions) -> Result<OpenRun, Exit> {
-    let mut session = session(roots)?;
+fn open_run(path: &Path, source: &Source) -> Result<OpenRun, Exit> {
+    let mut session = session(&source.roots)?;
     match reopen(&mut session, path) {
-        Ok((joined, settings, fitted)) => Ok(OpenRun { joined, settings, fitted, path: path.to_owned() }),
+        Ok((joined, settings, fitted)) => {
+            warn_unfinished(path).map_err(|error| report(&error))?;
+            let mut files = files_of_run(&session, &joined, &settings, path);
+            files.extend(source.table.clone());
+            Ok(OpenRun { joined, settings, fitted, path: path.to_owned(), files })
+        }
         Err(error) => {
             print(&session, Format::Text);
             Err(report(&error))
@@ -98,11 +108,31 @@ fn open_run(path: &Path, roots: &RootOptions) -> Result<OpenRun, Exit> {
     }
 }
 
+/// Says of a run that is not at its end how far it is.
+fn warn_unfinished(path: &Path) -> Result<(), TrainError> {
+    let state = Description::read(path)?.state;
+    if state != State::Finished {
+        let reached = match read_records(path).unwrap_or_default().last() {
+            Some(last) => format!("it has reached epoch {}", last.epoch + 1),
+            None => "it has no epoch behind it".to_owned(),
+        };
+        let state = state_word(path, state);
+        eprintln!("warning: {} is unfinished ({state}): {reached}, and its best weights so far are used", path.display());
+    }
+    Ok(())
+}
+
 /// The folder of a run's data: what the command line says, the folder of the table that it names, or where the run was trained.
 fn folder(run: &OpenRun, source: &Source) -> Result<DataFolder, TrainError> {
     let of_table = source.table.as_ref().and_then(|table| table.parent()).map(Path::to_owned);
     let path = source.data.clone().or(of_table).unwrap_or_else(|| run.settings.data.clone());
     Ok(DataFolder::open(&path)?)
+}
+
+/// Sees to it that outputs replace nothing that is read: files of the run, tables, photographs.
+fn refuse_inputs(outputs: &[Output<'_>], run: &OpenRun, loaded: &Loaded, folder: &DataFolder) -> Result<(), Exit> {
+    let tables = tables(&run.joined, folder.path());
+    refuse_same(outputs, run.files.iter().cloned().chain(tables).chain(photographs(&run.joined, loaded, folder.path())))
 }
 
 /// Adds a run's predictions of some rows of a table to an ensemble; says whether they go together with those that are there.
@@ -142,7 +172,7 @@ fn predict_rows(
 pub fn predict(arguments: &PredictArguments) -> Exit {
     match try_predict(arguments) {
         Ok(text) => {
-            write_out(&mut std::io::stdout(), &text);
+            write_out(&text);
             Exit::Fine
         }
         Err(exit) => exit,
@@ -154,9 +184,14 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
     let engine = source.machine.open()?;
     let mut ensemble = Ensemble::default();
     let mut first: Option<(OpenRun, Loaded)> = None;
-    let runs = expand_runs(&arguments.runs).map_err(|error| report(&error.into()))?;
-    for path in &runs {
-        let run = open_run(path, &source.roots)?;
+    let paths = expand_runs(&arguments.runs).map_err(|error| report(&error.into()))?;
+    let runs = paths.iter().map(|path| open_run(path, source)).collect::<Result<Vec<_>, _>>()?;
+    let outputs: Vec<Output<'_>> = std::iter::once(("-o", arguments.output.as_path()))
+        .chain(arguments.spread.as_deref().map(|path| ("--spread", path)))
+        .collect();
+    // Before the first of them computes.
+    refuse_same(&outputs, runs.iter().flat_map(|run| run.files.iter().cloned()))?;
+    for run in runs {
         let told = |error: TrainError| report(&error);
         let folder = folder(&run, source).map_err(told)?;
         let spec = &run.joined.data.spec;
@@ -166,10 +201,17 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
         if !source.show.quiet {
             loaded.notes.iter().for_each(|note| eprintln!("warning: {note}"));
         }
+        refuse_inputs(&outputs, &run, &loaded, &folder)?;
         let rows: Vec<usize> = (0..loaded.table.rows()).collect();
+        if first.is_none() && source.table.is_none() && spec.test.is_none() {
+            let (count, table) = (counted(rows.len(), "row"), &csv.value.path.value);
+            source.show.tell(&format!(
+                "the data file names no `test` table: predicting the {count} of {table}; --table FILE names another"
+            ));
+        }
         let fits = predict_rows(&run, engine.as_ref(), &loaded, &folder, &rows, source, &mut ensemble).map_err(told)?;
         if let (Some((first, _)), false) = (&first, fits) {
-            eprintln!("error: {} predicts other columns than {}", path.display(), first.path.display());
+            eprintln!("error: {} predicts other columns than {}", run.path.display(), first.path.display());
             return Err(Exit::Usage);
         }
         first.get_or_insert((run, loaded));
@@ -178,7 +220,10 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
     let told = |error: TrainError| report(&error);
     if let Some(path) = &arguments.spread {
         let spread = ensemble.spread();
-        if let Some((field, _)) = spread.iter().find(|(_, prediction)| matches!(prediction, FieldPrediction::Classes(..))) {
+        // A long table asks for numbers alone, whatever else is predicted.
+        let is_wide = matches!(run.joined.experiment.output.value, spec::Output::Wide { .. });
+        let is_class = |prediction: &FieldPrediction| matches!(prediction, FieldPrediction::Classes(..));
+        if let Some((field, _)) = spread.iter().find(|(_, prediction)| is_wide && is_class(prediction)) {
             eprintln!("error: --spread is for numbers, and `{field}` predicts classes");
             return Err(Exit::Usage);
         }
@@ -189,20 +234,20 @@ fn try_predict(arguments: &PredictArguments) -> Result<String, Exit> {
         write_output(&run.joined, &loaded, &spread, path).map_err(told)?;
     }
     write_output(&run.joined, &loaded, &ensemble.mean(), &arguments.output).map_err(told)?;
-    let mean = match (ensemble.members(), runs.len()) {
+    let mean = match (ensemble.members(), paths.len()) {
         (1, _) => String::new(),
         (members, runs) if members == runs => format!(", the mean of {runs} runs"),
         (members, 1) => format!(", the mean of {members} samples"),
         (members, runs) => format!(", the mean of {members} samples of {runs} runs"),
     };
-    Ok(format!("{} samples predicted{mean}: {}\n", loaded.table.rows(), arguments.output.display()))
+    Ok(format!("{} predicted{mean}: {}\n", counted(loaded.table.rows(), "sample"), arguments.output.display()))
 }
 
 /// Runs `eval`.
 pub fn eval(arguments: &EvalArguments) -> Exit {
     match try_eval(arguments) {
         Ok(text) => {
-            write_out(&mut std::io::stdout(), &text);
+            write_out(&text);
             Exit::Fine
         }
         Err(exit) => exit,
@@ -212,11 +257,14 @@ pub fn eval(arguments: &EvalArguments) -> Exit {
 fn try_eval(arguments: &EvalArguments) -> Result<String, Exit> {
     let source = &arguments.source;
     let engine = source.machine.open()?;
-    let run = open_run(&arguments.run, &source.roots)?;
+    let run = open_run(&arguments.run, source)?;
     let told = |error: TrainError| report(&error);
     let folder = folder(&run, source).map_err(told)?;
     let csv = &run.joined.data.spec.table.value;
     let loaded = load_rows(&run.joined.data, csv, source.table.as_deref(), &folder, true).map_err(|error| told(error.into()))?;
+    if let Some(path) = &arguments.output {
+        refuse_inputs(&[("-o", path)], &run, &loaded, &folder)?;
+    }
     let rows: Vec<usize> = match &source.table {
         Some(_) => (0..loaded.table.rows()).collect(),
         None => {
@@ -249,7 +297,7 @@ fn try_eval(arguments: &EvalArguments) -> Result<String, Exit> {
         }
         TextOrJson::Text => {
             let lines: String = values.iter().map(|(name, value)| format!("{name} {value:.6}\n")).collect();
-            format!("{} rows\n{lines}", rows.len())
+            format!("{}\n{lines}", counted(rows.len(), "row"))
         }
     })
 }

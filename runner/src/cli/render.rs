@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     let Ok(mut session) = session(&arguments.options.roots) else { return Exit::Usage };
     match check_text(&mut session, &text) {
         Some(again) if super::diff::compare(&checked, &again).is_empty() => {
-            write_out(&mut std::io::stdout(), &text);
+            write_out(&text);
             Exit::Fine
         }
         Some(_) => {

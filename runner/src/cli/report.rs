@@ -3,7 +3,9 @@
 use super::Exit;
 use super::experiment::report as told;
 use super::graph::write_out;
+use super::outputs::{files_of_results, refuse_same};
 use crate::report::build;
+use crate::rundir::{Disk, StorageError, write_atomically};
 use crate::train::TrainError;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -28,19 +30,40 @@ pub struct Arguments {
 /// Runs `report`.
 pub fn run(arguments: &Arguments) -> Exit {
     let path = arguments.output.clone().unwrap_or_else(|| arguments.directory.join("report.html"));
+    if let Some(output) = &arguments.output {
+        let inputs = std::iter::once_with(|| files_of_results(&arguments.directory)).flatten();
+        if let Err(exit) = refuse_same(&[("-o", output)], inputs) {
+            return exit;
+        }
+    }
     match written(&arguments.directory, &path) {
         Ok(()) => {
-            write_out(&mut std::io::stdout(), &format!("report {}\n", path.display()));
+            write_out(&format!("report {}\n", path.display()));
             Exit::Fine
         }
-        Err(error) => told(&error),
+        Err(NoReport::Drawn(error)) => told(&error),
+        Err(NoReport::Written(error)) => {
+            eprintln!("error: {error}");
+            Exit::of_write(&error.source)
+        }
     }
 }
 
-fn written(directory: &Path, path: &Path) -> Result<(), TrainError> {
-    let fault = |cause: String| TrainError::Usage(format!("{}: {cause}", path.display()));
-    let html = build(directory)?.to_html().map_err(|error| fault(error.to_string()))?;
-    crate::table::write_atomically(path, html.as_bytes()).map_err(|error| fault(format!("cannot be written: {error}")))
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+enum NoReport {
+    /// It cannot be drawn.
+    #[error(transparent)]
+    Drawn(#[from] TrainError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Written(#[from] StorageError),
+}
+
+fn written(directory: &Path, path: &Path) -> Result<(), NoReport> {
+    let html = build(directory)?.to_html();
+    let html = html.map_err(|error| TrainError::Usage(format!("{}: {error}", path.display())))?;
+    Ok(write_atomically(&Disk, path, |file| file.write_all(html.as_bytes()))?)
 }
 
 /// Writes `report.html` into a directory of results. What was trained is safe by then, so that a report that cannot be drawn is a warning.

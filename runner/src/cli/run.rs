@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, open};
+use super::outputs::{exit_of_weights, refuse_same, sources_on_disk, weight_files};
 use super::weights::load_failure;
 use crate::engines::{EngineChoice, engine};
 use crate::initialize::initial_values_but;
@@ -70,10 +71,17 @@ pub struct Arguments {
 
 /// Runs `run`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Opened { checked, mut sizes, .. } = match open(&arguments.file, &arguments.options) {
+    let Opened { checked, mut sizes, sources } = match open(&arguments.file, &arguments.options) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
+    let weights = arguments.weights.iter().flat_map(|part| weight_files(&part.file));
+    let inputs = sources_on_disk(&sources).into_iter().chain(weight_files(&arguments.inputs)).chain(weights);
+    if let Err(exit) =
+        refuse_same(&[("--outputs", &arguments.outputs)], inputs.chain(arguments.mapping.as_ref().map(PathBuf::from)))
+    {
+        return exit;
+    }
     match go(arguments, &checked, &mut sizes) {
         Ok(()) => Exit::Fine,
         Err((exit, message)) => {
@@ -113,7 +121,7 @@ fn go(arguments: &Arguments, checked: &Checked, sizes: &mut Sizes) -> Result<(),
         Some(output) => run_on_tape(&program, &values, output, arguments)?,
         None => run_plan(&program, &values, arguments)?,
     };
-    write_tensors(&arguments.outputs, &results).map_err(fault)?;
+    write_tensors(&arguments.outputs, &results).map_err(|error| (exit_of_weights(&error, Exit::Fault), error.to_string()))?;
     for (name, tensor) in &results {
         println!("{name} {}", tensor.tensor_type());
     }

@@ -5,7 +5,7 @@ use super::graph::{TextOrJson, write_out};
 use crate::ablate::Plan;
 use crate::cv::{CvDescription, CvDirectory, fold_directory};
 use crate::plain::aligned;
-use crate::rundir::{Description, RunDirectory, Standing, State};
+use crate::rundir::{Description, Lock, RunDirectory, Standing, State};
 use clap::Args;
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
   sward runs runs/experiment --sort val/accuracy
   sward runs --format json | jq '.[] | select(.state == \"interrupted\") | .directory'
 
-Folds and arms are counted with the cross-validation or ablation that they belong to.")]
+A run that was killed is `stopped`: `sward train --resume` goes on with it. Folds and arms are counted with the cross-validation or ablation that they belong to.")]
 pub struct Arguments {
     /// The folder
     #[arg(default_value = "runs")]
@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         TextOrJson::Json => format!("{}\n", serde_json::to_value(&entries).unwrap_or_default()),
         TextOrJson::Text => text(&entries, arguments.sort.as_deref()),
     };
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Exit::Fine
 }
 
@@ -121,9 +121,10 @@ fn metrics(value: &serde_json::Value) -> IndexMap<String, Option<f64>> {
     value.as_object().map(|own| own.iter().map(|(name, value)| (name.clone(), value.as_f64())).collect()).unwrap_or_default()
 }
 
-/// The state of a run in a word.
-pub fn state_word(state: State) -> &'static str {
+/// The state of a run in a word. One whose process has died without a word says that it runs, and nobody holds its lock.
+pub fn state_word(directory: &Path, state: State) -> &'static str {
     match state {
+        State::Running if !Lock::is_held(directory) => "stopped",
         State::Running => "running",
         State::Finished => "finished",
         State::Interrupted => "interrupted",
@@ -138,7 +139,7 @@ fn of_run(path: &Path) -> Entry {
             let results = json(&path.join("results.json"));
             Entry {
                 name: run.name,
-                state: state_word(run.state).to_owned(),
+                state: state_word(path, run.state).to_owned(),
                 created: Some(run.created),
                 seed: Some(run.seed),
                 overrides: run.overrides,

@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         (TextOrJson::Text, Some(op)) => page(op.schema()),
         (TextOrJson::Json, op) => json(op.map(|op| op.schema().name)),
     };
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Exit::Fine
 }
 

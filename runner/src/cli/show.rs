@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         let compiled = if arguments.train { training(&checked, &sizes, &options) } else { inference(&checked, &sizes, &options) };
         return match compiled {
             Ok(program) => {
-                write_out(&mut std::io::stdout(), &program.to_string());
+                write_out(&program.to_string());
                 Exit::Fine
             }
             Err(error) => {
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             }
         };
     }
-    write_out(&mut std::io::stdout(), &table(&checked, &sizes));
+    write_out(&table(&checked, &sizes));
     Exit::Fine
 }
 

@@ -3,13 +3,17 @@
 use super::Exit;
 use super::experiment::{ExperimentOptions, OpenedExperiment, open_experiment, report};
 use super::graph::write_out;
+use super::outputs::{photographs, refuse_same, sources_on_disk, tables};
 use crate::experiment::{Joined, Parts};
 use crate::feed::{Batch, Cell, Feed, contact_sheet};
 use crate::pixels::Picture;
+use crate::plain::counted;
+use crate::rundir::{Disk, write_atomically};
 use crate::train::{Prepared, TrainError, data_folder, prepare};
 use clap::Args;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use std::path::PathBuf;
+use sward_core::check::Session;
 use sward_kernels::Data;
 
 /// Arguments of `show-data`.
@@ -45,20 +49,32 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let shown = data_folder(&session, &joined).and_then(|folder| {
-        let prepared = prepare(&joined, &folder, arguments.fold)?;
-        show(arguments, &joined, &prepared)
-    });
-    match shown {
+    match try_run(arguments, &session, &joined) {
         Ok(text) => {
-            write_out(&mut std::io::stdout(), &text);
+            write_out(&text);
             Exit::Fine
         }
-        Err(error) => report(&error),
+        Err(exit) => exit,
     }
 }
 
-fn show(arguments: &Arguments, joined: &Joined, prepared: &Prepared<'_>) -> Result<String, TrainError> {
+fn try_run(arguments: &Arguments, session: &Session<'_>, joined: &Joined) -> Result<String, Exit> {
+    let told = |error: TrainError| report(&error);
+    let folder = data_folder(session, joined).map_err(told)?;
+    let prepared = prepare(joined, &folder, arguments.fold).map_err(told)?;
+    let inputs = sources_on_disk(&session.sources).into_iter().chain(tables(joined, &folder));
+    refuse_same(&[("-o", &arguments.output)], inputs.chain(photographs(joined, &prepared.loaded, &folder)))?;
+    let (text, sheet) = show(arguments, joined, &prepared).map_err(told)?;
+    let picture = png(&sheet).map_err(told)?;
+    write_atomically(&Disk, &arguments.output, |file| file.write_all(&picture)).map_err(|error| {
+        eprintln!("error: {error}");
+        Exit::of_write(&error.source)
+    })?;
+    Ok(format!("{text}: {}\n", arguments.output.display()))
+}
+
+/// What is said of the samples, and the sheet with them.
+fn show(arguments: &Arguments, joined: &Joined, prepared: &Prepared<'_>) -> Result<(String, Picture), TrainError> {
     let split = prepared.split();
     let step = (split.train.len() / arguments.samples as usize).max(1);
     let rows: Vec<usize> = split.train.iter().copied().step_by(step).take(arguments.samples as usize).collect();
@@ -87,8 +103,8 @@ fn show(arguments: &Arguments, joined: &Joined, prepared: &Prepared<'_>) -> Resu
     let fault =
         |source| TrainError::Feed(crate::feed::FeedError::Picture { place: "the sheet".to_owned(), source: Box::new(source) });
     let sheet = contact_sheet(&cells, columns).map_err(fault)?;
-    write_png(&sheet, &arguments.output)?;
-    Ok(text + &format!("{} samples: {}\n", rows.len(), arguments.output.display()))
+    text += &counted(rows.len(), "sample");
+    Ok((text, sheet))
 }
 
 /// Least, mean and largest number, for floats.
@@ -135,12 +151,11 @@ fn cell(joined: &Joined, prepared: &Prepared<'_>, batch: &Batch, rows: &[usize],
     Ok(Cell { pictures, columns, lines })
 }
 
-fn write_png(picture: &Picture, path: &std::path::Path) -> Result<(), TrainError> {
+fn png(picture: &Picture) -> Result<Vec<u8>, TrainError> {
     let mut bytes = Vec::new();
     let colour = if picture.channels() == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     PngEncoder::new(&mut bytes)
         .write_image(picture.data(), picture.width() as u32, picture.height() as u32, colour)
         .map_err(|error| TrainError::Usage(format!("the sheet cannot be encoded: {error}")))?;
-    crate::table::write_atomically(path, &bytes)
-        .map_err(|error| TrainError::Usage(format!("{}: cannot be written: {error}", path.display())))
+    Ok(bytes)
 }

@@ -82,23 +82,20 @@ pub fn run(arguments: &Arguments) -> Exit {
         match test_module(&checked, &engine, arguments) {
             Ok(Some(report)) => {
                 passed += 1;
-                write_out(&mut std::io::stdout(), &format!("{shown}: {report}\n"));
+                write_out(&format!("{shown}: {report}\n"));
             }
             Ok(None) => {
                 skipped += 1;
-                write_out(
-                    &mut std::io::stdout(),
-                    &format!("{shown}: left out, more than {} parameters\n", arguments.max_parameters),
-                );
+                write_out(&format!("{shown}: left out, more than {} parameters\n", arguments.max_parameters));
             }
             Err(reason) => {
                 failed += 1;
-                write_out(&mut std::io::stdout(), &format!("{shown}: FAILED: {reason}\n"));
+                write_out(&format!("{shown}: FAILED: {reason}\n"));
             }
         }
     }
     print(&session, super::graph::Format::Text);
-    write_out(&mut std::io::stdout(), &format!("{passed} passed, {failed} failed, {skipped} skipped\n"));
+    write_out(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"));
     if failed > 0 { Exit::Findings } else { Exit::Fine }
 }
 

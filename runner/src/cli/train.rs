@@ -113,7 +113,7 @@ fn train_one(
         return Ok(Exit::Interrupted);
     }
     super::report::write_report(&outcome.directory, arguments.show.quiet);
-    write_out(&mut std::io::stdout(), &summary(&outcome));
+    write_out(&summary(&outcome));
     Ok(Exit::Fine)
 }
 

@@ -2,11 +2,15 @@
 
 use super::Exit;
 use super::graph::{GraphOptions, Opened, TextOrJson, open, write_out};
+use super::outputs::{exit_of_weights, require_apart, sources_on_disk, weight_files};
 use crate::rundir::Disk;
 use crate::tensors::{from_view, to_out};
 use crate::weights::artifact::{backbone_metadata, require_backbone};
+use crate::weights::lora::{self, LoraError};
 use crate::weights::mapping::Mappings;
-use crate::weights::{LoadError, LoadRequest, Loaded, TensorOut, WeightSet, export, lora, match_file, wanted, write};
+use crate::weights::{
+    ExportError, LoadError, LoadRequest, Loaded, TensorOut, WeightError, WeightSet, export, match_file, wanted, write,
+};
 use clap::{Args, Subcommand};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
@@ -173,8 +177,16 @@ pub(super) fn load_failure(error: LoadError) -> Failure {
     (exit, error.to_string())
 }
 
-fn open_graph(file: &str, options: &GraphOptions) -> Result<(Checked, Sizes), Failure> {
-    let Opened { checked, mut sizes, .. } = open(file, options).map_err(|exit| (exit, String::new()))?;
+/// A file of weights that cannot be written.
+fn unwritten(error: WeightError) -> Failure {
+    (exit_of_weights(&error, Exit::Fault), error.to_string())
+}
+
+/// Opens a graph, for a verb that writes `output` and reads `files` beside it.
+fn open_graph(file: &str, options: &GraphOptions, output: Option<&Path>, files: &[&Path]) -> Result<(Checked, Sizes), Failure> {
+    let Opened { checked, mut sizes, sources } = open(file, options).map_err(|exit| (exit, String::new()))?;
+    let inputs = sources_on_disk(&sources).into_iter().chain(files.iter().flat_map(|file| weight_files(file)));
+    require_apart(&output.map(|path| ("-o", path)).into_iter().collect::<Vec<_>>(), inputs).map_err(usage)?;
     // Photographs have three channels: a graph that leaves them open is compared with them.
     if checked.dimensions().iter().any(|name| name == "channels") && sizes.get("channels").is_none() {
         sizes.insert("channels", 3);
@@ -182,40 +194,42 @@ fn open_graph(file: &str, options: &GraphOptions) -> Result<(Checked, Sizes), Fa
     Ok((checked, sizes))
 }
 
-fn fit(fit: &Fit) -> Result<Loaded, Failure> {
-    let (checked, sizes) = open_graph(&fit.graph, &fit.options)?;
+/// Brings a file and a graph together, for a verb that writes `output` and reads `files` beside them.
+fn fit(fit: &Fit, output: Option<&Path>, files: &[&Path]) -> Result<Loaded, Failure> {
+    let read: Vec<&Path> = [fit.file.as_path()].into_iter().chain(fit.mapping.as_deref().map(Path::new)).collect();
+    let (checked, sizes) = open_graph(&fit.graph, &fit.options, output, &[&read, files].concat())?;
     let request =
         LoadRequest { file: &fit.file, mapping: fit.mapping.as_deref(), within: &fit.within, without: &[], keep: &fit.keep };
     match_file(&checked, &sizes, &request).map_err(load_failure)
 }
 
 fn compare(arguments: &MatchArguments) -> Result<Exit, Failure> {
-    let loaded = fit(&arguments.fit)?;
+    let loaded = fit(&arguments.fit, None, &[])?;
     let text = match arguments.format {
         TextOrJson::Text => loaded.report.text(),
         TextOrJson::Json => format!("{}\n", loaded.report.json()),
     };
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Ok(if loaded.report.is_exact() { Exit::Fine } else { Exit::Findings })
 }
 
 fn convert(arguments: &ConvertArguments) -> Result<Exit, Failure> {
-    let loaded = fit(&arguments.fit)?.strictly().map_err(load_failure)?;
+    let loaded = fit(&arguments.fit, Some(&arguments.output), &[])?.strictly().map_err(load_failure)?;
     let mut values: Vec<(String, Tensor)> = Vec::new();
     loaded
         .for_each(|name, tensor| {
             values.push((name.to_owned(), tensor));
-            Ok::<(), crate::weights::WeightError>(())
+            Ok::<(), WeightError>(())
         })
         .map_err(usage)?;
     let tensors: Vec<TensorOut<'_>> = values.iter().map(|(name, tensor)| to_out(name, tensor)).collect();
-    write(&Disk, &arguments.output, &tensors, &IndexMap::new()).map_err(fault)?;
+    write(&Disk, &arguments.output, &tensors, &IndexMap::new()).map_err(unwritten)?;
     println!("{}", loaded.report.summary());
     Ok(Exit::Fine)
 }
 
 fn back(arguments: &ExportArguments) -> Result<Exit, Failure> {
-    let loaded = fit(&arguments.fit)?.strictly().map_err(load_failure)?;
+    let loaded = fit(&arguments.fit, Some(&arguments.output), &[&arguments.values])?.strictly().map_err(load_failure)?;
     let values = WeightSet::open(&arguments.values).map_err(usage)?;
     let mut wrong = None;
     let mut value = |name: &str| {
@@ -233,7 +247,10 @@ fn back(arguments: &ExportArguments) -> Result<Exit, Failure> {
     if let Some(error) = wrong {
         return Err(usage(error));
     }
-    result.map_err(usage)?;
+    result.map_err(|error| match error {
+        ExportError::File(error) => (exit_of_weights(&error, Exit::Usage), error.to_string()),
+        other => usage(other),
+    })?;
     println!("{}: written under the names of {}", arguments.output.display(), arguments.fit.file.display());
     Ok(Exit::Fine)
 }
@@ -243,7 +260,8 @@ fn full(within: &str, name: &str) -> String {
 }
 
 fn head(arguments: &HeadArguments) -> Result<Exit, Failure> {
-    let (checked, sizes) = open_graph(&arguments.graph, &arguments.options)?;
+    let files = [arguments.file.as_path(), &arguments.backbone];
+    let (checked, sizes) = open_graph(&arguments.graph, &arguments.options, Some(&arguments.output), &files)?;
     // Says where the path is wrong.
     wanted(&checked, &sizes, &arguments.within).map_err(load_failure)?;
     let all = wanted(&checked, &sizes, "").map_err(load_failure)?;
@@ -263,16 +281,21 @@ fn head(arguments: &HeadArguments) -> Result<Exit, Failure> {
     if tensors.is_empty() {
         return Err(usage(format!("every parameter is below `{}`: there is no head", arguments.within)));
     }
-    write(&Disk, &arguments.output, &tensors, &backbone_metadata(&backbone)).map_err(fault)?;
+    write(&Disk, &arguments.output, &tensors, &backbone_metadata(&backbone)).map_err(unwritten)?;
     println!("{}: {} tensors", arguments.output.display(), tensors.len());
     Ok(Exit::Fine)
 }
 
 fn merge(arguments: &MergeArguments) -> Result<Exit, Failure> {
+    let inputs = weight_files(&arguments.base).chain(weight_files(&arguments.adapters));
+    require_apart(&[("-o", &arguments.output)], inputs).map_err(usage)?;
     let base = WeightSet::open(&arguments.base).map_err(usage)?;
     let adapters = WeightSet::open(&arguments.adapters).map_err(usage)?;
     require_backbone(&adapters, &[&base]).map_err(usage)?;
-    let merged = lora::merge(&base, &adapters, &Disk, Path::new(&arguments.output)).map_err(usage)?;
+    let merged = lora::merge(&base, &adapters, &Disk, &arguments.output).map_err(|error| match error {
+        LoraError::File(error) => (exit_of_weights(&error, Exit::Usage), error.to_string()),
+        other => usage(other),
+    })?;
     println!("{}: {merged} weights adapted", arguments.output.display());
     Ok(Exit::Fine)
 }
@@ -283,6 +306,6 @@ fn mappings() -> Result<Exit, Failure> {
     for mapping in mappings.iter() {
         text += &format!("{:<32} {}\n", mapping.name, mapping.doc);
     }
-    write_out(&mut std::io::stdout(), &text);
+    write_out(&text);
     Ok(Exit::Fine)
 }

@@ -65,6 +65,14 @@ impl Lock {
         Ok(Self { file, stale: text.trim().parse().ok() })
     }
 
+    /// Whether a process works in a directory now. It leaves the lock as it is.
+    pub fn is_held(directory: &Path) -> bool {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+        let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(directory.join(FILE)) else { return false };
+        // A lock that was got ends with the file's handle, at once.
+        matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
+    }
+
     /// The process that held the lock before and died without giving it back.
     pub fn stale_owner(&self) -> Option<u32> {
         self.stale
@@ -95,7 +103,9 @@ mod tests {
         assert_eq!(first.stale_owner(), None);
         let error = Lock::take(directory.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("is in use by process {}", std::process::id())), "{error}");
+        assert!(Lock::is_held(directory.path()));
         drop(first);
+        assert!(!Lock::is_held(directory.path()));
         assert_eq!(Lock::take(directory.path()).unwrap().stale_owner(), None);
     }
 

@@ -27,6 +27,7 @@ use crate::experiment::spec::{Nonfinite, Train};
 use crate::experiment::{GraphField, Joined, best_metric, watched_direction};
 use crate::feed::{Batch, Feed, FeedError, Labels, MixSpec, labels};
 use crate::interrupt::Interrupt;
+use crate::plain::counted;
 use crate::progress::{Progress, Step, Verbosity};
 use crate::rundir::{Checkpoint, EventFile, MetricsLog, Record, RunDirectory, State, Storage, checkpoint_path};
 use crate::schedule::{Direction, Schedule};
@@ -291,9 +292,10 @@ impl<'a> Trainer<'a> {
                 count.frozen
             ),
             format!(
-                "{} epochs of {steps} steps of {} samples; memory {} MiB; {}",
-                self.train.epochs,
-                self.batch as u64 * self.train.accumulate,
+                "{} of {} of {}; memory {} MiB; {}",
+                counted(self.train.epochs as usize, "epoch"),
+                counted(steps as usize, "step"),
+                counted(self.batch * self.train.accumulate as usize, "sample"),
                 (memory.arena + memory.held) >> 20,
                 self.run.path().display()
             ),

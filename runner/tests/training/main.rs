@@ -6,6 +6,8 @@ mod features;
 mod kills;
 mod maps;
 mod numbers;
+mod outputs;
 mod project;
 mod runs;
 mod splits;
+mod streams;
