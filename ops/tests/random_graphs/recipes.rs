@@ -289,7 +289,8 @@ impl Generator {
             }
             "IndexSelect" => {
                 let own = self.tensor(has_axes);
-                let indices = self.tensor(|own| own.dtype == DType::I64 && own.rank() <= 2);
+                // Nothing is known of an input's numbers; a constant may be known to lie outside of the axis.
+                let indices = self.tensor(|own| own.reference == "label");
                 vec![port("from", &own), port("indices", &indices), field("axis", self.axis(&own))]
             }
             "OneHot" => {
