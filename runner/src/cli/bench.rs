@@ -7,7 +7,8 @@ use super::graph::{GraphOptions, Opened, Subject, TextOrJson, open_subject};
 use super::profile::profile;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
-use crate::experiment::{FieldRole, Joined, spec};
+use crate::experiment::spec::Precision;
+use crate::experiment::{FieldRole, Joined};
 use crate::random::{Lane, Stream, purpose};
 use crate::train::{TrainError, experiment_prediction, experiment_step, optimizer_rule, prepare, sizes_for};
 use crate::weights::Part;
@@ -75,49 +76,6 @@ enum Mode {
     Infer,
 }
 
-/// What activations are stored in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Precision {
-    /// 32-bit floating point
-    F32,
-    /// bfloat16, with f32 parameters, statistics and sums
-    Bf16,
-}
-
-impl Precision {
-    /// The dtype.
-    pub fn dtype(self) -> DType {
-        match self {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        }
-    }
-
-    /// That of an experiment.
-    fn of(written: spec::Precision) -> Precision {
-        match written {
-            spec::Precision::F32 => Precision::F32,
-            spec::Precision::Bf16 => Precision::Bf16,
-        }
-    }
-
-    /// As an experiment has it.
-    fn of_experiment(self) -> spec::Precision {
-        match self {
-            Precision::F32 => spec::Precision::F32,
-            Precision::Bf16 => spec::Precision::Bf16,
-        }
-    }
-
-    /// The word for it on the command line.
-    fn word(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        }
-    }
-}
-
 /// Runs `bench`.
 pub fn run(arguments: &Arguments) -> Exit {
     let Opened { checked: mut subject, mut sizes, sources } = match open_subject(&arguments.file, &arguments.options) {
@@ -136,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             sizes.insert("batch", train.batch as i64);
         }
         if let Some(dtype) = arguments.dtype {
-            train.dtype = dtype.of_experiment();
+            train.dtype = dtype;
         }
         train.rematerialize.extend(arguments.rematerialize.iter().map(|pattern| Spanned::new(pattern.clone(), *span)));
     }
@@ -206,7 +164,7 @@ fn compiled(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<M
                 Mode::Train => experiment_step(joined, sizes),
                 Mode::Infer => experiment_prediction(joined, sizes),
             };
-            let precision = Precision::of(train.dtype);
+            let precision = train.dtype;
             let program = program.map_err(|error| error.to_string())?;
             Ok(Measured { program, rule: optimizer_rule(&train.optimizer), ema: train.ema, precision })
         }
@@ -243,7 +201,10 @@ fn measure(arguments: &Arguments, subject: &Subject, sizes: &Sizes) -> Result<()
         Mode::Train => "train",
         Mode::Infer => "infer",
     };
-    let dtype = measured.precision.word();
+    let dtype = match measured.precision {
+        Precision::F32 => "f32",
+        Precision::Bf16 => "bf16",
+    };
     let threads = thread_count(&arguments.engine);
     let gflops = program.flops() / median * 1e-9;
     match arguments.format {

@@ -1,9 +1,9 @@
 //! What all verbs on experiments share: opening one, its overrides, its engine, and what is shown meanwhile.
 
 use super::Exit;
-use super::bench::Precision;
 use super::graph::{Format, RootOptions, print, session};
 use crate::engines::{EngineChoice, engine};
+use crate::experiment::spec::Precision;
 use crate::experiment::{Joined, join};
 use crate::feed::FeedError;
 use crate::interrupt::Interrupt;

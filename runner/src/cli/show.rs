@@ -27,7 +27,7 @@ pub struct Arguments {
     stop_after: Option<String>,
     /// With --program: what activations are stored in
     #[arg(long, requires = "program", value_enum, default_value = "f32")]
-    dtype: super::bench::Precision,
+    dtype: crate::experiment::spec::Precision,
     #[command(flatten)]
     options: GraphOptions,
 }

@@ -3,7 +3,7 @@
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::lower::{LowerOptions, lower};
-use sward_core::program::{Builder, DType, Program, Role};
+use sward_core::program::{Builder, Program, Role};
 use sward_ops::frozen::{FrozenSplit, split_frozen};
 use sward_ops::passes::{PassOptions, optimize, optimize_forward};
 use sward_ops::primitives::{AddAlgebra, OptimizerRule};
@@ -11,7 +11,7 @@ use sward_ops::training::{Accumulation, LayerDecay, Loss, ParameterGroup, TrainO
 
 use super::error::Result;
 use crate::compile::CompileError;
-use crate::experiment::spec::{Cache, GradientRule, Mix, Optimizer, Precision, Train};
+use crate::experiment::spec::{Cache, GradientRule, Mix, Optimizer, Train};
 use crate::experiment::{FieldRole, Joined, PROJECTED, projected_output};
 use crate::feed::FittedData;
 
@@ -25,14 +25,6 @@ pub fn sizes_for(checked: &Checked, fitted: &FittedData, batch: usize) -> Sizes 
         }
     }
     sizes
-}
-
-/// What activations are stored in.
-pub fn activation_dtype(precision: Precision) -> DType {
-    match precision {
-        Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
-    }
 }
 
 /// The optimizer's rule.
@@ -96,7 +88,7 @@ pub fn forward(joined: &Joined, sizes: &Sizes) -> Result<Builder> {
 
 /// From the forward part to the program of a step.
 pub fn step(joined: &Joined, forward: Builder, accumulation: Accumulation) -> Result<Program> {
-    let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
+    let passes = PassOptions { dtype: joined.experiment.train.value.dtype.dtype(), stop_after: None };
     let streams = forward.next_stream();
     let mut program = forward.finish();
     optimize_forward(&mut program, &passes).map_err(CompileError::from)?;
@@ -149,7 +141,7 @@ fn lowered_evaluation(joined: &Joined, sizes: &Sizes, options: EvaluationOptions
 
 /// A program as an engine runs it.
 pub fn optimized(joined: &Joined, program: Program) -> Result<Program> {
-    let passes = PassOptions { dtype: activation_dtype(joined.experiment.train.value.dtype), stop_after: None };
+    let passes = PassOptions { dtype: joined.experiment.train.value.dtype.dtype(), stop_after: None };
     Ok(optimize(program, &passes).map_err(CompileError::from)?)
 }
 

@@ -1,6 +1,8 @@
 //! The field `train`: what is trained with which batches, and when it ends.
 
+use clap::ValueEnum;
 use serde::Deserialize;
+use sward_core::program::DType;
 use sward_core::source::Spanned;
 
 use super::optimizer::{Adapt, Group, Optimizer, Schedule};
@@ -77,13 +79,23 @@ fn forty_two() -> u64 {
 }
 
 /// What activations are stored in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 pub enum Precision {
-    /// 32-bit floats.
+    /// 32-bit floating point
     #[default]
     F32,
-    /// bfloat16, with f32 parameters, statistics and sums.
+    /// bfloat16, with f32 parameters, statistics and sums
     Bf16,
+}
+
+impl Precision {
+    /// The dtype.
+    pub fn dtype(self) -> DType {
+        match self {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        }
+    }
 }
 
 /// Which rows an epoch sees.
