@@ -5,8 +5,11 @@
 //! `cargo bench -p sward-kernels --bench primitives [-- FILTER]`; `THREADS=1` for one thread. The share is the larger of the two: what binds a
 //! kernel is what it comes near to.
 
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::lower_quartile;
 use criterion::{Criterion, Throughput};
 use sward_core::program::{BuildError, Builder, DType, Program, Role, RunKey, TensorType, ValueId};
 use sward_kernels::cpu::CpuEngine;
@@ -107,12 +110,6 @@ fn prepared(engine: &CpuEngine, program: &Program) -> Box<dyn Plan> {
     plan
 }
 
-/// The quarter of the times that is shortest ends here.
-fn lower_quartile(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 4]
-}
-
 /// Seconds of a step of a plan.
 fn timed(plan: &mut dyn Plan) -> f64 {
     let start = Instant::now();
@@ -160,7 +157,7 @@ fn main() {
         if times[2].is_empty() {
             continue;
         }
-        let seconds = times.map(|mut times| lower_quartile(&mut times));
+        let seconds = times.map(lower_quartile);
         let (peak, stream) = (2.0 * 1024f64.powi(3) / seconds[0], 2.0 * COPIED as f64 / seconds[1]);
         let (flops, moved) = (program.flops() / seconds[2], bytes / seconds[2]);
         let share = (flops / peak).max(moved / stream);

@@ -54,12 +54,11 @@ pub fn quartile_seconds_of_each(closures: &mut [&mut dyn FnMut()]) -> Vec<f64> {
         }
         rounds += 1;
     }
-    taken
-        .into_iter()
-        .map(|mut seconds| {
-            seconds.sort_by(f64::total_cmp);
-            // The lower quartile: other work on the machine only ever adds time.
-            seconds[seconds.len() / 4]
-        })
-        .collect()
+    taken.into_iter().map(lower_quartile).collect()
+}
+
+/// The lower quartile of some times: other work on the machine only ever adds time.
+pub fn lower_quartile(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 4]
 }

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::experiment::Joined;
-use crate::experiment::data::{Column, Csv};
+use crate::experiment::data::Column;
 use crate::feed::Loaded;
 use crate::rundir::{Checkpoint, RunDirectory, checkpoint_path};
 use crate::train::{FILES, OpenedRun, RunSettings, files};
@@ -73,14 +73,9 @@ pub fn weight_files(path: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// The tables of an experiment whose data lie in `folder`.
 pub fn tables(joined: &Joined, folder: &Path) -> Vec<PathBuf> {
-    fn add(csv: &Csv, folder: &Path, tables: &mut Vec<PathBuf>) {
-        tables.push(folder.join(&csv.path.value));
-        csv.join.iter().for_each(|join| add(&join.table.value, folder, tables));
-    }
-    let mut tables = Vec::new();
-    add(&joined.data.spec.table.value, folder, &mut tables);
-    joined.data.spec.test.iter().for_each(|csv| add(&csv.value, folder, &mut tables));
-    tables
+    let spec = &joined.data.spec;
+    let all = std::iter::once(&spec.table).chain(&spec.test);
+    all.flat_map(|csv| csv.value.paths()).map(|path| folder.join(path)).collect()
 }
 
 /// The photographs that a table names, in `folder`.

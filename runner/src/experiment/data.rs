@@ -55,6 +55,14 @@ pub struct Csv {
     pub join: Vec<Join>,
 }
 
+impl Csv {
+    /// The paths of this file and of all that are joined to it.
+    pub fn paths(&self) -> Vec<&str> {
+        let joined = self.join.iter().flat_map(|join| join.table.value.paths());
+        std::iter::once(self.path.value.as_str()).chain(joined).collect()
+    }
+}
+
 fn comma() -> char {
     ','
 }

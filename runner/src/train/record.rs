@@ -9,7 +9,6 @@ use sward_core::language::GraphFile;
 use sward_core::syntax::{Value, print};
 
 use super::error::{Result, TrainError};
-use crate::experiment::data::Csv;
 use crate::experiment::{Joined, join, library_session};
 use crate::feed::{DataFolder, FittedData};
 use crate::rundir::{RunDirectory, Storage, write_inside};
@@ -96,23 +95,17 @@ pub fn settings(session: &Session<'_>, joined: &Joined, overrides: &Overrides, f
     let (sets, swaps) = override_texts(overrides);
     let experiment = inside(session, joined.file).unwrap_or_else(|| session.sources.path(joined.file).to_owned());
     let data = data_folder(session, joined)?;
-    let mut tables = Vec::new();
+    let mut tables: Vec<String> = Vec::new();
     // A table that cannot be read is told with its place when rows are loaded.
     if let Ok(folder) = DataFolder::open(&data) {
-        add_hashes(&joined.data.spec.table.value, &folder, &mut tables);
+        let paths = joined.data.spec.table.value.paths().into_iter();
+        tables.extend(paths.filter_map(|path| content_of(&folder.find("the table", path).ok()?)));
     }
     Ok(RunSettings { experiment, sets, swaps, fold, data, fold_seed: None, tables })
 }
 
-fn add_hashes(csv: &Csv, folder: &DataFolder, hashes: &mut Vec<String>) {
-    if let Ok(path) = folder.find("the table", &csv.path.value) {
-        hashes.extend(content_of(&path));
-    }
-    csv.join.iter().for_each(|join| add_hashes(&join.table.value, folder, hashes));
-}
-
 /// The BLAKE3 hash of a file's bytes.
-fn content_of(path: &Path) -> Option<String> {
+pub(super) fn content_of(path: &Path) -> Option<String> {
     std::fs::read(path).ok().map(|bytes| blake3::hash(&bytes).to_hex().to_string())
 }
 
@@ -121,13 +114,17 @@ fn content_of(path: &Path) -> Option<String> {
 /// # Errors
 /// The first file that differs.
 pub fn check_tables(kept: &[String], table: &Table) -> Result<()> {
+    // A run that begins reads its tables once, not again for their hashes.
+    if kept.is_empty() {
+        return Ok(());
+    }
     let is_other = |file: &&str| content_of(Path::new(file)).is_some_and(|hash| !kept.contains(&hash));
     match table.files().into_iter().find(is_other) {
-        Some(file) if !kept.is_empty() => Err(TrainError::Usage(format!(
+        Some(file) => Err(TrainError::Usage(format!(
             "{file}: the table has changed since the run began: folds made of it anew would validate rows that were trained on; \
              restore the table, or train anew (`sward eval RUN --table FILE` measures all rows of another table)"
         ))),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

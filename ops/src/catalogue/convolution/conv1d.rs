@@ -56,9 +56,6 @@ impl Op for Conv1d {
     }
 
     fn lower(&self, call: &LowerCall<'_>, builder: &mut Builder) -> Lowered {
-        // The sequence is an image of height 1.
-        let x = builder.permute(call.input("from"), &[0, 2, 1])?;
-        let x = builder.unsqueeze(x, 1)?;
         let weight = builder.permute(call.parameter("weight"), &[0, 2, 1])?;
         let weight = builder.unsqueeze(weight, 1)?;
         let padding = call.size("padding");
@@ -68,8 +65,8 @@ impl Op for Conv1d {
             dilation: (1, call.size("dilation")),
             groups: call.size("groups"),
         };
-        let y = layers::convolve(builder, x, weight, call.optional_parameter("bias"), geometry)?;
-        let y = builder.permute(y, &[0, 3, 1, 2])?;
-        Ok(smallvec![builder.reshape(y, &call.output(0).shape)?])
+        Ok(smallvec![as_image(builder, call.input("from"), |builder, x| {
+            layers::convolve(builder, x, weight, call.optional_parameter("bias"), geometry)
+        })?])
     }
 }

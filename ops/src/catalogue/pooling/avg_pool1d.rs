@@ -49,6 +49,6 @@ impl Op for AvgPool1d {
         let [kernel, stride, padding] = layers::lowered_sequence(call);
         let (ceil_mode, count_include_pad) = (call.flag("ceil_mode"), call.flag("count_include_pad"));
         let pool = primitives::AveragePool { kernel, stride, padding, ceil_mode, count_include_pad };
-        Ok(smallvec![layers::as_image(builder, call.input("from"), |builder, x| builder.emit_one(pool, &[x]))?])
+        Ok(smallvec![as_image(builder, call.input("from"), |builder, x| builder.emit_one(pool, &[x]))?])
     }
 }

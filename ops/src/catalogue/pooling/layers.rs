@@ -56,20 +56,6 @@ pub(super) fn pooled_sequence(call: &mut Call<'_>) -> Inferred {
     Ok(smallvec![x.with_shape([x.shape[0].clone(), x.shape[1].clone(), length])])
 }
 
-/// Applies what works on an image `[n, 1, length, c]` to a sequence `[n, c, length]`.
-pub(super) fn as_image(
-    builder: &mut Builder,
-    sequence: ValueId,
-    apply: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, BuildError>,
-) -> Result<ValueId, BuildError> {
-    let moved = builder.permute(sequence, &[0, 2, 1])?;
-    let image = builder.unsqueeze(moved, 1)?;
-    let pooled = apply(builder, image)?;
-    let shape = builder.shape(pooled).to_vec();
-    let flat = builder.reshape(pooled, &[shape[0], shape[2], shape[3]])?;
-    builder.permute(flat, &[0, 2, 1])
-}
-
 /// The type of a pooled image.
 pub(super) fn pooled(call: &mut Call<'_>) -> Inferred {
     expect_rank(call, "from", 4, "[batch, channels, height, width]")?;

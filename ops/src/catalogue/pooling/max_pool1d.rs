@@ -45,6 +45,6 @@ impl Op for MaxPool1d {
         let [kernel, stride, padding] = layers::lowered_sequence(call);
         let (dilation, ceil_mode) = ((1, call.size("dilation")), call.flag("ceil_mode"));
         let pool = primitives::MaxPool { kernel, stride, padding, dilation, ceil_mode };
-        Ok(smallvec![layers::as_image(builder, call.input("from"), |builder, x| builder.emit_one(pool, &[x]))?])
+        Ok(smallvec![as_image(builder, call.input("from"), |builder, x| builder.emit_one(pool, &[x]))?])
     }
 }

@@ -41,6 +41,20 @@ pub(crate) fn channels_last(
     builder.permute(result, &[0, 3, 1, 2])
 }
 
+/// Applies what works on an image `[n, 1, length, c]` to a sequence `[n, c, length]`.
+pub(crate) fn as_image(
+    builder: &mut Builder,
+    sequence: ValueId,
+    apply: impl FnOnce(&mut Builder, ValueId) -> Result<ValueId, BuildError>,
+) -> Result<ValueId, BuildError> {
+    let moved = builder.permute(sequence, &[0, 2, 1])?;
+    let image = builder.unsqueeze(moved, 1)?;
+    let result = apply(builder, image)?;
+    let shape = builder.shape(result).to_vec();
+    let flat = builder.reshape(result, &[shape[0], shape[2], shape[3]])?;
+    builder.permute(flat, &[0, 2, 1])
+}
+
 /// A vector along one axis of a tensor of this rank.
 pub(crate) fn along_axis(builder: &mut Builder, vector: ValueId, axis: usize, rank: usize) -> Result<ValueId, BuildError> {
     let mut shape = vec![1; rank];

@@ -12,7 +12,7 @@ use super::super::features::{FeatureStore, Wanted, keep_features};
 use super::super::groups::row_groups;
 use super::super::prepare::Prepared;
 use super::super::programs::{EvaluationOptions, evaluation_forward, sizes_for};
-use super::super::record::{files, write};
+use super::super::record::{content_of, files, write};
 use super::super::steps::Stepper;
 use super::{TrainRequest, or_failed};
 use crate::experiment::spec::{Sampler as WrittenSampler, Schedule as WrittenSchedule, Train};
@@ -122,8 +122,8 @@ pub(super) fn begin(request: &TrainRequest<'_>, prepared: &Prepared<'_>) -> Resu
         description.inputs.insert(path.clone(), blake3::hash(text.as_bytes()).to_hex().to_string());
     }
     let table = Path::new(prepared.loaded.raw.file());
-    if let Ok(bytes) = std::fs::read(table) {
-        description.inputs.insert(table.display().to_string(), blake3::hash(&bytes).to_hex().to_string());
+    if let Some(hash) = content_of(table) {
+        description.inputs.insert(table.display().to_string(), hash);
     }
     let environment = Environment::current(request.engine.name(), request.threads);
     let storage = request.storage.clone();
