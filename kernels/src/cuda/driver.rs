@@ -74,6 +74,24 @@ struct Held {
     free_events: Vec<usize>,
 }
 
+/// Milliseconds between two events, by the call that every driver has: cudarc's names are those of CUDA 13, and drivers before CUDA 12.8 lack
+/// its successor.
+///
+/// # Safety
+/// Both events were recorded.
+unsafe fn elapsed(first: sys::CUevent, second: sys::CUevent) -> Result<f32, result::DriverError> {
+    type Elapsed = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> sys::CUresult;
+    let mut milliseconds = 0.0;
+    // SAFETY: the name has had this type since CUDA 2; the events are the caller's promise.
+    unsafe {
+        match sys::culib().get::<Elapsed>(b"cuEventElapsedTime\0") {
+            Ok(elapsed) => elapsed(&mut milliseconds, first, second).result()?,
+            Err(_) => return result::event::elapsed(first, second),
+        }
+    }
+    Ok(milliseconds)
+}
+
 /// Whether a driver loads what NVRTC makes; both by their CUDA version.
 fn check_versions(driver: (i32, i32), nvrtc: (i32, i32)) -> Result<(), DeviceError> {
     let unusable = |reason: String| Err(DeviceError::Unusable(reason));
@@ -402,7 +420,7 @@ impl Device for Driver {
         // SAFETY: both events are ours and were recorded.
         unsafe {
             result::event::synchronize(second).map_err(call("cuEventSynchronize"))?;
-            let milliseconds = result::event::elapsed(first, second).map_err(call("cuEventElapsedTime"))?;
+            let milliseconds = elapsed(first, second).map_err(call("cuEventElapsedTime"))?;
             Ok(f64::from(milliseconds) * 1e-3)
         }
     }

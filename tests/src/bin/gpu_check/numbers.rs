@@ -3,10 +3,10 @@
 use sward_core::program::{Array, Builder, DType, Program, Role, RunKey, TensorType, interpret};
 use sward_kernels::cuda::CudaEngine;
 use sward_kernels::{Engine, Tensor};
-use sward_ops::primitives::problems::{Draw, Extent, families};
+use sward_ops::primitives::problems::{Draw, Extent, Family};
 use sward_ops::primitives::{Attention, AttentionMask};
 use sward_tests::comparison::{Found, against_reference, difference, side_by_side, tolerance};
-use sward_tests::graphs::{blocks, training_step};
+use sward_tests::graphs::{Placement, training_step};
 
 use super::Line;
 
@@ -20,44 +20,34 @@ fn line(name: String, found: &Found) -> Line {
     Line { name, result, passed: Some(found.worst <= 1.0) }
 }
 
-/// Every family in both dtypes.
-pub fn problems(engine: &CudaEngine) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for family in families() {
-        let programs: Vec<Program> = [DType::F32, DType::BF16]
-            .into_iter()
-            .flat_map(|dtype| (0..PROBLEMS).map(move |seed| (dtype, seed)))
-            .map(|(dtype, seed)| {
-                let extent = if seed % 2 == 0 { Extent::Small } else { Extent::Large };
-                family.problem(Draw::new(seed, dtype, extent)).program()
-            })
-            .collect();
-        if let Err(error) = engine.compile_ahead(&programs) {
-            lines.push(Line { name: family.name.to_string(), result: error.to_string(), passed: Some(false) });
-            continue;
-        }
-        for dtype in [DType::F32, DType::BF16] {
-            let found = against_reference(engine, &family, dtype, PROBLEMS);
-            lines.push(line(format!("{} {dtype}", family.name), &found));
-        }
+/// A family in both dtypes.
+pub fn problems(engine: &CudaEngine, family: &Family) -> Vec<Line> {
+    let programs: Vec<Program> = [DType::F32, DType::BF16]
+        .into_iter()
+        .flat_map(|dtype| (0..PROBLEMS).map(move |seed| (dtype, seed)))
+        .map(|(dtype, seed)| {
+            let extent = if seed % 2 == 0 { Extent::Small } else { Extent::Large };
+            family.problem(Draw::new(seed, dtype, extent)).program()
+        })
+        .collect();
+    if let Err(error) = engine.compile_ahead(&programs) {
+        return vec![Line { name: family.name.to_string(), result: error.to_string(), passed: Some(false) }];
     }
-    lines
+    let checked = |dtype: DType| line(format!("{} {dtype}", family.name), &against_reference(engine, family, dtype, PROBLEMS));
+    [DType::F32, DType::BF16].map(checked).into()
 }
 
-/// A hundred steps of every block, in f32 and bf16.
-pub fn training(engines: [&dyn Engine; 2]) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for placement in blocks() {
-        for dtype in [DType::F32, DType::BF16] {
-            let (checked, program) = training_step(&placement, dtype);
-            let name = format!("{} {dtype}", placement.name);
-            lines.push(match side_by_side(engines, &checked, &program, STEPS, dtype, placement.name) {
-                Ok(found) => line(name, &found),
-                Err(error) => Line { name, result: error, passed: Some(false) },
-            });
+/// A hundred steps of a block, in f32 and bf16.
+pub fn training(engines: [&dyn Engine; 2], placement: &Placement) -> Vec<Line> {
+    let trained = |dtype: DType| {
+        let (checked, program) = training_step(placement, dtype);
+        let name = format!("train {} {dtype}", placement.name);
+        match side_by_side(engines, &checked, &program, STEPS, dtype, placement.name) {
+            Ok(found) => line(name, &found),
+            Err(error) => Line { name, result: error, passed: Some(false) },
         }
-    }
-    lines
+    };
+    [DType::F32, DType::BF16].map(trained).into()
 }
 
 /// Attentions that Hopper's warpgroup products compute on request: (queries, keys, width, value width, causal).

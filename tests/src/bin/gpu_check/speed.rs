@@ -1,9 +1,11 @@
 //! Speed: kernels by the device's own clock, as shares of what the device reaches in a copy and in a large matrix product.
 
+use half::bf16;
+use rayon::prelude::*;
 use sward_core::program::{Builder, DType, Primitive, Program, Role, RunKey, TensorType};
 use sward_core::scalar::{ScalarGraph, ScalarKind};
 use sward_kernels::cuda::CudaEngine;
-use sward_kernels::{Engine, PrepareError, RunError, Tensor};
+use sward_kernels::{Data, Engine, PrepareError, RunError, Tensor};
 use sward_ops::primitives as op;
 
 use super::Line;
@@ -52,14 +54,22 @@ struct Measured {
     bytes: f64,
 }
 
+/// Numbers between -1 and 1 without a pattern, as products are slower of them than of zeros.
+fn spread(tensor_type: &TensorType) -> Tensor {
+    let number = |at: usize| ((at as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0;
+    let numbers = (0..tensor_type.elements()).into_par_iter().map(number);
+    match tensor_type.dtype {
+        DType::BF16 => Tensor::new(&tensor_type.shape, Data::BF16(numbers.map(bf16::from_f32).collect())),
+        _ => Tensor::f32(&tensor_type.shape, numbers.collect()),
+    }
+}
+
 fn run(engine: &CudaEngine, op: impl Primitive, operands: &[TensorType]) -> Result<Measured, Failure> {
     let program = single(op, operands)?;
     let mut plan = engine.prepare(&program)?;
     for argument in &program.arguments {
         let tensor_type = program.type_of(argument.value);
-        let data = (0..tensor_type.elements()).map(|at| ((at * 2_654_435_761) % 2000) as f64 / 1000.0 - 1.0).collect();
-        let array = sward_core::program::Array::new(tensor_type.dtype, &tensor_type.shape, data);
-        plan.set(&argument.name, &Tensor::from_array(&array))?;
+        plan.set(&argument.name, &spread(tensor_type))?;
     }
     for step in 0..3 {
         plan.run(RunKey { seed: 1, step })?;
@@ -95,87 +105,160 @@ fn gelu() -> op::Map {
     op::Map::new(graph, result, DType::BF16)
 }
 
-/// Measures all kernels.
-///
-/// # Errors
-/// When one does not run.
-pub fn measure(engine: &CudaEngine) -> Result<Vec<Line>, Failure> {
-    let half = |shape: &[usize]| TensorType::new(DType::BF16, shape);
-    let copied = run(engine, copy(), &[TensorType::f32(&[1 << 28])])?;
-    let bandwidth = copied.bytes / copied.seconds;
-    let matmul = |dtype| op::MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: None };
-    let large = run(engine, matmul(DType::BF16), &[half(&[8192, 8192]), half(&[8192, 8192])])?;
-    let rate = large.flops / large.seconds;
-    let mut lines = Vec::new();
-    let mut by_memory = |name: &str, measured: &Measured| lines.push(memory_line(name, measured, bandwidth));
-    by_memory("device copy, 1 GiB f32 (the peak of memory)", &copied);
-    by_memory("gelu 64 M bf16", &run(engine, gelu(), &[half(&[1 << 26])])?);
-    let (x, weight, statistics) = (half(&[65_536, 1024]), TensorType::f32(&[1024]), TensorType::f32(&[65_536, 1]));
+/// What bounds a kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Memory,
+    Arithmetic,
+}
+
+/// A kernel to measure.
+struct Case {
+    name: String,
+    bound: Bound,
+    measure: Box<dyn Fn(&CudaEngine) -> Result<Measured, Failure>>,
+}
+
+fn case(name: impl Into<String>, bound: Bound, op: impl Primitive + Clone + 'static, operands: &[TensorType]) -> Case {
+    let operands = operands.to_vec();
+    Case { name: name.into(), bound, measure: Box::new(move |engine| run(engine, op.clone(), &operands)) }
+}
+
+fn of_bf16(shape: &[usize]) -> TensorType {
+    TensorType::new(DType::BF16, shape)
+}
+
+fn matmul(dtype: DType) -> op::MatMul {
+    op::MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: None }
+}
+
+/// What reaches the device's peaks: a copy far beyond its caches, and a large product.
+fn peaks() -> [Case; 2] {
+    [
+        case("device copy, 512 MiB f32 (the peak of memory)", Bound::Memory, copy(), &[TensorType::f32(&[1 << 27])]),
+        case(
+            "matmul 8192 bf16 (the peak of arithmetic)",
+            Bound::Arithmetic,
+            matmul(DType::BF16),
+            &[of_bf16(&[8192, 8192]), of_bf16(&[8192, 8192])],
+        ),
+    ]
+}
+
+fn convolution(padding: usize, groups: usize) -> op::Convolution {
+    let padding = ((padding, padding), (padding, padding));
+    let geometry = op::ConvolutionGeometry { padding, groups, ..op::ConvolutionGeometry::default() };
+    op::Convolution { geometry, dtype: DType::BF16, epilogue: None }
+}
+
+fn bounded_by_memory() -> Vec<Case> {
+    use Bound::Memory;
+    let (x, weight, statistics) = (of_bf16(&[65_536, 1024]), TensorType::f32(&[1024]), TensorType::f32(&[65_536, 1]));
     let norm = op::LayerNorm { epsilon: 1e-6, centered: true, weight: true, bias: true };
-    by_memory("layer_norm 65536 x 1024 bf16", &run(engine, norm, &[x.clone(), weight.clone(), weight.clone()])?);
     let gradient = op::LayerNormGradient { centered: true, weight: true, weight_gradient: true, bias_gradient: true };
-    let operands = [x.clone(), x.clone(), weight, statistics.clone(), statistics];
-    by_memory("layer_norm_gradient 65536 x 1024 bf16", &run(engine, gradient, &operands)?);
-    by_memory(
-        "softmax 65536 x 1024 bf16",
-        &run(engine, op::Softmax { log: false, dtype: DType::BF16 }, std::slice::from_ref(&x))?,
-    );
+    let of_gradient = [x.clone(), x.clone(), weight.clone(), statistics.clone(), statistics];
     let permute = op::Permute { axes: [0, 2, 3, 1].into_iter().collect() };
-    by_memory("permute NCHW to NHWC, 64 x 256 x 56 x 56 bf16", &run(engine, permute, &[half(&[64, 256, 56, 56])])?);
-    let depthwise = op::ConvolutionGeometry { padding: ((3, 3), (3, 3)), groups: 256, ..op::ConvolutionGeometry::default() };
-    let convolution = op::Convolution { geometry: depthwise, dtype: DType::BF16, epilogue: None };
-    by_memory(
-        "depthwise 7 x 7, 64 x 56 x 56 x 256 bf16",
-        &run(engine, convolution, &[half(&[64, 56, 56, 256]), half(&[256, 7, 7, 1])])?,
-    );
+    let image = of_bf16(&[64, 56, 56, 256]);
+    vec![
+        case("gelu 64 M bf16", Memory, gelu(), &[of_bf16(&[1 << 26])]),
+        case("layer_norm 65536 x 1024 bf16", Memory, norm, &[x.clone(), weight.clone(), weight]),
+        case("layer_norm_gradient 65536 x 1024 bf16", Memory, gradient, &of_gradient),
+        case("softmax 65536 x 1024 bf16", Memory, op::Softmax { log: false, dtype: DType::BF16 }, std::slice::from_ref(&x)),
+        case("permute NCHW to NHWC, 64 x 256 x 56 x 56 bf16", Memory, permute, &[of_bf16(&[64, 256, 56, 56])]),
+        case("depthwise 7 x 7, 64 x 56 x 56 x 256 bf16", Memory, convolution(3, 256), &[image, of_bf16(&[256, 7, 7, 1])]),
+        attention_case(1, 4096, 64).0,
+    ]
+}
 
-    let mut by_arithmetic = |name: &str, measured: &Measured| lines.push(arithmetic_line(name, measured, rate));
-    by_arithmetic("matmul 8192 bf16 (the peak of arithmetic)", &large);
-    by_arithmetic(
-        "matmul 12608 x 1024 x 4096 bf16",
-        &run(engine, matmul(DType::BF16), &[half(&[12_608, 1024]), half(&[4096, 1024])])?,
-    );
-    by_arithmetic(
-        "matmul 4096 f32",
-        &run(engine, matmul(DType::F32), &[TensorType::f32(&[4096, 4096]), TensorType::f32(&[4096, 4096])])?,
-    );
-    let dense = op::ConvolutionGeometry { padding: ((1, 1), (1, 1)), ..op::ConvolutionGeometry::default() };
-    let convolution = op::Convolution { geometry: dense, dtype: DType::BF16, epilogue: None };
-    by_arithmetic(
-        "convolution 3 x 3, 64 x 28 x 28 x 256 bf16",
-        &run(engine, convolution, &[half(&[64, 28, 28, 256]), half(&[256, 3, 3, 256])])?,
-    );
-    let hopper = engine.clone().with_warpgroups(true);
-    for (tokens, width) in [(1800, 64), (4096, 64), (4096, 128)] {
-        let q = half(&[8, tokens, 16, width]);
-        let attention = op::Attention { scale: 1.0 / (width as f64).sqrt(), causal: false, mask: op::AttentionMask::None };
-        let operands = [q.clone(), q.clone(), q.clone()];
-        by_arithmetic(&format!("attention 8 x 16 x {tokens} x {width} bf16"), &run(engine, attention, &operands)?);
-        if hopper.has_warpgroups() {
-            by_arithmetic(&format!("  the same by warpgroups, x {width}"), &run(&hopper, attention, &operands)?);
+fn bounded_by_arithmetic() -> Vec<Case> {
+    use Bound::Arithmetic;
+    vec![
+        case(
+            "matmul 12608 x 1024 x 4096 bf16",
+            Arithmetic,
+            matmul(DType::BF16),
+            &[of_bf16(&[12_608, 1024]), of_bf16(&[4096, 1024])],
+        ),
+        case(
+            "matmul 4096 f32",
+            Arithmetic,
+            matmul(DType::F32),
+            &[TensorType::f32(&[4096, 4096]), TensorType::f32(&[4096, 4096])],
+        ),
+        case(
+            "convolution 3 x 3, 64 x 28 x 28 x 256 bf16",
+            Arithmetic,
+            convolution(1, 1),
+            &[of_bf16(&[64, 28, 28, 256]), of_bf16(&[256, 3, 3, 256])],
+        ),
+    ]
+}
+
+/// Attention of 8 samples and 16 heads, and its gradient.
+fn attention_case(queries: usize, keys: usize, width: usize) -> (Case, Case) {
+    let attention = op::Attention { scale: 1.0 / (width as f64).sqrt(), causal: false, mask: op::AttentionMask::None };
+    let gradient = op::AttentionGradient { attention, mask_gradient: false };
+    let (q, k) = (of_bf16(&[8, queries, 16, width]), of_bf16(&[8, keys, 16, width]));
+    let of_gradient = [q.clone(), q.clone(), k.clone(), k.clone(), q.clone(), TensorType::f32(&[8, 16, queries])];
+    let bound = if queries == 1 { Bound::Memory } else { Bound::Arithmetic };
+    let name = format!("{queries} x {keys}, 8 x 16 heads of {width} bf16");
+    (
+        case(format!("attention {name}"), bound, attention, &[q, k.clone(), k]),
+        case(format!("attention_gradient {name}"), bound, gradient, &of_gradient),
+    )
+}
+
+/// Measures the kernels whose names hold a text, and tells each as it is known.
+pub fn measure(engine: &CudaEngine, only: &str, tell: &mut dyn FnMut(Line)) {
+    let mut reached = [0.0; 2];
+    for (peak, reached) in peaks().iter().zip(&mut reached) {
+        match (peak.measure)(engine) {
+            Ok(measured) => {
+                *reached = measured.rate(peak.bound);
+                tell(measured.line(&peak.name, peak.bound, *reached));
+            }
+            Err(error) => return tell(Line { name: peak.name.clone(), result: error.to_string(), passed: Some(false) }),
         }
-        let gradient = op::AttentionGradient { attention, mask_gradient: false };
-        let operands = [q.clone(), q.clone(), q.clone(), q.clone(), q, TensorType::f32(&[8, 16, tokens])];
-        by_arithmetic(&format!("attention_gradient 8 x 16 x {tokens} x {width} bf16"), &run(engine, gradient, &operands)?);
     }
-    let attention = op::Attention { scale: 0.125, causal: false, mask: op::AttentionMask::None };
-    let operands = [half(&[8, 1, 16, 64]), half(&[8, 4096, 16, 64]), half(&[8, 4096, 16, 64])];
-    lines.push(memory_line(
-        "attention of one query over 4096 keys, 8 x 16 x 64 bf16",
-        &run(engine, attention, &operands)?,
-        bandwidth,
-    ));
-    Ok(lines)
+    let mut measure = |engine: &CudaEngine, case: &Case| {
+        if !case.name.contains(only) {
+            return;
+        }
+        let peak = reached[usize::from(case.bound == Bound::Arithmetic)];
+        tell(match (case.measure)(engine) {
+            Ok(measured) => measured.line(&case.name, case.bound, peak),
+            Err(error) => Line { name: case.name.clone(), result: error.to_string(), passed: Some(false) },
+        });
+    };
+    for case in bounded_by_memory().iter().chain(&bounded_by_arithmetic()) {
+        measure(engine, case);
+    }
+    let hopper = engine.clone().with_warpgroups(true);
+    for (tokens, width) in [(197, 64), (1800, 64), (4096, 64), (4096, 128)] {
+        let (mut forward, gradient) = attention_case(tokens, tokens, width);
+        measure(engine, &forward);
+        if hopper.has_warpgroups() {
+            forward.name += ", by warpgroups";
+            measure(&hopper, &forward);
+        }
+        measure(engine, &gradient);
+    }
 }
 
-fn memory_line(name: &str, measured: &Measured, peak: f64) -> Line {
-    let rate = measured.bytes / measured.seconds;
-    let result = format!("{:>10.1} us {:>8.0} GB/s {:>5.0} %", measured.seconds * 1e6, rate * 1e-9, 100.0 * rate / peak);
-    Line { name: name.to_string(), result, passed: None }
-}
+impl Measured {
+    /// Bytes or operations a second.
+    fn rate(&self, bound: Bound) -> f64 {
+        let done = if bound == Bound::Memory { self.bytes } else { self.flops };
+        done / self.seconds
+    }
 
-fn arithmetic_line(name: &str, measured: &Measured, peak: f64) -> Line {
-    let rate = measured.flops / measured.seconds;
-    let result = format!("{:>10.1} us {:>8.1} TFLOP/s {:>5.0} %", measured.seconds * 1e6, rate * 1e-12, 100.0 * rate / peak);
-    Line { name: name.to_string(), result, passed: None }
+    fn line(&self, name: &str, bound: Bound, peak: f64) -> Line {
+        let rate = self.rate(bound);
+        let told = match bound {
+            Bound::Memory => format!("{:>8.0} GB/s   ", rate * 1e-9),
+            Bound::Arithmetic => format!("{:>8.1} TFLOP/s", rate * 1e-12),
+        };
+        let result = format!("{:>10.1} us {told} {:>5.0} %", self.seconds * 1e6, 100.0 * rate / peak);
+        Line { name: name.to_string(), result, passed: None }
+    }
 }
