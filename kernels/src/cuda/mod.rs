@@ -33,7 +33,7 @@ pub struct CudaEngine {
     warpgroups: bool,
 }
 
-/// The variable of the environment that asks for [`CudaEngine::with_warpgroups`] where it is 1.
+/// The variable of the environment that turns [`CudaEngine::with_warpgroups`] off where it is 0.
 const WARPGROUPS: &str = "SWARD_CUDA_WARPGROUPS";
 
 impl CudaEngine {
@@ -42,8 +42,8 @@ impl CudaEngine {
     /// # Errors
     /// When a library is missing (with what was searched for), or there is no GPU that is new enough.
     pub fn new() -> Result<CudaEngine, PrepareError> {
-        let is_asked = std::env::var_os(WARPGROUPS).is_some_and(|value| value == "1");
-        Ok(CudaEngine::on(Arc::new(driver::Driver::open()?)).with_warpgroups(is_asked))
+        let is_off = std::env::var_os(WARPGROUPS).is_some_and(|value| value == "0");
+        Ok(CudaEngine::on(Arc::new(driver::Driver::open()?)).with_warpgroups(!is_off))
     }
 
     /// An engine on a device.
@@ -61,8 +61,8 @@ impl CudaEngine {
         CudaEngine { memory_limit: Some(bytes), ..self }
     }
 
-    /// The same with or without (the default) the forward attention by Hopper's warpgroup products, for heads of 64 and 128 in bf16. On devices of
-    /// another architecture it changes nothing.
+    /// The same with or without attention by Hopper's warpgroup products, for heads of 64 and 128 in bf16. On devices of another architecture it
+    /// changes nothing.
     pub fn with_warpgroups(self, warpgroups: bool) -> CudaEngine {
         CudaEngine { warpgroups: warpgroups && self.device.description().capability == (9, 0), ..self }
     }

@@ -59,12 +59,17 @@ impl Family {
             Family::Rows => &[COMMON, include_str!("kernels/rows.cu")],
             Family::Product => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/product.cu")],
             Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu")],
-            Family::Attention => &[COMMON, include_str!("kernels/attention.cu")],
-            Family::AttentionCores => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/attention_cores.cu")],
+            Family::Attention => &[COMMON, include_str!("kernels/attention.cu"), include_str!("kernels/attention_few.cu")],
+            Family::AttentionCores => &[
+                COMMON,
+                include_str!("kernels/cores.cuh"),
+                include_str!("kernels/attention_softmax.cuh"),
+                include_str!("kernels/attention_cores.cu"),
+            ],
             Family::AttentionWarpgroups => &[
                 COMMON,
                 include_str!("kernels/cores.cuh"),
-                include_str!("kernels/attention_cores.cu"),
+                include_str!("kernels/attention_softmax.cuh"),
                 include_str!("kernels/warpgroups.cuh"),
                 include_str!("kernels/attention_warpgroups.cu"),
             ],
@@ -72,6 +77,22 @@ impl Family {
             Family::Indexing => &[COMMON, include_str!("kernels/indexing.cu")],
             Family::Training => &[COMMON, include_str!("kernels/training.cu")],
         }
+    }
+}
+
+/// How a kernel is launched, as far as its registers depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Threads of a block.
+    pub threads: u32,
+    /// Blocks that a multiprocessor shall hold at once; the compiler chooses where it is not said.
+    pub blocks: Option<u32>,
+}
+
+impl std::fmt::Display for Bounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.threads)?;
+        self.blocks.map_or(Ok(()), |blocks| write!(f, ", {blocks}"))
     }
 }
 
@@ -91,13 +112,24 @@ pub struct Kernel {
 impl Kernel {
     /// An instance of a template of a family: a kernel whose parameters have these types and are handed on in their order.
     pub fn instance(family: Family, function: &str, template: &[String], parameters: &[&str], threads: u32) -> Kernel {
+        Kernel::bounded_instance(family, function, template, parameters, Bounds { threads, blocks: None })
+    }
+
+    /// The same with a bound on the registers of a thread: so many that so many blocks fit a multiprocessor.
+    pub fn bounded_instance(
+        family: Family,
+        function: &str,
+        template: &[String],
+        parameters: &[&str],
+        bounds: Bounds,
+    ) -> Kernel {
         let suffix: String = template.iter().flat_map(|argument| ["_".to_string(), argument.replace('-', "m")]).collect();
         let name = format!("{function}{suffix}");
         let declared: Vec<String> = parameters.iter().enumerate().map(|(index, kind)| format!("{kind} a{index}")).collect();
         let handed: Vec<String> = (0..parameters.len()).map(|index| format!("a{index}")).collect();
         let arguments = if template.is_empty() { String::new() } else { format!("<{}>", template.join(", ")) };
         let code = format!(
-            "extern \"C\" __global__ void __launch_bounds__({threads}) {name}({}) {{\n    sward_{function}{arguments}({});\n}}\nSWARD_ENTRY({name})\n",
+            "extern \"C\" __global__ void __launch_bounds__({bounds}) {name}({}) {{\n    sward_{function}{arguments}({});\n}}\nSWARD_ENTRY({name})\n",
             declared.join(", "),
             handed.join(", ")
         );

@@ -3,28 +3,6 @@
 // D and E are the widths filled up with zeros to multiples of 16. Blocks of 128 threads: four warps of 16 rows each. WIDE: rows are read
 // 16 bytes at a time (d and e are multiples of 8).
 
-struct AttentionShape {
-    i64 mask_batch, mask_head, mask_query;
-    int batch, heads, queries, keys, width, value_width, causal;
-    float scale;
-    int split_keys, splits;
-};
-
-enum AttentionMask { MASK_NONE, MASK_ADDITIVE, MASK_BOOLEAN };
-
-constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
-
-// The masked scaled score in units of ln 2, so that 2^x is taken of it; -inf where the query may not attend.
-template <int MASK, class M>
-__device__ __forceinline__ float masked_score(const AttentionShape& s, const M* mask, int batch, int head, int query, int key, float product) {
-    if (key >= s.keys || query >= s.queries || (s.causal && key > query)) return -infinity();
-    float score = product * (s.scale * LOG2_E);
-    if (MASK == MASK_NONE) return score;
-    M own = mask[batch * s.mask_batch + head * s.mask_head + query * s.mask_query + key];
-    if (MASK == MASK_BOOLEAN) return to<float>(own) != 0.0f ? score : -infinity();
-    return score + to<float>(own) * LOG2_E;
-}
-
 // Rows first .. first + ROWS of one head to shared memory [row][FULL + 8], zeros beyond `rows` and `width`.
 template <int ROWS, int FULL, bool WIDE>
 __device__ __forceinline__ void load_rows(bf16* tile, const bf16* from, int batch, int head, int heads, int first, int rows, int width) {
@@ -44,6 +22,18 @@ __device__ __forceinline__ void load_rows(bf16* tile, const bf16* from, int batc
     }
 }
 
+// c [16 rows][BLOCKS * 8 columns] += a [16][16] times the 16 columns from k on of tile b [column][stride].
+template <int BLOCKS>
+__device__ __forceinline__ void multiply_step(float (&c)[BLOCKS][4], const u32 (&a)[4], const bf16* b, int stride, int k) {
+#pragma unroll
+    for (int block = 0; block < BLOCKS; block += 2) {
+        u32 right[2][2];
+        load_b(right, b, stride, k, block * 8);
+        mma_16x8x16(c[block], a, right[0]);
+        mma_16x8x16(c[block + 1], a, right[1]);
+    }
+}
+
 // c [16 rows][BLOCKS * 8 columns] += tile a [row][k] times tile b [column][k], over DEPTH of k.
 template <int BLOCKS, int DEPTH>
 __device__ __forceinline__ void multiply_rows(float (&c)[BLOCKS][4], const bf16* a, int row, const bf16* b) {
@@ -51,114 +41,24 @@ __device__ __forceinline__ void multiply_rows(float (&c)[BLOCKS][4], const bf16*
     for (int k = 0; k < DEPTH; k += 16) {
         u32 left[4];
         load_a(left, a, DEPTH + 8, row, k);
-#pragma unroll
-        for (int block = 0; block < BLOCKS; block += 2) {
-            u32 right[2][2];
-            load_b(right, b, DEPTH + 8, k, block * 8);
-            mma_16x8x16(c[block], left, right[0]);
-            mma_16x8x16(c[block + 1], left, right[1]);
-        }
+        multiply_step<BLOCKS>(c, left, b, DEPTH + 8, k);
     }
 }
 
 // c [16 rows][FULL columns] += p [16 rows][BLOCKS * 8] (rounded to bf16) times tile b [k][FULL + 8].
 template <int BLOCKS, int FULL>
 __device__ __forceinline__ void multiply_scores(float (&c)[FULL / 8][4], const float (&p)[BLOCKS][4], const bf16* b) {
+    u32 left[BLOCKS / 2][4];
+    pack_rows(left, p);
 #pragma unroll
     for (int k = 0; k < BLOCKS / 2; ++k) {
-        u32 left[4] = {
-            pack_bf16(p[2 * k][0], p[2 * k][1]), pack_bf16(p[2 * k][2], p[2 * k][3]), pack_bf16(p[2 * k + 1][0], p[2 * k + 1][1]),
-            pack_bf16(p[2 * k + 1][2], p[2 * k + 1][3])};
 #pragma unroll
         for (int block = 0; block < FULL / 8; block += 2) {
             u32 right[2][2];
             load_b_transposed(right, b, FULL + 8, k * 16, block * 8);
-            mma_16x8x16(c[block], left, right[0]);
-            mma_16x8x16(c[block + 1], left, right[1]);
+            mma_16x8x16(c[block], left[k], right[0]);
+            mma_16x8x16(c[block + 1], left[k], right[1]);
         }
-    }
-}
-
-template <int BLOCKS> __device__ __forceinline__ void clear(float (&c)[BLOCKS][4]) {
-#pragma unroll
-    for (int at = 0; at < BLOCKS * 4; ++at) c[at / 4][at % 4] = 0.0f;
-}
-
-// The online softmax of a thread's scores of 64 keys from `key` on: scores become weights, and what was summed before shrinks with the maxima.
-template <int MASK, int COLUMNS, class M>
-__device__ __forceinline__ void weigh(
-    float (&scores)[8][4], float (&sums)[COLUMNS][4], float (&most)[2], float (&total)[2], const M* mask, int batch, int head,
-    int first_query, int key, const AttentionShape& s) {
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    float next[2] = {most[0], most[1]};
-#pragma unroll
-    for (int block = 0; block < 8; ++block)
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-            int query = first_query + warp * 16 + lane / 4 + part / 2 * 8, column = key + block * 8 + lane % 4 * 2 + part % 2;
-            scores[block][part] = masked_score<MASK>(s, mask, batch, head, query, column, scores[block][part]);
-            next[part / 2] = larger(next[part / 2], scores[block][part]);
-        }
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        next[half] = larger(next[half], __shfl_xor_sync(0xffffffffu, next[half], 1));
-        next[half] = larger(next[half], __shfl_xor_sync(0xffffffffu, next[half], 2));
-        // A row that saw nothing yet has no maximum to take off.
-        float base = next[half] == -infinity() ? 0.0f : next[half], shrink = exp2f(most[half] - base), sum = 0.0f;
-#pragma unroll
-        for (int block = 0; block < 8; ++block)
-#pragma unroll
-            for (int part = 0; part < 2; ++part) {
-                float weight = exp2f(scores[block][half * 2 + part] - base);
-                scores[block][half * 2 + part] = weight;
-                sum += weight;
-            }
-        total[half] = total[half] * shrink + sum;
-        most[half] = next[half];
-#pragma unroll
-        for (int block = 0; block < COLUMNS; ++block) {
-            sums[block][half * 2] *= shrink;
-            sums[block][half * 2 + 1] *= shrink;
-        }
-    }
-}
-
-// The end of a forward pass: each thread's sums of its rows, normalized, or as one split's part of them.
-template <int E>
-__device__ __forceinline__ void store_attention(
-    const float (&sums)[E / 8][4], const float (&most)[2], float (&total)[2], bf16* out, float* logsumexp, float* parts, float* part_most,
-    float* part_sum, int batch, int head, int first_query, const AttentionShape& s) {
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 1);
-        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 2);
-        int query = first_query + warp * 16 + lane / 4 + half * 8;
-        if (query >= s.queries) continue;
-        i64 line = i64(blockIdx.y) * s.queries + query;
-        float factor = total[half] == 0.0f ? 0.0f : 1.0f / total[half];
-        if (s.splits > 1) {
-            line += i64(blockIdx.z) * s.batch * s.heads * s.queries;
-            // `attention_combine` takes maxima in natural units.
-            if (lane % 4 == 0) {
-                part_most[line] = most[half] * LN_2;
-                part_sum[line] = total[half];
-            }
-        } else if (lane % 4 == 0) {
-            logsumexp[line] = total[half] == 0.0f ? -infinity() : most[half] * LN_2 + logf(total[half]);
-        }
-#pragma unroll
-        for (int block = 0; block < E / 8; ++block)
-#pragma unroll
-            for (int part = 0; part < 2; ++part) {
-                int column = block * 8 + lane % 4 * 2 + part;
-                if (column >= s.value_width) continue;
-                if (s.splits > 1)
-                    parts[line * s.value_width + column] = sums[block][half * 2 + part];
-                else
-                    out[((i64(batch) * s.queries + query) * s.heads + head) * s.value_width + column] =
-                        to<bf16>(sums[block][half * 2 + part] * factor);
-            }
     }
 }
 
@@ -172,7 +72,7 @@ __device__ __forceinline__ void sward_attention_cores(
     constexpr int K_TILE = 64 * (D + 8), V_TILE = 64 * (E + 8);
     bf16 *q_tile = shared, *k_tiles = shared + K_TILE, *v_tiles = k_tiles + 2 * K_TILE;
     int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * 64;
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    int warp = threadIdx.x / 32;
     int first_key = blockIdx.z * s.split_keys, end_key = first_key + s.split_keys < s.keys ? first_key + s.split_keys : s.keys;
     if (s.causal && first_query + 64 < end_key) end_key = first_query + 64;
     load_rows<64, D, WIDE>(q_tile, q, batch, head, s.heads, first_query, s.queries, s.width);
@@ -183,7 +83,16 @@ __device__ __forceinline__ void sward_attention_cores(
     commit_copies();
     float sums[E / 8][4], most[2] = {-infinity(), -infinity()}, total[2] = {0.0f, 0.0f};
     clear(sums);
-    int stage = 0;
+    // Narrow queries stay in registers.
+    constexpr bool KEEPS = D <= 64;
+    u32 own[KEEPS ? D / 16 : 1][4];
+    if (KEEPS) {
+        wait_copies<0>();
+        __syncthreads();
+#pragma unroll
+        for (int k = 0; k < D; k += 16) load_a(own[KEEPS ? k / 16 : 0], q_tile, D + 8, warp * 16, k);
+    }
+    int stage = 0, own_query = first_query + warp * 16;
     for (int key = first_key; key < end_key; key += 64, stage ^= 1) {
         __syncthreads();
         if (key + 64 < end_key) {
@@ -195,12 +104,17 @@ __device__ __forceinline__ void sward_attention_cores(
         __syncthreads();
         float scores[8][4];
         clear(scores);
-        multiply_rows<8, D>(scores, q_tile, warp * 16, k_tiles + stage * K_TILE);
-        weigh<MASK>(scores, sums, most, total, mask, batch, head, first_query, key, s);
+        if (KEEPS) {
+#pragma unroll
+            for (int k = 0; k < D; k += 16) multiply_step<8>(scores, own[KEEPS ? k / 16 : 0], k_tiles + stage * K_TILE, D + 8, k);
+        } else {
+            multiply_rows<8, D>(scores, q_tile, warp * 16, k_tiles + stage * K_TILE);
+        }
+        weigh<MASK>(scores, sums, most, total, mask, batch, head, own_query, key, s);
         multiply_scores<8, E>(sums, scores, v_tiles + stage * V_TILE);
     }
     wait_copies<0>();
-    store_attention<E>(sums, most, total, out, logsumexp, parts, part_most, part_sum, batch, head, first_query, s);
+    store_attention<E, WIDE>(sums, most, total, out, logsumexp, parts, part_most, part_sum, batch, head, own_query, s);
 }
 
 // dk and dv: each warp 16 of a block's 64 keys, 32 queries at a time; the scores stand transposed, [key][query].
@@ -222,7 +136,7 @@ __device__ __forceinline__ void sward_attention_cores_keys_gradient(
         if (threadIdx.x < 32) {
             int own = query + int(threadIdx.x);
             i64 line = i64(blockIdx.y) * s.queries + own;
-            normalizers[stage * 32 + threadIdx.x] = own < s.queries ? logsumexp[line] * LOG2_E : -infinity();
+            normalizers[stage * 32 + threadIdx.x] = row_normalizer(logsumexp, line, own < s.queries);
             deltas[stage * 32 + threadIdx.x] = own < s.queries ? delta[line] : 0.0f;
         }
     };
@@ -245,17 +159,22 @@ __device__ __forceinline__ void sward_attention_cores_keys_gradient(
         clear(slopes);
         multiply_rows<4, D>(weights, k_tile, warp * 16, q_tiles + stage * Q_TILE);
         multiply_rows<4, E>(slopes, v_tile, warp * 16, dout_tiles + stage * DOUT_TILE);
+        bool whole = is_whole<MASK>(s, query, 32, first_key, 64);
+        float unit = whole ? s.scale * LOG2_E : 1.0f;
+        if (!whole) {
 #pragma unroll
-        for (int block = 0; block < 4; ++block)
+            for (int at = 0; at < 16; ++at)
+                weights[at / 4][at % 4] = masked_score<MASK>(
+                    s, mask, batch, head, query + at / 4 * 8 + lane % 4 * 2 + at % 2, first_key + warp * 16 + lane / 4 + at % 4 / 2 * 8,
+                    weights[at / 4][at % 4]);
+        }
 #pragma unroll
-            for (int part = 0; part < 4; ++part) {
-                int own = block * 8 + lane % 4 * 2 + part % 2, key = first_key + warp * 16 + lane / 4 + part / 2 * 8;
-                float score = masked_score<MASK>(s, mask, batch, head, query + own, key, weights[block][part]);
-                float normalizer = normalizers[stage * 32 + own];
-                float weight = normalizer == -infinity() ? 0.0f : exp2f(score - normalizer);
-                weights[block][part] = weight;
-                slopes[block][part] = weight * (slopes[block][part] - deltas[stage * 32 + own]);
-            }
+        for (int at = 0; at < 16; ++at) {
+            int own = stage * 32 + at / 4 * 8 + lane % 4 * 2 + at % 2;
+            float weight = exp2_fast(weights[at / 4][at % 4] * unit - normalizers[own]);
+            weights[at / 4][at % 4] = weight;
+            slopes[at / 4][at % 4] = weight * (slopes[at / 4][at % 4] - deltas[own]);
+        }
         multiply_scores<4, E>(dv_sums, weights, dout_tiles + stage * DOUT_TILE);
         multiply_scores<4, D>(dk_sums, slopes, q_tiles + stage * Q_TILE);
     }
@@ -304,7 +223,7 @@ __device__ __forceinline__ void sward_attention_cores_queries_gradient(
     for (int half = 0; half < 2; ++half) {
         int query = first_query + warp * 16 + lane / 4 + half * 8;
         i64 line = i64(blockIdx.y) * s.queries + query;
-        normalizers[half] = query < s.queries ? logsumexp[line] * LOG2_E : -infinity();
+        normalizers[half] = row_normalizer(logsumexp, line, query < s.queries);
         deltas[half] = query < s.queries ? delta[line] : 0.0f;
     }
     int stage = 0;
@@ -319,15 +238,21 @@ __device__ __forceinline__ void sward_attention_cores_queries_gradient(
         clear(slopes);
         multiply_rows<4, D>(scores, q_tile, warp * 16, k_tiles + stage * K_TILE);
         multiply_rows<4, E>(slopes, dout_tile, warp * 16, v_tiles + stage * V_TILE);
+        bool whole = is_whole<MASK>(s, first_query, 64, key, 32);
+        float unit = whole ? s.scale * LOG2_E : 1.0f;
+        if (!whole) {
 #pragma unroll
-        for (int block = 0; block < 4; ++block)
+            for (int at = 0; at < 16; ++at)
+                scores[at / 4][at % 4] = masked_score<MASK>(
+                    s, mask, batch, head, first_query + warp * 16 + lane / 4 + at % 4 / 2 * 8, key + at / 4 * 8 + lane % 4 * 2 + at % 2,
+                    scores[at / 4][at % 4]);
+        }
 #pragma unroll
-            for (int part = 0; part < 4; ++part) {
-                int query = first_query + warp * 16 + lane / 4 + part / 2 * 8, column = key + block * 8 + lane % 4 * 2 + part % 2;
-                float score = masked_score<MASK>(s, mask, batch, head, query, column, scores[block][part]);
-                float weight = normalizers[part / 2] == -infinity() ? 0.0f : exp2f(score - normalizers[part / 2]);
-                slopes[block][part] = weight * (slopes[block][part] - deltas[part / 2]);
-            }
+        for (int at = 0; at < 16; ++at) {
+            int half = at % 4 / 2;
+            float weight = exp2_fast(scores[at / 4][at % 4] * unit - normalizers[half]);
+            slopes[at / 4][at % 4] = weight * (slopes[at / 4][at % 4] - deltas[half]);
+        }
         multiply_scores<4, D>(sums, slopes, k_tiles + stage * K_TILE);
     }
     wait_copies<0>();

@@ -1,72 +1,338 @@
-// Attention in bf16 by Hopper's warpgroup products: as `sward_attention_cores`, for head widths that are 64 or 128 as they are. One warpgroup
-// (128 threads) takes 64 queries by 64 keys at a time. Grid (query tiles, batch * heads, splits); results as in `attention.cu`.
-// Shared, from the first multiple of 1,024 bytes on: q, then two stages of k and v, in panels (`warpgroups.cuh`).
+// Attention in bf16 by Hopper's warpgroup products, for head widths that are 64 or 128 as they are. Blocks of 256 threads: two warpgroups with 64
+// rows each, which go along the other tokens 64 at a time. Tiles lie in panels (`warpgroups.cuh`) from the first multiple of 1,024 bytes of
+// shared memory on. Four stages: while one is worked on, copies to the next two are on their way, and products of the one before may still
+// read it.
 
-// Rows first .. first + 64 of one head, zeros beyond `rows`.
-template <int WIDTH>
-__device__ __forceinline__ void load_panels(bf16* tile, const bf16* from, int batch, int head, int heads, int first, int rows) {
-    for (int at = threadIdx.x; at < 64 * WIDTH / 8; at += 128) {
-        int row = at / (WIDTH / 8), column = at % (WIDTH / 8) * 8, token = first + row;
-        const bf16* source = from + ((i64(batch) * rows + token) * heads + head) * WIDTH + column;
-        copy_16_async(chunk_of(tile, row, column), token < rows ? source : from, token < rows);
-    }
+constexpr int WARPGROUP_STAGES = 4;
+
+__device__ __forceinline__ bf16* first_panel(bf16* shared) {
+    return shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
 }
 
+// c [64][64] = rows of `a` (in registers, or where WIDTH is above 64 a tile in shared memory) times the rows of tile b, over WIDTH.
+template <int WIDTH> struct LeftRows {
+    static constexpr bool KEEPS = WIDTH <= 64;
+    u32 own[KEEPS ? WIDTH / 16 : 1][4];
+    const bf16* tile;
+
+    // Of a tile that has arrived for all threads.
+    __device__ __forceinline__ void load(const bf16* from) {
+        tile = from;
+        if (KEEPS) {
+#pragma unroll
+            for (int step = 0; step < WIDTH / 16; ++step) load_panel_a(own[KEEPS ? step : 0], from, threadIdx.x / 32 % 4 * 16, step * 16);
+        }
+    }
+
+    __device__ __forceinline__ void multiply(float (&c)[8][4], const bf16* b) const {
+#pragma unroll
+        for (int step = 0; step < WIDTH / 16; ++step) {
+            // Within a panel the sum goes along the rows of 128 bytes.
+            int at = step / 4 * PANEL + step % 4 * 16;
+            if (KEEPS)
+                multiply_registers<false>(c, own[KEEPS ? step : 0], matrix_descriptor<false>(b + at), step > 0);
+            else
+                multiply_shared(c, matrix_descriptor<false>(tile + at), matrix_descriptor<false>(b + at), step > 0);
+        }
+    }
+};
+
+// c [64][BLOCKS * 8] += p [64][64] times the 64 rows of tile b.
+template <int BLOCKS> __device__ __forceinline__ void multiply_weights(float (&c)[BLOCKS][4], const u32 (&p)[4][4], const bf16* b) {
+#pragma unroll
+    for (int step = 0; step < 4; ++step) multiply_registers<true>(c, p[step], matrix_descriptor<true>(b + step * 16 * 64), true);
+}
+
+// Grid (tiles of 128 queries, batch * heads, splits); results as in `attention.cu`. Shared: two tiles of q, stages of k and v.
 template <int D, int E, int MASK, class M>
 __device__ __forceinline__ void sward_attention_warpgroups(
     const bf16* q, const bf16* k, const bf16* v, const M* mask, bf16* out, float* logsumexp, float* parts, float* part_most,
     float* part_sum, AttentionShape s) {
     DYNAMIC_SHARED(bf16, shared);
-    constexpr int K_TILE = 64 * D, V_TILE = 64 * E;
-    bf16* q_tile = shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
-    bf16 *k_tiles = q_tile + K_TILE, *v_tiles = k_tiles + 2 * K_TILE;
-    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * 64;
+    constexpr int K_TILE = 64 * D, STAGE = K_TILE + 64 * E;
+    bf16 *q_tiles = first_panel(shared), *stages = q_tiles + 2 * K_TILE;
+    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * 128, group = threadIdx.x / 128;
     int first_key = blockIdx.z * s.split_keys, end_key = first_key + s.split_keys < s.keys ? first_key + s.split_keys : s.keys;
-    if (s.causal && first_query + 64 < end_key) end_key = first_query + 64;
-    load_panels<D>(q_tile, q, batch, head, s.heads, first_query, s.queries);
-    if (first_key < end_key) {
-        load_panels<D>(k_tiles, k, batch, head, s.heads, first_key, s.keys);
-        load_panels<E>(v_tiles, v, batch, head, s.heads, first_key, s.keys);
-    }
-    commit_copies();
-    float sums[E / 8][4], most[2] = {-infinity(), -infinity()}, total[2] = {0.0f, 0.0f};
-    clear(sums);
-    int stage = 0;
-    for (int key = first_key; key < end_key; key += 64, stage ^= 1) {
-        __syncthreads();
-        if (key + 64 < end_key) {
-            load_panels<D>(k_tiles + (stage ^ 1) * K_TILE, k, batch, head, s.heads, key + 64, s.keys);
-            load_panels<E>(v_tiles + (stage ^ 1) * V_TILE, v, batch, head, s.heads, key + 64, s.keys);
+    if (s.causal && first_query + 128 < end_key) end_key = first_query + 128;
+    int tiles = (end_key - first_key + 63) / 64;
+    HeadRows<D, 256> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
+    HeadRows<E, 256> v_rows(v, batch, head, s.heads, s.keys);
+    auto load = [&](int tile) {
+        if (tile < tiles) {
+            bf16* stage = stages + tile % WARPGROUP_STAGES * STAGE;
+            k_rows.copy(stage, first_key + tile * 64, s.keys);
+            v_rows.copy(stage + K_TILE, first_key + tile * 64, s.keys);
         }
         commit_copies();
+    };
+    q_rows.copy(q_tiles, first_query, s.queries);
+    q_rows.copy(q_tiles + K_TILE, first_query + 64, s.queries);
+    load(0);
+    load(1);
+    wait_copies<1>();
+    publish_shared();
+    __syncthreads();
+    LeftRows<D> queries;
+    queries.load(q_tiles + group * K_TILE);
+    float sums[E / 8][4], most[2] = {-infinity(), -infinity()}, total[2] = {0.0f, 0.0f};
+    u32 weights[4][4];
+    clear(sums);
+    int own_query = first_query + group * 64 + threadIdx.x / 32 % 4 * 16;
+    for (int tile = 0; tile < tiles; ++tile) {
         wait_copies<1>();
         publish_shared();
         __syncthreads();
+        load(tile + 2);
+        const bf16* stage = stages + tile % WARPGROUP_STAGES * STAGE;
         float scores[8][4];
-        clear(scores);
         begin_products();
-#pragma unroll
-        for (int column = 0; column < D; column += 16) {
-            // Within a panel the sum goes along the rows of 128 bytes.
-            int at = column / 64 * PANEL + column % 64;
-            u64 left = matrix_descriptor<false>(q_tile + at), right = matrix_descriptor<false>(k_tiles + stage * K_TILE + at);
-            if (column == 0) multiply_shared<false>(scores, left, right);
-            else multiply_shared<true>(scores, left, right);
-        }
-        end_products(scores);
-        weigh<MASK>(scores, sums, most, total, mask, batch, head, first_query, key, s);
-        u32 weights[4][4];
-#pragma unroll
-        for (int step = 0; step < 4; ++step)
-#pragma unroll
-            for (int part = 0; part < 4; ++part)
-                weights[step][part] = pack_bf16(scores[2 * step + part / 2][part % 2 * 2], scores[2 * step + part / 2][part % 2 * 2 + 1]);
+        queries.multiply(scores, stage);
+        commit_products();
+        wait_products<0>();
+        arrived(scores);
+        arrived(sums);
+        weigh<MASK>(scores, sums, most, total, mask, batch, head, own_query, first_key + tile * 64, s);
+        pack_rows(weights, scores);
         begin_products();
-#pragma unroll
-        for (int step = 0; step < 4; ++step)
-            multiply_registers(sums, weights[step], matrix_descriptor<true>(v_tiles + stage * V_TILE + step * 16 * 64));
-        end_products(sums);
+        multiply_weights(sums, weights, stage + K_TILE);
+        commit_products();
     }
     wait_copies<0>();
-    store_attention<E>(sums, most, total, out, logsumexp, parts, part_most, part_sum, batch, head, first_query, s);
+    wait_products<0>();
+    arrived(sums);
+    store_attention<E, true>(sums, most, total, out, logsumexp, parts, part_most, part_sum, batch, head, own_query, s);
+}
+
+// What the gradient takes off each row: `normalizers` (logsumexp in units of ln 2, inf where there are no weights) and `deltas` (the sum of
+// dout * out), both [batch * heads][padded], as for rows without weights beyond the queries. E / 8 threads for a row; blocks of 256.
+template <int E>
+__device__ __forceinline__ void sward_attention_warpgroups_delta(
+    const bf16* dout, const bf16* out, const float* logsumexp, float* normalizers, float* deltas, AttentionShape s, int padded) {
+    constexpr int LANES = E / 8;
+    i64 line = i64(blockIdx.x) * (256 / LANES) + threadIdx.x / LANES, lines = i64(s.batch) * s.heads * padded;
+    int query = int(line % padded), head = int(line / padded % s.heads), batch = int(line / padded / s.heads);
+    bool is_there = line < lines && query < s.queries;
+    float sum = 0.0f;
+    if (is_there) {
+        i64 row = ((i64(batch) * s.queries + query) * s.heads + head) * E + threadIdx.x % LANES * 8;
+        Pack<bf16, 8> a = load_pack<8>(dout + row), b = load_pack<8>(out + row);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) sum += to<float>(a.of[j]) * to<float>(b.of[j]);
+    }
+#pragma unroll
+    for (int distance = LANES / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    if (line >= lines || threadIdx.x % LANES != 0) return;
+    normalizers[line] = row_normalizer(logsumexp, line / padded * s.queries + query, is_there);
+    deltas[line] = sum;
+}
+
+// 64 rows of normalizers and deltas to shared memory [2][64].
+__device__ __forceinline__ void copy_normalizers(float* to, const float* normalizers, const float* deltas, i64 first) {
+    if (threadIdx.x >= 32) return;
+    int chunk = threadIdx.x % 16 * 4;
+    copy_16_async(to + threadIdx.x / 16 * 64 + chunk, (threadIdx.x < 16 ? normalizers : deltas) + first + chunk, true);
+}
+
+// Scores of 64 rows by 64 columns become weights, 2^(score - normalizer).
+template <int MASK, bool BY_COLUMN, class M>
+__device__ __forceinline__ void weigh_again(
+    float (&scores)[8][4], const float* column_normalizers, const float (&row_normalizers)[2], const M* mask, int batch, int head, int query,
+    int key, const AttentionShape& s) {
+    int lane = threadIdx.x % 32;
+    bool whole = BY_COLUMN ? is_whole<MASK>(s, query, 64, key, 16) : is_whole<MASK>(s, query, 16, key, 64);
+    float unit = whole ? s.scale * LOG2_E : 1.0f;
+    if (!whole) {
+#pragma unroll
+        for (int at = 0; at < 32; ++at) {
+            int row = lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
+            scores[at / 4][at % 4] = masked_score<MASK>(
+                s, mask, batch, head, query + (BY_COLUMN ? column : row), key + (BY_COLUMN ? row : column), scores[at / 4][at % 4]);
+        }
+    }
+#pragma unroll
+    for (int block = 0; block < 8; ++block) {
+        Pack<float, 2> own;
+        if (BY_COLUMN) own = load_pack<2>(column_normalizers + block * 8 + lane % 4 * 2);
+#pragma unroll
+        for (int part = 0; part < 4; ++part)
+            scores[block][part] =
+                exp2_fast(scores[block][part] * unit - (BY_COLUMN ? own.of[part % 2] : row_normalizers[part / 2]));
+    }
+}
+
+// Rows of a warpgroup's sums, times a factor, to [token][heads][WIDTH].
+template <int BLOCKS>
+__device__ __forceinline__ void store_rows(
+    const float (&sums)[BLOCKS][4], float factor, bf16* to, int batch, int head, int heads, int first, int rows) {
+    int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        int row = first + threadIdx.x / 32 % 4 * 16 + lane / 4 + half * 8;
+        if (row >= rows) continue;
+        bf16* own = to + ((i64(batch) * rows + row) * heads + head) * (BLOCKS * 8) + lane % 4 * 2;
+#pragma unroll
+        for (int block = 0; block < BLOCKS; ++block)
+            *reinterpret_cast<u32*>(own + block * 8) = pack_bf16(sums[block][half * 2] * factor, sums[block][half * 2 + 1] * factor);
+    }
+}
+
+// dk and dv: the scores stand transposed, [key][query]. Grid (tiles of 128 keys, batch * heads).
+// Shared: two tiles of k and of v, stages of q, dout and their normalizers and deltas.
+template <int D, int E, int MASK, class M>
+__device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
+    const bf16* dout, const bf16* q, const bf16* k, const bf16* v, const float* normalizers, const float* deltas, const M* mask, bf16* dk,
+    bf16* dv, AttentionShape s, int padded) {
+    DYNAMIC_SHARED(bf16, shared);
+    constexpr int Q_TILE = 64 * D, DOUT_TILE = 64 * E, STAGE = Q_TILE + DOUT_TILE;
+    bf16 *k_tiles = first_panel(shared), *v_tiles = k_tiles + 2 * Q_TILE, *stages = v_tiles + 2 * DOUT_TILE;
+    float* rows = reinterpret_cast<float*>(stages + WARPGROUP_STAGES * STAGE);
+    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_key = blockIdx.x * 128, group = threadIdx.x / 128;
+    int first_query = s.causal ? first_key : 0, tiles = first_query < s.queries ? (s.queries - first_query + 63) / 64 : 0;
+    HeadRows<D, 256> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
+    HeadRows<E, 256> dout_rows(dout, batch, head, s.heads, s.queries), v_rows(v, batch, head, s.heads, s.keys);
+    auto load = [&](int tile) {
+        if (tile < tiles) {
+            int number = tile % WARPGROUP_STAGES, query = first_query + tile * 64;
+            bf16* stage = stages + number * STAGE;
+            q_rows.copy(stage, query, s.queries);
+            dout_rows.copy(stage + Q_TILE, query, s.queries);
+            copy_normalizers(rows + number * 128, normalizers, deltas, i64(blockIdx.y) * padded + query);
+        }
+        commit_copies();
+    };
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+        k_rows.copy(k_tiles + part * Q_TILE, first_key + part * 64, s.keys);
+        v_rows.copy(v_tiles + part * DOUT_TILE, first_key + part * 64, s.keys);
+    }
+    load(0);
+    load(1);
+    wait_copies<1>();
+    publish_shared();
+    __syncthreads();
+    LeftRows<D> keys;
+    LeftRows<E> values;
+    keys.load(k_tiles + group * Q_TILE);
+    values.load(v_tiles + group * DOUT_TILE);
+    float dk_sums[D / 8][4], dv_sums[E / 8][4], none[2] = {0.0f, 0.0f};
+    clear(dk_sums);
+    clear(dv_sums);
+    u32 packed_weights[4][4], packed_slopes[4][4];
+    int lane = threadIdx.x % 32, own_key = first_key + group * 64 + threadIdx.x / 32 % 4 * 16;
+    for (int tile = 0; tile < tiles; ++tile) {
+        wait_copies<1>();
+        publish_shared();
+        __syncthreads();
+        load(tile + 2);
+        int number = tile % WARPGROUP_STAGES;
+        const bf16 *q_tile = stages + number * STAGE, *dout_tile = q_tile + Q_TILE;
+        const float* own = rows + number * 128;
+        float weights[8][4], slopes[8][4];
+        begin_products();
+        keys.multiply(weights, q_tile);
+        commit_products();
+        values.multiply(slopes, dout_tile);
+        commit_products();
+        wait_products<1>();
+        arrived(weights);
+        weigh_again<MASK, true>(weights, own, none, mask, batch, head, first_query + tile * 64, own_key, s);
+        pack_rows(packed_weights, weights);
+        begin_products();
+        multiply_weights(dv_sums, packed_weights, dout_tile);
+        commit_products();
+        wait_products<1>();
+        arrived(slopes);
+#pragma unroll
+        for (int block = 0; block < 8; ++block) {
+            Pack<float, 2> delta = load_pack<2>(own + 64 + block * 8 + lane % 4 * 2);
+#pragma unroll
+            for (int part = 0; part < 4; ++part) slopes[block][part] = weights[block][part] * (slopes[block][part] - delta.of[part % 2]);
+        }
+        pack_rows(packed_slopes, slopes);
+        begin_products();
+        multiply_weights(dk_sums, packed_slopes, q_tile);
+        commit_products();
+    }
+    wait_copies<0>();
+    wait_products<0>();
+    arrived(dk_sums);
+    arrived(dv_sums);
+    store_rows(dk_sums, s.scale, dk, batch, head, s.heads, first_key + group * 64, s.keys);
+    store_rows(dv_sums, 1.0f, dv, batch, head, s.heads, first_key + group * 64, s.keys);
+}
+
+// dq. Grid (tiles of 128 queries, batch * heads). Shared: two tiles of q and of dout, stages of k and v.
+template <int D, int E, int MASK, class M>
+__device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
+    const bf16* dout, const bf16* q, const bf16* k, const bf16* v, const float* normalizers, const float* deltas, const M* mask, bf16* dq,
+    AttentionShape s, int padded) {
+    DYNAMIC_SHARED(bf16, shared);
+    constexpr int K_TILE = 64 * D, V_TILE = 64 * E, STAGE = K_TILE + V_TILE;
+    bf16 *q_tiles = first_panel(shared), *dout_tiles = q_tiles + 2 * K_TILE, *stages = dout_tiles + 2 * V_TILE;
+    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * 128, group = threadIdx.x / 128;
+    int end_key = s.causal && first_query + 128 < s.keys ? first_query + 128 : s.keys, tiles = (end_key + 63) / 64;
+    HeadRows<D, 256> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
+    HeadRows<E, 256> dout_rows(dout, batch, head, s.heads, s.queries), v_rows(v, batch, head, s.heads, s.keys);
+    auto load = [&](int tile) {
+        if (tile < tiles) {
+            bf16* stage = stages + tile % WARPGROUP_STAGES * STAGE;
+            k_rows.copy(stage, tile * 64, s.keys);
+            v_rows.copy(stage + K_TILE, tile * 64, s.keys);
+        }
+        commit_copies();
+    };
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+        q_rows.copy(q_tiles + part * K_TILE, first_query + part * 64, s.queries);
+        dout_rows.copy(dout_tiles + part * V_TILE, first_query + part * 64, s.queries);
+    }
+    load(0);
+    load(1);
+    wait_copies<1>();
+    publish_shared();
+    __syncthreads();
+    LeftRows<D> queries;
+    LeftRows<E> incoming;
+    queries.load(q_tiles + group * K_TILE);
+    incoming.load(dout_tiles + group * V_TILE);
+    int lane = threadIdx.x % 32, own_query = first_query + group * 64 + threadIdx.x / 32 % 4 * 16;
+    float sums[D / 8][4], own_normalizers[2], own_deltas[2];
+    clear(sums);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        // Rows are padded to multiples of 128.
+        i64 line = i64(blockIdx.y) * padded + own_query + lane / 4 + half * 8;
+        own_normalizers[half] = normalizers[line];
+        own_deltas[half] = deltas[line];
+    }
+    u32 packed[4][4];
+    for (int tile = 0; tile < tiles; ++tile) {
+        wait_copies<1>();
+        publish_shared();
+        __syncthreads();
+        load(tile + 2);
+        const bf16 *k_tile = stages + tile % WARPGROUP_STAGES * STAGE, *v_tile = k_tile + K_TILE;
+        float weights[8][4], slopes[8][4];
+        begin_products();
+        queries.multiply(weights, k_tile);
+        commit_products();
+        incoming.multiply(slopes, v_tile);
+        commit_products();
+        wait_products<1>();
+        arrived(weights);
+        weigh_again<MASK, false>(weights, nullptr, own_normalizers, mask, batch, head, own_query, tile * 64, s);
+        wait_products<0>();
+        arrived(slopes);
+#pragma unroll
+        for (int at = 0; at < 32; ++at)
+            slopes[at / 4][at % 4] = weights[at / 4][at % 4] * (slopes[at / 4][at % 4] - own_deltas[at % 4 / 2]);
+        pack_rows(packed, slopes);
+        begin_products();
+        multiply_weights(sums, packed, k_tile);
+        commit_products();
+    }
+    wait_copies<0>();
+    wait_products<0>();
+    arrived(sums);
+    store_rows(sums, s.scale, dq, batch, head, s.heads, first_query + group * 64, s.queries);
 }

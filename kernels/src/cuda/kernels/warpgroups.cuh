@@ -20,11 +20,6 @@ __device__ __forceinline__ u32 shared_address(const void* pointer) {
 #endif
 }
 
-// The element of a tile of 64 rows at (row, column), column a multiple of 8.
-__device__ __forceinline__ bf16* chunk_of(bf16* tile, int row, int column) {
-    return tile + column / 64 * PANEL + row * 64 + ((column % 64 / 8) ^ (row % 8)) * 8;
-}
-
 // A matrix in shared memory: from one group of eight rows to the next there are 1,024 bytes. Of a TRANSPOSED factor, whose fast axis is not the
 // sum's, there are PANEL_BYTES from one panel to the next; of others this offset is not read, and 1 by convention.
 template <bool TRANSPOSED> __device__ __forceinline__ u64 matrix_descriptor(const bf16* first) {
@@ -63,14 +58,25 @@ __device__ __forceinline__ void begin_products() {
 #endif
 }
 
-// Waits for all products; sums may be read after it.
-template <int BLOCKS> __device__ __forceinline__ void end_products(float (&c)[BLOCKS][4]) {
+// Ends a group of products; groups are waited for in their order.
+__device__ __forceinline__ void commit_products() {
+#ifndef SWARD_HOST
+    asm volatile("wgmma.commit_group.sync.aligned;" : : : "memory");
+#endif
+}
+
+// Waits until at most N groups are on their way.
+template <int N> __device__ __forceinline__ void wait_products() {
 #ifdef SWARD_HOST
     shim::warp_barrier();
 #else
-    asm volatile("wgmma.commit_group.sync.aligned;" : : : "memory");
-    asm volatile("wgmma.wait_group.sync.aligned 0;" : : : "memory");
-    // Nothing that reads them moves before the wait.
+    asm volatile("wgmma.wait_group.sync.aligned %0;" : : "n"(N) : "memory");
+#endif
+}
+
+// Stands after the wait for the products that make these sums: nothing that reads them moves before it.
+template <int BLOCKS> __device__ __forceinline__ void arrived(float (&c)[BLOCKS][4]) {
+#ifndef SWARD_HOST
 #pragma unroll
     for (int at = 0; at < BLOCKS * 4; ++at) asm volatile("" : "+f"(c[at / 4][at % 4]) : : "memory");
 #endif
@@ -87,14 +93,14 @@ template <int BLOCKS> __device__ __forceinline__ void end_products(float (&c)[BL
     SUMS_32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, " \
             "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
-// c [64][64] = (ADDS: +=) a [64][16] b [64][16]^T, both in shared memory, k the fast axis. A thread's sums are those of `mma_16x8x16` for
+// c [64][64] = (adds: +=) a [64][16] b [64][16]^T, both in shared memory, k the fast axis. A thread's sums are those of `mma_16x8x16` for
 // its warp's 16 rows.
-template <bool ADDS> __device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b) {
+__device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b, bool adds) {
 #ifdef SWARD_HOST
     int warp = shim::current / 32 % 4, lane = shim::current % 32;
     for (int at = 0; at < 32; ++at) {
         int row = warp * 16 + lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
-        float sum = ADDS ? c[at / 4][at % 4] : 0.0f;
+        float sum = adds ? c[at / 4][at % 4] : 0.0f;
         for (int k = 0; k < 16; ++k) sum += described(a, row, k, false) * described(b, column, k, false);
         c[at / 4][at % 4] = sum;
     }
@@ -104,51 +110,85 @@ template <bool ADDS> __device__ __forceinline__ void multiply_shared(float (&c)[
         "{\n.reg .pred adds;\nsetp.ne.b32 adds, %34, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, adds, 1, 1, 0, 0;\n}"
         : C32(c, 0)
-        : "l"(a), "l"(b), "r"(int(ADDS)));
+        : "l"(a), "l"(b), "r"(int(adds)));
 #endif
 }
 
 #ifdef SWARD_HOST
-template <int BLOCKS> inline void multiply_registers_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b) {
+template <bool TRANSPOSED, int BLOCKS> inline void multiply_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b, bool adds) {
     shim::Warp& warp = shim::warps[shim::current / 32];
     int lane = shim::current % 32;
     std::memcpy(warp.slot[lane], a, sizeof(a));
     shim::warp_barrier();
     for (int at = 0; at < BLOCKS * 4; ++at) {
         int row = lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
+        float sum = adds ? c[at / 4][at % 4] : 0.0f;
         for (int k = 0; k < 16; ++k) {
             u32 packed;
             std::memcpy(&packed, warp.slot[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), 4);
             float left = bf16_to_float(bf16{u16(k % 2 ? packed >> 16 : packed)});
-            c[at / 4][at % 4] += left * described(b, column, k, true);
+            sum += left * described(b, column, k, TRANSPOSED);
         }
+        c[at / 4][at % 4] = sum;
     }
     shim::warp_barrier();
 }
 #endif
 
-// c [64][BLOCKS * 8] += a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b [16][BLOCKS * 8] in shared memory,
-// its columns the fast axis.
-__device__ __forceinline__ void multiply_registers(float (&c)[8][4], const u32 (&a)[4], u64 b) {
+// c [64][BLOCKS * 8] = (adds: +=) a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b in shared memory:
+// b [BLOCKS * 8][16]^T, k the fast axis, or, TRANSPOSED, b [16][BLOCKS * 8], its columns the fast axis.
+template <bool TRANSPOSED> __device__ __forceinline__ void multiply_registers(float (&c)[8][4], const u32 (&a)[4], u64 b, bool adds) {
 #ifdef SWARD_HOST
-    multiply_registers_on_host(c, a, b);
+    multiply_on_host<TRANSPOSED>(c, a, b, adds);
 #else
     asm volatile(
         "{\n.reg .pred adds;\nsetp.ne.b32 adds, %37, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, adds, 1, 1, 1;\n}"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, adds, 1, 1, %38;\n}"
         : C32(c, 0)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(adds)), "n"(int(TRANSPOSED)));
 #endif
 }
 
-__device__ __forceinline__ void multiply_registers(float (&c)[16][4], const u32 (&a)[4], u64 b) {
+template <bool TRANSPOSED> __device__ __forceinline__ void multiply_registers(float (&c)[16][4], const u32 (&a)[4], u64 b, bool adds) {
 #ifdef SWARD_HOST
-    multiply_registers_on_host(c, a, b);
+    multiply_on_host<TRANSPOSED>(c, a, b, adds);
 #else
     asm volatile(
         "{\n.reg .pred adds;\nsetp.ne.b32 adds, %69, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, adds, 1, 1, 1;\n}"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, adds, 1, 1, %70;\n}"
         : C32(c, 0), C32(c, 8)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(adds)), "n"(int(TRANSPOSED)));
 #endif
+}
+
+// Rows of one head, on their way to tiles of 64 rows in panels: each of THREADS threads copies chunks of 16 bytes of one column.
+template <int WIDTH, int THREADS> struct HeadRows {
+    // Rows from one chunk of a thread to its next: a multiple of 8, so that all its chunks have one place in their rows.
+    static constexpr int STEP = THREADS / (WIDTH / 8);
+    static_assert(STEP % 8 == 0 && 64 % STEP == 0, "threads and rows do not fit");
+    const bf16* source;
+    i64 stride;
+    int row, place;
+
+    __device__ __forceinline__ HeadRows(const bf16* from, int batch, int head, int heads, int rows) {
+        int column = threadIdx.x % (WIDTH / 8) * 8;
+        row = threadIdx.x / (WIDTH / 8);
+        stride = i64(heads) * WIDTH;
+        source = from + (i64(batch) * rows + row) * stride + head * WIDTH + column;
+        place = column / 64 * PANEL + row * 64 + ((column % 64 / 8) ^ (row % 8)) * 8;
+    }
+
+    // Starts the copy of rows first .. first + 64; zeros beyond `rows`.
+    __device__ __forceinline__ void copy(bf16* tile, int first, int rows) const {
+        const bf16* from = source + first * stride;
+#pragma unroll
+        for (int step = 0; step < 64; step += STEP)
+            copy_16_async(tile + place + step * 64, from + step * stride, first + row + step < rows);
+    }
+};
+
+// The 16 x 16 left factor at (row, column) of a tile of 64 rows in panels.
+__device__ __forceinline__ void load_panel_a(u32 (&a)[4], const bf16* tile, int row, int column) {
+    int lane = threadIdx.x % 32, matrix = lane / 8, own = row + (matrix & 1) * 8 + lane % 8, chunk = column + (matrix >> 1) * 8;
+    load_matrices<false>(a, tile + chunk / 64 * PANEL + own * 64 + ((chunk % 64 / 8) ^ (own % 8)) * 8);
 }

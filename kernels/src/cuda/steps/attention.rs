@@ -6,10 +6,16 @@ use sward_ops::primitives::{self as op, AttentionMask, AttentionSizes};
 use super::matmul::MOST_BLOCKS;
 use super::{Binder, Operand, blocks};
 use crate::cuda::device::{Address, Arguments};
-use crate::cuda::source::{Family, Kernel};
+use crate::cuda::source::{Bounds, Family, Kernel};
 
 /// Blocks that fill a large GPU twice; with fewer, keys are split.
 const WANTED_BLOCKS: usize = 528;
+/// The same of the kernel for few queries, whose blocks are small and only read.
+const WANTED_SMALL_BLOCKS: usize = 2048;
+/// Queries that are few: each reads keys and values for itself, all but the first from the cache.
+const FEW: usize = 4;
+/// Rows of a warpgroup; with no more queries, the half of a block would have nothing to do.
+const ROWS: usize = 64;
 
 /// One attention: sizes, mask, how it runs.
 struct Bound<'a> {
@@ -26,6 +32,8 @@ enum Way {
     Cores { width: usize, value_width: usize, wide: bool },
     /// Hopper's warpgroup products, at widths as they are.
     Warpgroups { width: usize, value_width: usize },
+    /// Few queries, whose keys and values are read once: the forward pass alone.
+    Few { width: usize },
     /// f32 arithmetic on tiles of so many queries and keys.
     Plain { tile: usize },
 }
@@ -38,9 +46,10 @@ fn cores_shared(width: usize, value_width: usize) -> usize {
     2 * forward.max(backward)
 }
 
-/// The same of the kernel by warpgroup products, which aligns its tiles to 1,024 bytes itself.
-fn warpgroups_shared(width: usize, value_width: usize) -> usize {
-    1024 + 2 * 64 * (width + 2 * (width + value_width))
+/// The same of the kernels by warpgroup products, which align their tiles to 1,024 bytes themselves: two tiles of the block's own rows, and four
+/// stages of the others, in the gradient of the keys with two floats for each row.
+fn warpgroups_shared(own: usize, other: usize) -> usize {
+    1024 + 2 * ROWS * (2 * own + 4 * other) + 4 * 2 * ROWS * 4
 }
 
 /// The same of the kernels in f32 arithmetic, by tile.
@@ -53,7 +62,8 @@ impl<'a> Bound<'a> {
         op: &'a op::Attention,
         [q, k, v]: [&Operand; 3],
         mask: Option<&'a Operand>,
-        dout: Option<&Operand>,
+        gradient: Option<[&Operand; 2]>,
+        mask_gradient: bool,
         binder: &Binder<'_>,
     ) -> Result<Bound<'a>, String> {
         let sizes = AttentionSizes::of(q.shape(), k.shape(), v.shape())?;
@@ -62,11 +72,16 @@ impl<'a> Bound<'a> {
         }
         let (width, value_width) = (sizes.width.next_multiple_of(16).max(16), sizes.value_width.next_multiple_of(16).max(16));
         let limit = binder.limits.shared_memory;
-        let is_half = q.dtype() == DType::BF16 && dout.is_none_or(|dout| dout.dtype() == DType::BF16);
+        let is_half = q.dtype() == DType::BF16 && gradient.iter().flatten().all(|operand| operand.dtype() == DType::BF16);
+        // The largest score is taken for the largest product's.
+        let is_rising = op.scale > 0.0;
         let fits_warpgroups = [sizes.width, sizes.value_width].iter().all(|width| [64, 128].contains(width));
-        let way = if binder.limits.warpgroups && is_half && dout.is_none() && fits_warpgroups {
+        let fits_few = sizes.queries <= FEW && sizes.width == sizes.value_width && [32, 64, 128].contains(&sizes.width);
+        let way = if gradient.is_none() && fits_few {
+            Way::Few { width }
+        } else if binder.limits.warpgroups && is_half && is_rising && fits_warpgroups && sizes.queries > ROWS && !mask_gradient {
             Way::Warpgroups { width, value_width }
-        } else if is_half && width <= 128 && value_width <= 128 && cores_shared(width, value_width) <= limit {
+        } else if is_half && is_rising && width <= 128 && value_width <= 128 && cores_shared(width, value_width) <= limit {
             let wide = sizes.width.is_multiple_of(8) && sizes.value_width.is_multiple_of(8);
             Way::Cores { width, value_width, wide }
         } else {
@@ -82,11 +97,16 @@ impl<'a> Bound<'a> {
     /// Splits of the keys, and the keys of each.
     fn splits(&self) -> (usize, usize) {
         let AttentionSizes { batch, heads, queries, keys, .. } = self.sizes;
-        let tile = if let Way::Plain { tile } = self.way { tile } else { 64 };
-        let blocks = (batch * heads * queries.div_ceil(tile)).max(1);
+        let (rows, step, wanted) = match self.way {
+            Way::Plain { tile } => (tile, tile, WANTED_BLOCKS),
+            Way::Cores { .. } => (64, 64, WANTED_BLOCKS),
+            Way::Warpgroups { .. } => (2 * ROWS, ROWS, WANTED_BLOCKS),
+            Way::Few { .. } => (1, 64, WANTED_SMALL_BLOCKS),
+        };
+        let blocks = (batch * heads * queries.div_ceil(rows)).max(1);
         let most = (keys / 64).clamp(1, 64);
-        let splits = (WANTED_BLOCKS / blocks).clamp(1, most);
-        let each = keys.div_ceil(splits).next_multiple_of(tile).max(tile);
+        let splits = (wanted / blocks).clamp(1, most);
+        let each = keys.div_ceil(splits).next_multiple_of(step).max(step);
         (keys.div_ceil(each).max(1), each)
     }
 
@@ -126,34 +146,55 @@ impl<'a> Bound<'a> {
             Way::Cores { width, value_width, wide } => vec![width.to_string(), value_width.to_string(), wide.to_string()],
             Way::Warpgroups { width, value_width } => vec![width.to_string(), value_width.to_string()],
             Way::Plain { tile } => vec![tile.to_string()],
+            Way::Few { width } => vec![width.to_string()],
         };
         template.push(self.mask_name().to_string());
-        if let Way::Plain { .. } = self.way {
+        if let Way::Plain { .. } | Way::Few { .. } = self.way {
             template.extend(types.iter().map(|name| (*name).to_string()));
         }
         template.push(self.mask_type().to_string());
         template
     }
 
-    /// Threads, rows of a block's tile, shared memory.
-    fn block(&self) -> (u32, usize, usize) {
+    /// Bounds, rows of a block's tile, shared memory.
+    fn block(&self, part: Part) -> (Bounds, usize, usize) {
+        let bounds = |threads| Bounds { threads, blocks: None };
         match self.way {
-            Way::Cores { width, value_width, .. } => (128, 64, cores_shared(width, value_width)),
-            Way::Warpgroups { width, value_width } => (128, 64, warpgroups_shared(width, value_width)),
-            Way::Plain { tile } => (256, tile, plain_shared(tile, self.sizes.width, self.sizes.value_width)),
+            Way::Cores { width, value_width, .. } => (bounds(128), 64, cores_shared(width, value_width)),
+            Way::Warpgroups { width, value_width } => {
+                let own = if part == Part::Forward { width } else { width + value_width };
+                // Two blocks of a narrow forward pass: the softmax of one runs beside the products of the other.
+                let blocks = (part == Part::Forward && own == 64 && value_width == 64).then_some(2);
+                (Bounds { threads: 256, blocks }, 2 * ROWS, warpgroups_shared(own, width + value_width))
+            }
+            Way::Plain { tile } => (bounds(256), tile, plain_shared(tile, self.sizes.width, self.sizes.value_width)),
+            Way::Few { .. } => (bounds(128), 1, 0),
         }
     }
 
     /// The kernel of this way.
-    fn kernel(&self, plain: &str, cores: &str, types: &[&str], parameters: &[&str]) -> Kernel {
-        let (family, function) = match self.way {
-            Way::Cores { .. } => (Family::AttentionCores, cores),
-            // The forward pass alone takes this way.
-            Way::Warpgroups { .. } => (Family::AttentionWarpgroups, "attention_warpgroups"),
-            Way::Plain { .. } => (Family::Attention, plain),
+    fn kernel(&self, part: Part, types: &[&str], parameters: &[&str]) -> Kernel {
+        let (family, kind) = match self.way {
+            Way::Cores { .. } => (Family::AttentionCores, "_cores"),
+            Way::Warpgroups { .. } => (Family::AttentionWarpgroups, "_warpgroups"),
+            Way::Plain { .. } => (Family::Attention, ""),
+            Way::Few { .. } => (Family::Attention, "_few"),
         };
-        Kernel::instance(family, function, &self.template(types), parameters, self.block().0)
+        let function = match part {
+            Part::Forward => format!("attention{kind}"),
+            Part::KeysGradient => format!("attention{kind}_keys_gradient"),
+            Part::QueriesGradient => format!("attention{kind}_queries_gradient"),
+        };
+        Kernel::bounded_instance(family, &function, &self.template(types), parameters, self.block(part).0)
     }
+}
+
+/// What a kernel computes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Forward,
+    KeysGradient,
+    QueriesGradient,
 }
 
 /// Binds an attention or its gradient.
@@ -177,13 +218,14 @@ fn label(bound: &Bound<'_>, binder: &mut Binder<'_>) {
     binder.label(match bound.way {
         Way::Cores { .. } => "attention on tensor cores",
         Way::Warpgroups { .. } => "attention by warpgroups",
+        Way::Few { .. } => "attention of few queries",
         Way::Plain { .. } => "attention",
     });
 }
 
 fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
     let [q, k, v] = [&inputs[0], &inputs[1], &inputs[2]];
-    let bound = Bound::new(op, [q, k, v], inputs.get(3), None, binder)?;
+    let bound = Bound::new(op, [q, k, v], inputs.get(3), None, false, binder)?;
     label(&bound, binder);
     let AttentionSizes { batch, queries, heads, value_width, .. } = bound.sizes;
     let lines = batch * heads * queries;
@@ -197,7 +239,7 @@ fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: 
     let element = q.c_type();
     let (from, to, mask) = (format!("const {element}*"), format!("{element}*"), format!("const {}*", bound.mask_type()));
     let parameters = [&*from, &from, &from, &mask, &to, "float*", "float*", "float*", "float*", "AttentionShape"];
-    let kernel = bound.kernel("attention", "attention_cores", &[element], &parameters);
+    let kernel = bound.kernel(Part::Forward, &[element], &parameters);
     let mut arguments = Arguments::new()
         .address(q.address)
         .address(k.address)
@@ -208,9 +250,9 @@ fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: 
     for part in parts {
         arguments = arguments.address(part);
     }
-    let (threads, tile, shared) = bound.block();
+    let (bounds, tile, shared) = bound.block(Part::Forward);
     let grid = [blocks(queries, tile), (batch * heads) as u32, splits as u32];
-    binder.launch(kernel, grid, [threads, 1, 1], shared, arguments.ints(&words));
+    binder.launch(kernel, grid, [bounds.threads, 1, 1], shared, arguments.ints(&words));
     if splits > 1 {
         let template = [element.to_string()];
         let parameters = ["const float*", "const float*", "const float*", &*to, "float*", "AttentionShape", "i64"];
@@ -225,21 +267,47 @@ fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: 
     Ok(())
 }
 
+/// What the gradient takes off each row, by addresses: logsumexp (by warpgroups: as a normalizer) and the sum of dout * out.
+struct RowTerms {
+    normalizers: Address,
+    deltas: Address,
+    /// Rows of a head, by warpgroups alone.
+    padded: Option<usize>,
+}
+
+/// Launches the kernel that makes them, in workspace.
+fn row_terms(bound: &Bound<'_>, dout: &Operand, out: &Operand, logsumexp: &Operand, words: &[i32], binder: &mut Binder<'_>) -> RowTerms {
+    let AttentionSizes { batch, queries, heads, value_width, .. } = bound.sizes;
+    let (d, t) = (format!("const {}*", dout.c_type()), format!("const {}*", out.c_type()));
+    let operands = Arguments::new().address(dout.address).address(out.address);
+    if let Way::Warpgroups { .. } = bound.way {
+        let padded = queries.next_multiple_of(2 * ROWS);
+        let lines = batch * heads * padded;
+        let [normalizers, deltas] = [0; 2].map(|_: usize| binder.workspace(lines * 4));
+        let parameters = [&*d, &*t, "const float*", "float*", "float*", "AttentionShape", "int"];
+        let template = [value_width.to_string()];
+        let kernel = Kernel::instance(Family::AttentionWarpgroups, "attention_warpgroups_delta", &template, &parameters, 256);
+        let arguments = operands.address(logsumexp.address).address(normalizers).address(deltas).ints(words).int(padded);
+        binder.launch(kernel, [blocks(lines, 256 * 8 / value_width), 1, 1], [256, 1, 1], 0, arguments);
+        return RowTerms { normalizers, deltas, padded: Some(padded) };
+    }
+    let lines = batch * heads * queries;
+    let deltas = binder.workspace(lines * 4);
+    let template = [dout.c_type().to_string(), out.c_type().to_string()];
+    let kernel =
+        Kernel::instance(Family::Attention, "attention_delta", &template, &[&*d, &*t, "float*", "AttentionShape"], 128);
+    binder.launch(kernel, [blocks(lines, 4), 1, 1], [128, 1, 1], 0, operands.address(deltas).ints(words));
+    RowTerms { normalizers: logsumexp.address, deltas, padded: None }
+}
+
 fn backward(op: &op::AttentionGradient, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
     let [dout, q, k, v, out, logsumexp] = [0, 1, 2, 3, 4, 5].map(|position| &inputs[position]);
-    let bound = Bound::new(&op.attention, [q, k, v], inputs.get(6), Some(dout), binder)?;
+    let bound = Bound::new(&op.attention, [q, k, v], inputs.get(6), Some([dout, out]), op.mask_gradient, binder)?;
     label(&bound, binder);
     let AttentionSizes { batch, queries, keys, heads, .. } = bound.sizes;
-    let lines = batch * heads * queries;
     let words = bound.words(1, keys.max(1));
-    let delta = binder.workspace(lines * 4);
-    let (d, t) = (format!("const {}*", dout.c_type()), format!("const {}*", out.c_type()));
-    let template = [dout.c_type().to_string(), out.c_type().to_string()];
-    let parameters = [&*d, &*t, "float*", "AttentionShape"];
-    let kernel = Kernel::instance(Family::Attention, "attention_delta", &template, &parameters, 128);
-    let arguments = Arguments::new().address(dout.address).address(out.address).address(delta).ints(&words);
-    binder.launch(kernel, [blocks(lines, 4), 1, 1], [128, 1, 1], 0, arguments);
-
+    let RowTerms { normalizers, deltas, padded } = row_terms(&bound, dout, out, logsumexp, &words, binder);
+    let d = format!("const {}*", dout.c_type());
     let (from, to, mask) =
         (format!("const {}*", q.c_type()), format!("{}*", q.c_type()), format!("const {}*", bound.mask_type()));
     let types = [q.c_type(), dout.c_type()];
@@ -249,21 +317,25 @@ fn backward(op: &op::AttentionGradient, inputs: &[Operand], outputs: &[Operand],
             .address(q.address)
             .address(k.address)
             .address(v.address)
-            .address(logsumexp.address)
-            .address(delta)
+            .address(normalizers)
+            .address(deltas)
             .address(bound.mask_address())
     };
-    let (threads, tile, shared) = bound.block();
     let shared_parameters = [&*d, &*from, &*from, &*from, "const float*", "const float*", &*mask];
-    let parameters = [&shared_parameters[..], &[&*to, &*to, "AttentionShape"]].concat();
-    let kernel = bound.kernel("attention_keys_gradient", "attention_cores_keys_gradient", &types, &parameters);
-    let arguments = operands().address(outputs[1].address).address(outputs[2].address).ints(&words);
-    binder.launch(kernel, [blocks(keys, tile), (batch * heads) as u32, 1], [threads, 1, 1], shared, arguments);
-
-    let parameters = [&shared_parameters[..], &[&*to, "AttentionShape"]].concat();
-    let kernel = bound.kernel("attention_queries_gradient", "attention_cores_queries_gradient", &types, &parameters);
-    let arguments = operands().address(outputs[0].address).ints(&words);
-    binder.launch(kernel, [blocks(queries, tile), (batch * heads) as u32, 1], [threads, 1, 1], shared, arguments);
+    let parts = [(Part::KeysGradient, keys, &outputs[1..3]), (Part::QueriesGradient, queries, &outputs[..1])];
+    for (part, rows, results) in parts {
+        let mut parameters = shared_parameters.to_vec();
+        parameters.extend(results.iter().map(|_| &*to));
+        parameters.push("AttentionShape");
+        let mut arguments = results.iter().fold(operands(), |arguments, result| arguments.address(result.address)).ints(&words);
+        if let Some(padded) = padded {
+            parameters.push("int");
+            arguments = arguments.int(padded);
+        }
+        let (bounds, tile, shared) = bound.block(part);
+        let kernel = bound.kernel(part, &types, &parameters);
+        binder.launch(kernel, [blocks(rows, tile), (batch * heads) as u32, 1], [bounds.threads, 1, 1], shared, arguments);
+    }
 
     if let (true, Some(own)) = (op.mask_gradient, bound.mask) {
         let [mask_batches, mask_heads, mask_queries, _] = own.four();

@@ -1,5 +1,6 @@
 //! The kernels on the host shim against the reference interpreter, and by NVRTC for the architectures that matter.
 
+mod attentions;
 mod plan;
 mod sizes;
 
@@ -105,9 +106,10 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
         families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
     let limits = |warpgroups| steps::Limits { shared_memory: SHARED_MEMORY, warpgroups };
     let mut kernels = kernels_of(&programs, limits(false)).expect("kernels for every problem");
-    let attentions: Vec<Program> = sizes::warpgroup_attentions()
+    let attentions: Vec<Program> = attentions::warpgroup_attentions()
         .iter()
         .map(|(attention, operands)| crate::cpu::tests::single(*attention, operands))
+        .chain(attentions::warpgroup_gradients().into_iter().map(|(program, _)| program))
         .collect();
     let further = kernels_of(&attentions, limits(true)).expect("kernels for every problem");
     kernels.extend(further.into_iter().filter(|kernel| kernel.family == source::Family::AttentionWarpgroups));

@@ -2,17 +2,16 @@
 
 use sward_core::program::{DType, Primitive, Role, TensorType};
 use sward_core::scalar::{ScalarGraph, ScalarKind};
-use sward_ops::primitives::{self as op, AttentionMask, ConvolutionGeometry, ReduceKind};
+use sward_ops::primitives::{self as op, ConvolutionGeometry, ReduceKind};
 
 use super::{check, host};
-use crate::cpu::tests::{assert_near, single, tensor};
-use crate::engine::Engine;
+use crate::cpu::tests::{single, tensor};
 use crate::tensor::Tensor;
 
-const FLOATS: [DType; 2] = [DType::F32, DType::BF16];
+pub(super) const FLOATS: [DType; 2] = [DType::F32, DType::BF16];
 
 /// Numbers of a type; of bools, half are true.
-fn operand(tensor_type: &TensorType, salt: u64) -> Tensor {
+pub(super) fn operand(tensor_type: &TensorType, salt: u64) -> Tensor {
     let mut array = tensor(&TensorType { dtype: DType::F32, ..tensor_type.clone() }, salt).to_array();
     array.dtype = tensor_type.dtype;
     match tensor_type.dtype {
@@ -24,7 +23,7 @@ fn operand(tensor_type: &TensorType, salt: u64) -> Tensor {
 }
 
 /// Runs a primitive on operands of these types against the reference.
-fn agrees(op: impl Primitive, operands: &[TensorType], tolerance: f64) {
+pub(super) fn agrees(op: impl Primitive, operands: &[TensorType], tolerance: f64) {
     let Some(engine) = host() else { return };
     let program = single(op, operands);
     assert!(program.arguments.iter().all(|argument| argument.role == Role::Input));
@@ -157,124 +156,5 @@ fn products_agree_by_the_library_and_by_our_own_kernels() {
                 agrees(op, &[shape(&batch_a, m, k, transpose_a), shape(&batch_b, k, n, transpose_b)], 2e-4);
             }
         }
-    }
-}
-
-#[test]
-fn attentions_agree_over_several_tiles_and_splits() {
-    // (queries, keys, width, value width, causal)
-    let cases = [
-        (1, 300, 64, 64, false),
-        (70, 200, 32, 48, false),
-        (150, 150, 64, 64, true),
-        (33, 257, 128, 128, false),
-        (5, 5, 20, 12, true),
-    ];
-    for dtype in FLOATS {
-        for (queries, keys, width, value_width, causal) in cases {
-            for mask in [AttentionMask::None, AttentionMask::Additive, AttentionMask::Boolean] {
-                let q = TensorType::new(dtype, &[1, queries, 2, width]);
-                let k = TensorType::new(dtype, &[1, keys, 2, width]);
-                let v = TensorType::new(dtype, &[1, keys, 2, value_width]);
-                let mut operands = vec![q, k, v];
-                match mask {
-                    AttentionMask::None => {}
-                    AttentionMask::Additive => operands.push(TensorType::new(dtype, &[1, 2, 1, keys])),
-                    AttentionMask::Boolean => operands.push(TensorType::new(DType::Bool, &[1, 1, queries, keys])),
-                }
-                agrees(op::Attention { scale: 1.0 / (width as f64).sqrt(), causal, mask }, &operands, 2e-4);
-            }
-        }
-    }
-}
-
-#[test]
-fn gradients_of_attentions_agree_over_several_tiles() {
-    let Some(engine) = host() else { return };
-    for dtype in FLOATS {
-        for (queries, keys, width, causal, mask) in [
-            (130, 130, 64, true, AttentionMask::None),
-            (40, 150, 32, false, AttentionMask::Additive),
-            (65, 70, 128, false, AttentionMask::Boolean),
-        ] {
-            let attention = op::Attention { scale: 1.0 / (width as f64).sqrt(), causal, mask };
-            let q = TensorType::new(dtype, &[1, queries, 2, width]);
-            let k = TensorType::new(dtype, &[1, keys, 2, width]);
-            let mut inputs: Vec<_> = [&q, &k, &k].iter().enumerate().map(|(i, t)| tensor(t, i as u64).to_array()).collect();
-            match mask {
-                AttentionMask::None => {}
-                AttentionMask::Additive => inputs.push(tensor(&TensorType::f32(&[1, 2, queries, keys]), 9).to_array()),
-                AttentionMask::Boolean => inputs.push(operand(&TensorType::new(DType::Bool, &[1, 1, 1, keys]), 9).to_array()),
-            }
-            let forward = attention.reference(&inputs.iter().collect::<Vec<_>>(), Default::default());
-            let dout = tensor(&q, 5);
-            let mut tensors = vec![dout];
-            tensors.extend(inputs[..3].iter().map(Tensor::from_array));
-            tensors.extend(forward.iter().map(Tensor::from_array));
-            tensors.extend(inputs[3..].iter().map(Tensor::from_array));
-            let types: Vec<TensorType> = tensors.iter().map(Tensor::tensor_type).collect();
-            let gradient = op::AttentionGradient { attention, mask_gradient: mask == AttentionMask::Additive };
-            check(&engine, &single(gradient, &types), &tensors, 5e-4);
-        }
-    }
-}
-
-/// Attentions that the kernel by warpgroup products takes: (attention, operands).
-pub(super) fn warpgroup_attentions() -> Vec<(op::Attention, Vec<TensorType>)> {
-    // (queries, keys, width, value width, causal)
-    let cases = [
-        (1, 300, 64, 64, false),
-        (150, 150, 64, 64, true),
-        (33, 257, 128, 128, false),
-        (70, 130, 64, 128, false),
-        (64, 64, 128, 64, true),
-    ];
-    let masks = [AttentionMask::None, AttentionMask::Additive, AttentionMask::Boolean];
-    let of = |(queries, keys, width, value_width, causal): (usize, usize, usize, usize, bool), mask| {
-        let half = |tokens, width| TensorType::new(DType::BF16, &[2, tokens, 2, width]);
-        let mut operands = vec![half(queries, width), half(keys, width), half(keys, value_width)];
-        match mask {
-            AttentionMask::None => {}
-            AttentionMask::Additive => operands.push(TensorType::new(DType::BF16, &[1, 2, 1, keys])),
-            AttentionMask::Boolean => operands.push(TensorType::new(DType::Bool, &[2, 1, queries, keys])),
-        }
-        (op::Attention { scale: 1.0 / (width as f64).sqrt(), causal, mask }, operands)
-    };
-    cases.into_iter().flat_map(|case| masks.into_iter().map(move |mask| of(case, mask))).collect()
-}
-
-#[test]
-fn attentions_by_warpgroup_products_agree_with_the_reference_and_with_the_other_kernel() {
-    let Some(engine) = host() else { return };
-    let hopper = engine.clone().with_warpgroups(true);
-    for (attention, operands) in warpgroup_attentions() {
-        let program = single(attention, &operands);
-        let inputs: Vec<Tensor> = operands.iter().enumerate().map(|(index, t)| operand(t, index as u64 + 1)).collect();
-        check(&hopper, &program, &inputs, 2e-4);
-        let results = [&engine, &hopper].map(|engine| {
-            let mut plan = engine.prepare(&program).unwrap();
-            for (position, tensor) in inputs.iter().enumerate() {
-                plan.set(&position.to_string(), tensor).unwrap();
-            }
-            plan.set_profiling(true);
-            plan.run(Default::default()).unwrap();
-            (plan.profile()[0].kernel, plan.output("0").unwrap().to_array())
-        });
-        assert_eq!([results[0].0, results[1].0], ["attention on tensor cores", "attention by warpgroups"]);
-        // The same products in the same order of k: what differs is the host's order within one instruction.
-        assert_near(&results[0].1, &results[1].1, 1e-2, "the other kernel");
-    }
-}
-
-#[test]
-fn widths_that_warpgroup_products_do_not_take_keep_their_kernel() {
-    let Some(engine) = host() else { return };
-    let hopper = engine.with_warpgroups(true);
-    for (dtype, width, kernel) in [(DType::BF16, 32, "attention on tensor cores"), (DType::F32, 64, "attention")] {
-        let q = TensorType::new(dtype, &[1, 5, 1, width]);
-        let attention = op::Attention { scale: 1.0, causal: false, mask: AttentionMask::None };
-        let program = single(attention, &[q.clone(), q.clone(), q]);
-        let plan = hopper.prepare(&program).unwrap();
-        assert_eq!(plan.profile()[0].kernel, kernel);
     }
 }
