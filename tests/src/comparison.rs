@@ -74,7 +74,11 @@ pub fn against_reference(engine: &dyn Engine, family: &Family, dtype: DType, cou
     found
 }
 
-fn problem_difference(
+/// Runs one program three times on an engine; every result is compared with the reference, and all runs give the same bits.
+///
+/// # Errors
+/// What the engine says, or which run differs.
+pub fn problem_difference(
     engine: &dyn Engine,
     program: &Program,
     inputs: &[Array],

@@ -92,7 +92,7 @@ impl Blas {
         let alignments = [
             (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(product.a.address)),
             (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(product.b.address)),
-            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(product.d.address)),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(product.addend.unwrap_or(product.d.address))),
             (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(product.d.address)),
         ];
         // SAFETY: the caller's promise; the numbers are read before the calls return.
@@ -117,19 +117,19 @@ impl Blas {
         let Some(Prepared { product, description, layouts: [a, b, d], algorithm }) = &table[product.0] else {
             return Err(DeviceError::Call { call: "cublasLtMatmul", reason: "the product was forgotten".to_string() });
         };
-        let (one, zero) = (1.0f32, 0.0f32);
+        let (factor, addend_factor) = (1.0f32, if product.addend.is_some() { 1.0f32 } else { 0.0 });
         // SAFETY: the caller's promise; the factors are read before the call returns (pointer mode host).
         unsafe {
             result::matmul(
                 self.handle,
                 *description,
-                (&raw const one).cast(),
-                (&raw const zero).cast(),
+                (&raw const factor).cast(),
+                (&raw const addend_factor).cast(),
                 product.a.address as *const c_void,
                 *a,
                 product.b.address as *const c_void,
                 *b,
-                product.d.address as *const c_void,
+                product.addend.unwrap_or(product.d.address) as *const c_void,
                 *d,
                 product.d.address as *mut c_void,
                 *d,

@@ -174,7 +174,7 @@ pub struct BlasMatrix {
     pub stride: usize,
 }
 
-/// A batch of column-major products `d = op(a) op(b)`, accumulated in f32, then `+ bias` by rows.
+/// A batch of column-major products `d = op(a) op(b)`, accumulated in f32, then `+ addend`, then `+ bias` by rows.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Product {
     /// The left factor.
@@ -191,6 +191,8 @@ pub struct Product {
     pub batch: usize,
     /// A vector of d's rows and dtype that is added to each column.
     pub bias: Option<Address>,
+    /// Matrices that lie as d's do and may be d's own, which are added.
+    pub addend: Option<Address>,
 }
 
 /// A prepared product.

@@ -163,7 +163,7 @@ unsafe fn read(matrix: &BlasMatrix, batch: usize, row: usize, column: usize) -> 
 /// # Safety
 /// The product's matrices lie in allocated memory.
 unsafe fn multiply(product: &Product) {
-    let Product { a, b, d, transpose_a, transpose_b, batch, bias } = product;
+    let Product { a, b, d, transpose_a, transpose_b, batch, bias, addend } = product;
     let depth = if *transpose_a { a.rows } else { a.columns };
     for matrix in 0..*batch {
         for column in 0..d.columns {
@@ -175,6 +175,9 @@ unsafe fn multiply(product: &Product) {
                         let left = if *transpose_a { read(a, matrix, k, row) } else { read(a, matrix, row, k) };
                         let right = if *transpose_b { read(b, matrix, column, k) } else { read(b, matrix, k, column) };
                         sum += left * right;
+                    }
+                    if let Some(addend) = addend {
+                        sum += read(&BlasMatrix { address: *addend, ..*d }, matrix, row, column);
                     }
                     if let Some(bias) = bias {
                         let vector = BlasMatrix { address: *bias, ..*d };
@@ -193,7 +196,7 @@ unsafe fn multiply(product: &Product) {
 
 /// What cuBLASLt would not take: matrices that do not lie as they are described, and bf16 that tensor cores cannot read.
 fn refusal(product: &Product) -> Option<String> {
-    let Product { a, b, d, transpose_a, transpose_b, batch, bias } = product;
+    let Product { a, b, d, transpose_a, transpose_b, batch, bias, addend } = product;
     let turned = |matrix: &BlasMatrix, is_turned: bool| match is_turned {
         true => (matrix.columns, matrix.rows),
         false => (matrix.rows, matrix.columns),
@@ -211,8 +214,8 @@ fn refusal(product: &Product) -> Option<String> {
     };
     let is_mixed = a.dtype != b.dtype || (a.dtype == BlasType::F32 && d.dtype == BlasType::Bf16);
     let is_overlaid = *batch > 1 && d.stride < d.leading * d.columns;
-    let has_bad_bias = bias.is_some_and(|bias| !bias.is_multiple_of(16));
-    (is_mixed || is_overlaid || has_bad_bias || [a, b, d].into_iter().any(is_misplaced))
+    let has_bad_addend = [bias, addend].into_iter().flatten().any(|address| !address.is_multiple_of(16));
+    (is_mixed || is_overlaid || has_bad_addend || [a, b, d].into_iter().any(is_misplaced))
         .then(|| format!("not supported: {product:?}"))
 }
 

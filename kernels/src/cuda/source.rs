@@ -116,13 +116,7 @@ impl Kernel {
     }
 
     /// The same with a bound on the registers of a thread: so many that so many blocks fit a multiprocessor.
-    pub fn bounded_instance(
-        family: Family,
-        function: &str,
-        template: &[String],
-        parameters: &[&str],
-        bounds: Bounds,
-    ) -> Kernel {
+    pub fn bounded_instance(family: Family, function: &str, template: &[String], parameters: &[&str], bounds: Bounds) -> Kernel {
         let suffix: String = template.iter().flat_map(|argument| ["_".to_string(), argument.replace('-', "m")]).collect();
         let name = format!("{function}{suffix}");
         let declared: Vec<String> = parameters.iter().enumerate().map(|(index, kind)| format!("{kind} a{index}")).collect();

@@ -1,9 +1,10 @@
-// Attention in bf16 by Hopper's warpgroup products, for head widths that are 64 or 128 as they are. Blocks of 256 threads: two warpgroups with 64
-// rows each, which go along the other tokens 64 at a time. Tiles lie in panels (`warpgroups.cuh`) from the first multiple of 1,024 bytes of
-// shared memory on. Four stages: while one is worked on, copies to the next two are on their way, and products of the one before may still
-// read it.
+// Attention in bf16 by Hopper's warpgroup products, for head widths that are 64 or 128 as they are. Blocks of GROUPS warpgroups (128 threads) with
+// 64 rows each, which go along the other tokens 64 at a time. Tiles lie in panels (`warpgroups.cuh`) from the first multiple of 1,024 bytes of
+// shared memory on. While one stage is worked on, copies to the next GROUPS are on their way, and products of the one before may still read it.
 
-constexpr int WARPGROUP_STAGES = 4;
+constexpr int stages_of(int groups) {
+    return groups + 2;
+}
 
 __device__ __forceinline__ bf16* first_panel(bf16* shared) {
     return shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
@@ -24,52 +25,55 @@ template <int WIDTH> struct LeftRows {
         }
     }
 
+    template <bool ADDS> __device__ __forceinline__ void multiply_step(float (&c)[8][4], const bf16* b, int step) const {
+        // Within a panel the sum goes along the rows of 128 bytes.
+        int at = step / 4 * PANEL + step % 4 * 16;
+        if (KEEPS)
+            multiply_registers<ADDS>(c, own[KEEPS ? step : 0], matrix_descriptor<false>(b + at));
+        else
+            multiply_shared<ADDS>(c, matrix_descriptor<false>(tile + at), matrix_descriptor<false>(b + at));
+    }
+
     __device__ __forceinline__ void multiply(float (&c)[8][4], const bf16* b) const {
+        multiply_step<false>(c, b, 0);
 #pragma unroll
-        for (int step = 0; step < WIDTH / 16; ++step) {
-            // Within a panel the sum goes along the rows of 128 bytes.
-            int at = step / 4 * PANEL + step % 4 * 16;
-            if (KEEPS)
-                multiply_registers<false>(c, own[KEEPS ? step : 0], matrix_descriptor<false>(b + at), step > 0);
-            else
-                multiply_shared(c, matrix_descriptor<false>(tile + at), matrix_descriptor<false>(b + at), step > 0);
-        }
+        for (int step = 1; step < WIDTH / 16; ++step) multiply_step<true>(c, b, step);
     }
 };
 
 // c [64][BLOCKS * 8] += p [64][64] times the 64 rows of tile b.
 template <int BLOCKS> __device__ __forceinline__ void multiply_weights(float (&c)[BLOCKS][4], const u32 (&p)[4][4], const bf16* b) {
 #pragma unroll
-    for (int step = 0; step < 4; ++step) multiply_registers<true>(c, p[step], matrix_descriptor<true>(b + step * 16 * 64), true);
+    for (int step = 0; step < 4; ++step) multiply_columns(c, p[step], matrix_descriptor<true>(b + step * 16 * 64));
 }
 
-// Grid (tiles of 128 queries, batch * heads, splits); results as in `attention.cu`. Shared: two tiles of q, stages of k and v.
-template <int D, int E, int MASK, class M>
+// Grid (blocks of queries, batch * heads, splits); results as in `attention.cu`. Shared: each warpgroup's q, stages of k and v.
+template <int GROUPS, int D, int E, int MASK, class M>
 __device__ __forceinline__ void sward_attention_warpgroups(
     const bf16* q, const bf16* k, const bf16* v, const M* mask, bf16* out, float* logsumexp, float* parts, float* part_most,
     float* part_sum, AttentionShape s) {
     DYNAMIC_SHARED(bf16, shared);
     constexpr int K_TILE = 64 * D, STAGE = K_TILE + 64 * E;
-    bf16 *q_tiles = first_panel(shared), *stages = q_tiles + 2 * K_TILE;
-    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * 128, group = threadIdx.x / 128;
+    bf16 *q_tiles = first_panel(shared), *stages = q_tiles + GROUPS * K_TILE;
+    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * (64 * GROUPS), group = threadIdx.x / 128;
     int first_key = blockIdx.z * s.split_keys, end_key = first_key + s.split_keys < s.keys ? first_key + s.split_keys : s.keys;
-    if (s.causal && first_query + 128 < end_key) end_key = first_query + 128;
+    if (s.causal && first_query + 64 * GROUPS < end_key) end_key = first_query + 64 * GROUPS;
     int tiles = (end_key - first_key + 63) / 64;
-    HeadRows<D, 256> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
-    HeadRows<E, 256> v_rows(v, batch, head, s.heads, s.keys);
+    HeadRows<D, 128 * GROUPS> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
+    HeadRows<E, 128 * GROUPS> v_rows(v, batch, head, s.heads, s.keys);
     auto load = [&](int tile) {
         if (tile < tiles) {
-            bf16* stage = stages + tile % WARPGROUP_STAGES * STAGE;
+            bf16* stage = stages + tile % stages_of(GROUPS) * STAGE;
             k_rows.copy(stage, first_key + tile * 64, s.keys);
             v_rows.copy(stage + K_TILE, first_key + tile * 64, s.keys);
         }
         commit_copies();
     };
-    q_rows.copy(q_tiles, first_query, s.queries);
-    q_rows.copy(q_tiles + K_TILE, first_query + 64, s.queries);
-    load(0);
-    load(1);
-    wait_copies<1>();
+#pragma unroll
+    for (int part = 0; part < GROUPS; ++part) q_rows.copy(q_tiles + part * K_TILE, first_query + part * 64, s.queries);
+#pragma unroll
+    for (int tile = 0; tile < GROUPS; ++tile) load(tile);
+    wait_copies<GROUPS - 1>();
     publish_shared();
     __syncthreads();
     LeftRows<D> queries;
@@ -78,12 +82,13 @@ __device__ __forceinline__ void sward_attention_warpgroups(
     u32 weights[4][4];
     clear(sums);
     int own_query = first_query + group * 64 + threadIdx.x / 32 % 4 * 16;
-    for (int tile = 0; tile < tiles; ++tile) {
-        wait_copies<1>();
+    // Products may be on their way from one round to the next, so that no path without them may lead to their end.
+    for (int tile = 0; tiles > 0;) {
+        wait_copies<GROUPS - 1>();
         publish_shared();
         __syncthreads();
-        load(tile + 2);
-        const bf16* stage = stages + tile % WARPGROUP_STAGES * STAGE;
+        load(tile + GROUPS);
+        const bf16* stage = stages + tile % stages_of(GROUPS) * STAGE;
         float scores[8][4];
         begin_products();
         queries.multiply(scores, stage);
@@ -96,10 +101,13 @@ __device__ __forceinline__ void sward_attention_warpgroups(
         begin_products();
         multiply_weights(sums, weights, stage + K_TILE);
         commit_products();
+        if (++tile == tiles) {
+            wait_products<0>();
+            arrived(sums);
+            break;
+        }
     }
     wait_copies<0>();
-    wait_products<0>();
-    arrived(sums);
     store_attention<E, true>(sums, most, total, out, logsumexp, parts, part_most, part_sum, batch, head, own_query, s);
 }
 
@@ -176,23 +184,23 @@ __device__ __forceinline__ void store_rows(
     }
 }
 
-// dk and dv: the scores stand transposed, [key][query]. Grid (tiles of 128 keys, batch * heads).
-// Shared: two tiles of k and of v, stages of q, dout and their normalizers and deltas.
-template <int D, int E, int MASK, class M>
+// dk and dv: the scores stand transposed, [key][query]. Grid (blocks of keys, batch * heads).
+// Shared: each warpgroup's k and v, stages of q, dout and their normalizers and deltas.
+template <int GROUPS, int D, int E, int MASK, class M>
 __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
     const bf16* dout, const bf16* q, const bf16* k, const bf16* v, const float* normalizers, const float* deltas, const M* mask, bf16* dk,
     bf16* dv, AttentionShape s, int padded) {
     DYNAMIC_SHARED(bf16, shared);
     constexpr int Q_TILE = 64 * D, DOUT_TILE = 64 * E, STAGE = Q_TILE + DOUT_TILE;
-    bf16 *k_tiles = first_panel(shared), *v_tiles = k_tiles + 2 * Q_TILE, *stages = v_tiles + 2 * DOUT_TILE;
-    float* rows = reinterpret_cast<float*>(stages + WARPGROUP_STAGES * STAGE);
-    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_key = blockIdx.x * 128, group = threadIdx.x / 128;
+    bf16 *k_tiles = first_panel(shared), *v_tiles = k_tiles + GROUPS * Q_TILE, *stages = v_tiles + GROUPS * DOUT_TILE;
+    float* rows = reinterpret_cast<float*>(stages + stages_of(GROUPS) * STAGE);
+    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_key = blockIdx.x * (64 * GROUPS), group = threadIdx.x / 128;
     int first_query = s.causal ? first_key : 0, tiles = first_query < s.queries ? (s.queries - first_query + 63) / 64 : 0;
-    HeadRows<D, 256> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
-    HeadRows<E, 256> dout_rows(dout, batch, head, s.heads, s.queries), v_rows(v, batch, head, s.heads, s.keys);
+    HeadRows<D, 128 * GROUPS> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
+    HeadRows<E, 128 * GROUPS> dout_rows(dout, batch, head, s.heads, s.queries), v_rows(v, batch, head, s.heads, s.keys);
     auto load = [&](int tile) {
         if (tile < tiles) {
-            int number = tile % WARPGROUP_STAGES, query = first_query + tile * 64;
+            int number = tile % stages_of(GROUPS), query = first_query + tile * 64;
             bf16* stage = stages + number * STAGE;
             q_rows.copy(stage, query, s.queries);
             dout_rows.copy(stage + Q_TILE, query, s.queries);
@@ -201,13 +209,13 @@ __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
         commit_copies();
     };
 #pragma unroll
-    for (int part = 0; part < 2; ++part) {
+    for (int part = 0; part < GROUPS; ++part) {
         k_rows.copy(k_tiles + part * Q_TILE, first_key + part * 64, s.keys);
         v_rows.copy(v_tiles + part * DOUT_TILE, first_key + part * 64, s.keys);
     }
-    load(0);
-    load(1);
-    wait_copies<1>();
+#pragma unroll
+    for (int tile = 0; tile < GROUPS; ++tile) load(tile);
+    wait_copies<GROUPS - 1>();
     publish_shared();
     __syncthreads();
     LeftRows<D> keys;
@@ -219,12 +227,12 @@ __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
     clear(dv_sums);
     u32 packed_weights[4][4], packed_slopes[4][4];
     int lane = threadIdx.x % 32, own_key = first_key + group * 64 + threadIdx.x / 32 % 4 * 16;
-    for (int tile = 0; tile < tiles; ++tile) {
-        wait_copies<1>();
+    for (int tile = 0; tiles > 0;) {
+        wait_copies<GROUPS - 1>();
         publish_shared();
         __syncthreads();
-        load(tile + 2);
-        int number = tile % WARPGROUP_STAGES;
+        load(tile + GROUPS);
+        int number = tile % stages_of(GROUPS);
         const bf16 *q_tile = stages + number * STAGE, *dout_tile = q_tile + Q_TILE;
         const float* own = rows + number * 128;
         float weights[8][4], slopes[8][4];
@@ -252,43 +260,46 @@ __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
         begin_products();
         multiply_weights(dk_sums, packed_slopes, q_tile);
         commit_products();
+        if (++tile == tiles) {
+            wait_products<0>();
+            arrived(dk_sums);
+            arrived(dv_sums);
+            break;
+        }
     }
     wait_copies<0>();
-    wait_products<0>();
-    arrived(dk_sums);
-    arrived(dv_sums);
     store_rows(dk_sums, s.scale, dk, batch, head, s.heads, first_key + group * 64, s.keys);
     store_rows(dv_sums, 1.0f, dv, batch, head, s.heads, first_key + group * 64, s.keys);
 }
 
-// dq. Grid (tiles of 128 queries, batch * heads). Shared: two tiles of q and of dout, stages of k and v.
-template <int D, int E, int MASK, class M>
+// dq. Grid (blocks of queries, batch * heads). Shared: each warpgroup's q and dout, stages of k and v.
+template <int GROUPS, int D, int E, int MASK, class M>
 __device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
     const bf16* dout, const bf16* q, const bf16* k, const bf16* v, const float* normalizers, const float* deltas, const M* mask, bf16* dq,
     AttentionShape s, int padded) {
     DYNAMIC_SHARED(bf16, shared);
     constexpr int K_TILE = 64 * D, V_TILE = 64 * E, STAGE = K_TILE + V_TILE;
-    bf16 *q_tiles = first_panel(shared), *dout_tiles = q_tiles + 2 * K_TILE, *stages = dout_tiles + 2 * V_TILE;
-    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * 128, group = threadIdx.x / 128;
-    int end_key = s.causal && first_query + 128 < s.keys ? first_query + 128 : s.keys, tiles = (end_key + 63) / 64;
-    HeadRows<D, 256> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
-    HeadRows<E, 256> dout_rows(dout, batch, head, s.heads, s.queries), v_rows(v, batch, head, s.heads, s.keys);
+    bf16 *q_tiles = first_panel(shared), *dout_tiles = q_tiles + GROUPS * K_TILE, *stages = dout_tiles + GROUPS * V_TILE;
+    int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, first_query = blockIdx.x * (64 * GROUPS), group = threadIdx.x / 128;
+    int end_key = s.causal && first_query + 64 * GROUPS < s.keys ? first_query + 64 * GROUPS : s.keys, tiles = (end_key + 63) / 64;
+    HeadRows<D, 128 * GROUPS> q_rows(q, batch, head, s.heads, s.queries), k_rows(k, batch, head, s.heads, s.keys);
+    HeadRows<E, 128 * GROUPS> dout_rows(dout, batch, head, s.heads, s.queries), v_rows(v, batch, head, s.heads, s.keys);
     auto load = [&](int tile) {
         if (tile < tiles) {
-            bf16* stage = stages + tile % WARPGROUP_STAGES * STAGE;
+            bf16* stage = stages + tile % stages_of(GROUPS) * STAGE;
             k_rows.copy(stage, tile * 64, s.keys);
             v_rows.copy(stage + K_TILE, tile * 64, s.keys);
         }
         commit_copies();
     };
 #pragma unroll
-    for (int part = 0; part < 2; ++part) {
+    for (int part = 0; part < GROUPS; ++part) {
         q_rows.copy(q_tiles + part * K_TILE, first_query + part * 64, s.queries);
         dout_rows.copy(dout_tiles + part * V_TILE, first_query + part * 64, s.queries);
     }
-    load(0);
-    load(1);
-    wait_copies<1>();
+#pragma unroll
+    for (int tile = 0; tile < GROUPS; ++tile) load(tile);
+    wait_copies<GROUPS - 1>();
     publish_shared();
     __syncthreads();
     LeftRows<D> queries;
@@ -306,12 +317,12 @@ __device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
         own_deltas[half] = deltas[line];
     }
     u32 packed[4][4];
-    for (int tile = 0; tile < tiles; ++tile) {
-        wait_copies<1>();
+    for (int tile = 0; tiles > 0;) {
+        wait_copies<GROUPS - 1>();
         publish_shared();
         __syncthreads();
-        load(tile + 2);
-        const bf16 *k_tile = stages + tile % WARPGROUP_STAGES * STAGE, *v_tile = k_tile + K_TILE;
+        load(tile + GROUPS);
+        const bf16 *k_tile = stages + tile % stages_of(GROUPS) * STAGE, *v_tile = k_tile + K_TILE;
         float weights[8][4], slopes[8][4];
         begin_products();
         queries.multiply(weights, k_tile);
@@ -330,9 +341,12 @@ __device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
         begin_products();
         multiply_weights(sums, packed, k_tile);
         commit_products();
+        if (++tile == tiles) {
+            wait_products<0>();
+            arrived(sums);
+            break;
+        }
     }
     wait_copies<0>();
-    wait_products<0>();
-    arrived(sums);
     store_rows(sums, s.scale, dq, batch, head, s.heads, first_query + group * 64, s.queries);
 }

@@ -82,10 +82,11 @@ template <int BLOCKS> __device__ __forceinline__ void arrived(float (&c)[BLOCKS]
 #endif
 }
 
-#define C4(c, block) "+f"(c[block][0]), "+f"(c[block][1]), "+f"(c[block][2]), "+f"(c[block][3])
-#define C32(c, block)                                                                                                     \
-    C4(c, block), C4(c, block + 1), C4(c, block + 2), C4(c, block + 3), C4(c, block + 4), C4(c, block + 5), C4(c, block + 6), \
-        C4(c, block + 7)
+// The constraint "+f" of sums that a product adds to, "=f" of those that it begins: what it does not read must not be written before it.
+#define C4(kind, c, block) kind(c[block][0]), kind(c[block][1]), kind(c[block][2]), kind(c[block][3])
+#define C32(kind, c, block)                                                                                        \
+    C4(kind, c, block), C4(kind, c, block + 1), C4(kind, c, block + 2), C4(kind, c, block + 3), C4(kind, c, block + 4), \
+        C4(kind, c, block + 5), C4(kind, c, block + 6), C4(kind, c, block + 7)
 #define SUMS_32                                                                                                          \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, " \
     "%25, %26, %27, %28, %29, %30, %31"
@@ -93,36 +94,39 @@ template <int BLOCKS> __device__ __forceinline__ void arrived(float (&c)[BLOCKS]
     SUMS_32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, " \
             "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
-// c [64][64] = (adds: +=) a [64][16] b [64][16]^T, both in shared memory, k the fast axis. A thread's sums are those of `mma_16x8x16` for
+// c [64][64] = (ADDS: +=) a [64][16] b [64][16]^T, both in shared memory, k the fast axis. A thread's sums are those of `mma_16x8x16` for
 // its warp's 16 rows.
-__device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b, bool adds) {
+template <bool ADDS> __device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b) {
 #ifdef SWARD_HOST
     int warp = shim::current / 32 % 4, lane = shim::current % 32;
     for (int at = 0; at < 32; ++at) {
         int row = warp * 16 + lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
-        float sum = adds ? c[at / 4][at % 4] : 0.0f;
+        float sum = ADDS ? c[at / 4][at % 4] : 0.0f;
         for (int k = 0; k < 16; ++k) sum += described(a, row, k, false) * described(b, column, k, false);
         c[at / 4][at % 4] = sum;
     }
     shim::warp_barrier();
 #else
-    asm volatile(
-        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %34, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, adds, 1, 1, 0, 0;\n}"
-        : C32(c, 0)
-        : "l"(a), "l"(b), "r"(int(adds)));
+    if (ADDS)
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, 1, 1, 1, 0, 0;"
+                     : C32("+f", c, 0)
+                     : "l"(a), "l"(b));
+    else
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, 0, 1, 1, 0, 0;"
+                     : C32("=f", c, 0)
+                     : "l"(a), "l"(b));
 #endif
 }
 
 #ifdef SWARD_HOST
-template <bool TRANSPOSED, int BLOCKS> inline void multiply_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b, bool adds) {
+template <bool ADDS, bool TRANSPOSED, int BLOCKS> inline void multiply_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b) {
     shim::Warp& warp = shim::warps[shim::current / 32];
     int lane = shim::current % 32;
     std::memcpy(warp.slot[lane], a, sizeof(a));
     shim::warp_barrier();
     for (int at = 0; at < BLOCKS * 4; ++at) {
         int row = lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
-        float sum = adds ? c[at / 4][at % 4] : 0.0f;
+        float sum = ADDS ? c[at / 4][at % 4] : 0.0f;
         for (int k = 0; k < 16; ++k) {
             u32 packed;
             std::memcpy(&packed, warp.slot[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), 4);
@@ -135,29 +139,43 @@ template <bool TRANSPOSED, int BLOCKS> inline void multiply_on_host(float (&c)[B
 }
 #endif
 
-// c [64][BLOCKS * 8] = (adds: +=) a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b in shared memory:
-// b [BLOCKS * 8][16]^T, k the fast axis, or, TRANSPOSED, b [16][BLOCKS * 8], its columns the fast axis.
-template <bool TRANSPOSED> __device__ __forceinline__ void multiply_registers(float (&c)[8][4], const u32 (&a)[4], u64 b, bool adds) {
+// c [64][64] = (ADDS: +=) a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b [64][16]^T in shared memory, k the
+// fast axis.
+template <bool ADDS> __device__ __forceinline__ void multiply_registers(float (&c)[8][4], const u32 (&a)[4], u64 b) {
 #ifdef SWARD_HOST
-    multiply_on_host<TRANSPOSED>(c, a, b, adds);
+    multiply_on_host<ADDS, false>(c, a, b);
 #else
-    asm volatile(
-        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %37, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, adds, 1, 1, %38;\n}"
-        : C32(c, 0)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(adds)), "n"(int(TRANSPOSED)));
+    if (ADDS)
+        asm volatile(
+            "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
+            : C32("+f", c, 0)
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+    else
+        asm volatile(
+            "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, 0, 1, 1, 0;"
+            : C32("=f", c, 0)
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 #endif
 }
 
-template <bool TRANSPOSED> __device__ __forceinline__ void multiply_registers(float (&c)[16][4], const u32 (&a)[4], u64 b, bool adds) {
+// c [64][BLOCKS * 8] += a [64][16] in registers times b [16][BLOCKS * 8] in shared memory, its columns the fast axis.
+__device__ __forceinline__ void multiply_columns(float (&c)[8][4], const u32 (&a)[4], u64 b) {
 #ifdef SWARD_HOST
-    multiply_on_host<TRANSPOSED>(c, a, b, adds);
+    multiply_on_host<true, true>(c, a, b);
 #else
-    asm volatile(
-        "{\n.reg .pred adds;\nsetp.ne.b32 adds, %69, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, adds, 1, 1, %70;\n}"
-        : C32(c, 0), C32(c, 8)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(adds)), "n"(int(TRANSPOSED)));
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"
+                 : C32("+f", c, 0)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+#endif
+}
+
+__device__ __forceinline__ void multiply_columns(float (&c)[16][4], const u32 (&a)[4], u64 b) {
+#ifdef SWARD_HOST
+    multiply_on_host<true, true>(c, a, b);
+#else
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;"
+                 : C32("+f", c, 0), C32("+f", c, 8)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 #endif
 }
 

@@ -31,7 +31,7 @@ enum Way {
     /// Tensor cores, at widths filled up to these.
     Cores { width: usize, value_width: usize, wide: bool },
     /// Hopper's warpgroup products, at widths as they are.
-    Warpgroups { width: usize, value_width: usize },
+    Warpgroups { groups: usize, width: usize, value_width: usize },
     /// Few queries, whose keys and values are read once: the forward pass alone.
     Few { width: usize },
     /// f32 arithmetic on tiles of so many queries and keys.
@@ -46,10 +46,12 @@ fn cores_shared(width: usize, value_width: usize) -> usize {
     2 * forward.max(backward)
 }
 
-/// The same of the kernels by warpgroup products, which align their tiles to 1,024 bytes themselves: two tiles of the block's own rows, and four
-/// stages of the others, in the gradient of the keys with two floats for each row.
-fn warpgroups_shared(own: usize, other: usize) -> usize {
-    1024 + 2 * ROWS * (2 * own + 4 * other) + 4 * 2 * ROWS * 4
+/// The same of the kernels by warpgroup products, which align their tiles to 1,024 bytes themselves: each warpgroup's own rows, and stages of the
+/// others, in gradients with two floats for each row.
+fn warpgroups_shared(groups: usize, own: usize, other: usize, part: Part) -> usize {
+    let stages = groups + 2;
+    let terms = if part == Part::Forward { 0 } else { 2 * 4 };
+    1024 + ROWS * (2 * groups * own + stages * (2 * other + terms))
 }
 
 /// The same of the kernels in f32 arithmetic, by tile.
@@ -80,7 +82,8 @@ impl<'a> Bound<'a> {
         let way = if gradient.is_none() && fits_few {
             Way::Few { width }
         } else if binder.limits.warpgroups && is_half && is_rising && fits_warpgroups && sizes.queries > ROWS && !mask_gradient {
-            Way::Warpgroups { width, value_width }
+            let groups = std::env::var("SWARD_ATT_G").ok().and_then(|g| g.parse().ok()).unwrap_or(2);
+            Way::Warpgroups { groups, width, value_width }
         } else if is_half && is_rising && width <= 128 && value_width <= 128 && cores_shared(width, value_width) <= limit {
             let wide = sizes.width.is_multiple_of(8) && sizes.value_width.is_multiple_of(8);
             Way::Cores { width, value_width, wide }
@@ -100,7 +103,7 @@ impl<'a> Bound<'a> {
         let (rows, step, wanted) = match self.way {
             Way::Plain { tile } => (tile, tile, WANTED_BLOCKS),
             Way::Cores { .. } => (64, 64, WANTED_BLOCKS),
-            Way::Warpgroups { .. } => (2 * ROWS, ROWS, WANTED_BLOCKS),
+            Way::Warpgroups { groups, .. } => (groups * ROWS, ROWS, WANTED_BLOCKS),
             Way::Few { .. } => (1, 64, WANTED_SMALL_BLOCKS),
         };
         let blocks = (batch * heads * queries.div_ceil(rows)).max(1);
@@ -144,7 +147,7 @@ impl<'a> Bound<'a> {
     fn template(&self, types: &[&str]) -> Vec<String> {
         let mut template = match self.way {
             Way::Cores { width, value_width, wide } => vec![width.to_string(), value_width.to_string(), wide.to_string()],
-            Way::Warpgroups { width, value_width } => vec![width.to_string(), value_width.to_string()],
+            Way::Warpgroups { groups, width, value_width } => [groups, width, value_width].map(|size| size.to_string()).to_vec(),
             Way::Plain { tile } => vec![tile.to_string()],
             Way::Few { width } => vec![width.to_string()],
         };
@@ -161,11 +164,17 @@ impl<'a> Bound<'a> {
         let bounds = |threads| Bounds { threads, blocks: None };
         match self.way {
             Way::Cores { width, value_width, .. } => (bounds(128), 64, cores_shared(width, value_width)),
-            Way::Warpgroups { width, value_width } => {
+            Way::Warpgroups { groups, width, value_width } => {
                 let own = if part == Part::Forward { width } else { width + value_width };
-                // Two blocks of a narrow forward pass: the softmax of one runs beside the products of the other.
-                let blocks = (part == Part::Forward && own == 64 && value_width == 64).then_some(2);
-                (Bounds { threads: 256, blocks }, 2 * ROWS, warpgroups_shared(own, width + value_width))
+                // The softmax of one warpgroup runs beside the products of others: three or four of a narrow forward pass, else two.
+                let is_narrow = part == Part::Forward && width == 64 && value_width == 64;
+                let blocks = match (is_narrow, groups) {
+                    (true, 1) => 3,
+                    (true, _) | (false, 1) => 2,
+                    (false, _) => 1,
+                };
+                let bounds = Bounds { threads: 128 * groups as u32, blocks: Some(blocks) };
+                (bounds, groups * ROWS, warpgroups_shared(groups, own, width + value_width, part))
             }
             Way::Plain { tile } => (bounds(256), tile, plain_shared(tile, self.sizes.width, self.sizes.value_width)),
             Way::Few { .. } => (bounds(128), 1, 0),
@@ -276,7 +285,14 @@ struct RowTerms {
 }
 
 /// Launches the kernel that makes them, in workspace.
-fn row_terms(bound: &Bound<'_>, dout: &Operand, out: &Operand, logsumexp: &Operand, words: &[i32], binder: &mut Binder<'_>) -> RowTerms {
+fn row_terms(
+    bound: &Bound<'_>,
+    dout: &Operand,
+    out: &Operand,
+    logsumexp: &Operand,
+    words: &[i32],
+    binder: &mut Binder<'_>,
+) -> RowTerms {
     let AttentionSizes { batch, queries, heads, value_width, .. } = bound.sizes;
     let (d, t) = (format!("const {}*", dout.c_type()), format!("const {}*", out.c_type()));
     let operands = Arguments::new().address(dout.address).address(out.address);
@@ -294,8 +310,7 @@ fn row_terms(bound: &Bound<'_>, dout: &Operand, out: &Operand, logsumexp: &Opera
     let lines = batch * heads * queries;
     let deltas = binder.workspace(lines * 4);
     let template = [dout.c_type().to_string(), out.c_type().to_string()];
-    let kernel =
-        Kernel::instance(Family::Attention, "attention_delta", &template, &[&*d, &*t, "float*", "AttentionShape"], 128);
+    let kernel = Kernel::instance(Family::Attention, "attention_delta", &template, &[&*d, &*t, "float*", "AttentionShape"], 128);
     binder.launch(kernel, [blocks(lines, 4), 1, 1], [128, 1, 1], 0, operands.address(deltas).ints(words));
     RowTerms { normalizers: logsumexp.address, deltas, padded: None }
 }

@@ -1,10 +1,8 @@
 //! `matmul`: cuBLASLt where it takes the operands, else the kernels of `product.cu`.
 
-use std::sync::LazyLock;
-
-use sward_core::program::DType;
-use sward_core::scalar::{ScalarFunction, ScalarKind};
-use sward_ops::primitives as op;
+use sward_core::program::{DType, TensorType};
+use sward_core::scalar::{ScalarFunction, ScalarKind, ScalarNode, ScalarOp};
+use sward_ops::primitives::{self as op, epilogue_map};
 
 use super::loops::{Loop, broadcast_strides};
 use super::{Binder, Operand, blocks, map};
@@ -109,23 +107,60 @@ pub(super) fn library_product(
         transpose_b: a.transposed,
         batch,
         bias: None,
+        addend: None,
     })
 }
 
-/// `product + extra`, in both orders.
-static SUMS: LazyLock<[ScalarFunction; 2]> = LazyLock::new(|| {
-    let kinds = [ScalarKind::Number; 2];
-    [
-        ScalarFunction::build(&kinds, |graph, inputs| graph.add(inputs[0], inputs[1])),
-        ScalarFunction::build(&kinds, |graph, inputs| graph.add(inputs[1], inputs[0])),
-    ]
-});
+/// The inputs of a function that is a sum of all of them, each once.
+fn is_sum_of_all(function: &ScalarFunction) -> bool {
+    let graph = function.graph();
+    let mut open = vec![function.root()];
+    let mut seen = vec![false; function.inputs().len()];
+    while let Some(id) = open.pop() {
+        match graph.node(id) {
+            ScalarNode::Apply { op: ScalarOp::Add, .. } => open.extend(graph.node(id).operands()),
+            ScalarNode::Input { index, .. } if !std::mem::replace(&mut seen[*index as usize], true) => {}
+            _ => return false,
+        }
+    }
+    seen.iter().all(|is_seen| *is_seen)
+}
 
-/// The bias of an epilogue that only adds one along the columns, of the result's dtype: what the library adds itself.
-fn bias_of(epilogue: &ScalarFunction, out: &Operand, extras: &[Operand]) -> Option<Address> {
-    let [extra] = extras else { return None };
-    let is_row = extra.shape().last() == out.shape().last() && extra.elements() == *out.shape().last()?;
-    (is_row && extra.dtype() == out.dtype() && SUMS.contains(epilogue)).then_some(extra.address)
+/// What the library adds to a product itself.
+#[derive(Clone, Copy, Default)]
+struct Addends<'a> {
+    /// The same for every row, of any float dtype.
+    bias: Option<&'a Operand>,
+    /// Of the result's sizes and dtype.
+    whole: Option<&'a Operand>,
+}
+
+/// The addends of an epilogue that only adds one of each at most; `None` for every other epilogue.
+fn addends<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a [Operand]) -> Option<Addends<'a>> {
+    let mut addends = Addends::default();
+    for extra in extras {
+        let is_row = extra.shape().last() == out.shape().last() && extra.elements() == *out.shape().last()?;
+        if is_row && addends.bias.is_none() && extra.dtype().is_float() {
+            addends.bias = Some(extra);
+        } else if extra.tensor_type == out.tensor_type && addends.whole.is_none() {
+            addends.whole = Some(extra);
+        } else {
+            return None;
+        }
+    }
+    is_sum_of_all(epilogue).then_some(addends)
+}
+
+/// A bias in the result's dtype, as the library wants it: rounded where that is bf16, as PyTorch's autocast does.
+fn bias_as(bias: &Operand, dtype: DType, binder: &mut Binder<'_>) -> Address {
+    if bias.dtype() == dtype {
+        return bias.address;
+    }
+    let tensor_type = TensorType { dtype, ..bias.tensor_type.clone() };
+    let rounded = Operand { address: binder.workspace(tensor_type.bytes()), tensor_type };
+    let same = ScalarFunction::build(&[ScalarKind::Number], |_, inputs| inputs[0]);
+    map::map(&epilogue_map(&same, dtype), std::slice::from_ref(bias), std::slice::from_ref(&rounded), binder);
+    rounded.address
 }
 
 pub(super) fn matmul(op: &op::MatMul, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
@@ -159,10 +194,13 @@ pub(super) fn matmul(op: &op::MatMul, inputs: &[Operand], outputs: &[Operand], b
         .flatten();
     if let Some(mut product) = library {
         binder.label("cublasLt");
-        product.bias = op.epilogue.as_ref().and_then(|epilogue| bias_of(epilogue, out, &inputs[2..]));
-        let is_finished = product.bias.is_some();
+        let addends = op.epilogue.as_ref().and_then(|epilogue| addends(epilogue, out, &inputs[2..]));
+        if let Some(addends) = addends {
+            product.bias = addends.bias.map(|bias| bias_as(bias, out.dtype(), binder));
+            product.addend = addends.whole.map(|whole| whole.address);
+        }
         binder.product(product);
-        if is_finished {
+        if addends.is_some() {
             return Ok(());
         }
     } else {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use sward_core::program::{Array, DType, Program, RunKey, interpret};
-use sward_ops::primitives::problems::{Draw, Extent, Family, families};
+use sward_ops::primitives::problems::{Draw, Extent, Family, attention_gradients, attentions, families};
 
 use super::*;
 use crate::cpu::tests::assert_near;
@@ -106,13 +106,15 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
         families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
     let limits = |warpgroups| steps::Limits { shared_memory: SHARED_MEMORY, warpgroups };
     let mut kernels = kernels_of(&programs, limits(false)).expect("kernels for every problem");
-    let attentions: Vec<Program> = attentions::warpgroup_attentions()
-        .iter()
-        .map(|(attention, operands)| crate::cpu::tests::single(*attention, operands))
-        .chain(attentions::warpgroup_gradients().into_iter().map(|(program, _)| program))
+    let attentions: Vec<Program> = [DType::F32, DType::BF16]
+        .into_iter()
+        .flat_map(|dtype| attentions(dtype).into_iter().chain(attention_gradients(dtype)))
+        .map(|problem| problem.program())
         .collect();
     let further = kernels_of(&attentions, limits(true)).expect("kernels for every problem");
-    kernels.extend(further.into_iter().filter(|kernel| kernel.family == source::Family::AttentionWarpgroups));
+    kernels.extend(further);
+    kernels.sort_by(|a, b| (a.family, &a.name).cmp(&(b.family, &b.name)));
+    kernels.dedup();
     let mut compiled = 0;
     for family in source::Family::ALL {
         let own: Vec<&source::Kernel> = kernels.iter().filter(|kernel| kernel.family == family).collect();

@@ -3,6 +3,7 @@
 //! A [`Problem`] is a primitive with operands that fit it and lie off its kinks (no ties where a maximum is chosen, no zero where a root is taken).
 //! It is a pure function of a seed, so that a failing one is named by two words: family and seed. Sizes are 0, 1, odd and prime ones among others.
 
+mod attentions;
 mod draw;
 mod elementwise;
 mod images;
@@ -13,6 +14,7 @@ mod products;
 mod reductions;
 mod training;
 
+pub use attentions::{attention_gradients, attentions};
 pub use draw::{Draw, Extent};
 
 use std::fmt;

@@ -1,9 +1,8 @@
 //! Problems of matrix products, convolutions and attention.
 
-use super::{Draw, Family, Problem};
+use super::{Draw, Family, Problem, attentions};
 use crate::primitives::{
-    Attention, AttentionGradient, AttentionMask, Convolution, ConvolutionGeometry, ConvolutionInputGradient,
-    ConvolutionWeightGradient, MatMul,
+    Attention, AttentionMask, Convolution, ConvolutionGeometry, ConvolutionInputGradient, ConvolutionWeightGradient, MatMul,
 };
 use sward_core::program::{Array, DType, Primitive, RunKey};
 use sward_core::scalar::{ScalarFunction, ScalarKind};
@@ -136,13 +135,5 @@ fn attention(draw: &mut Draw) -> Problem {
 
 fn attention_gradient(draw: &mut Draw) -> Problem {
     let (attention, inputs) = attention_operands(draw);
-    let operands: Vec<&Array> = inputs.iter().collect();
-    let forward = attention.reference(&operands, RunKey::default());
-    let dout = draw.floats(&forward[0].shape.clone());
-    let mut all = vec![dout];
-    all.extend_from_slice(&inputs[..3]);
-    all.extend(forward.into_iter().map(|result| draw.round(result)));
-    all.extend_from_slice(&inputs[3..]);
-    let mask_gradient = attention.mask == AttentionMask::Additive && draw.flag();
-    Problem::fixed(AttentionGradient { attention, mask_gradient }, all)
+    attentions::gradient(draw, attention, inputs)
 }

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use sward_kernels::cpu::CpuEngine;
 use sward_kernels::cuda::CudaEngine;
@@ -12,8 +14,8 @@ use super::{Count, Line, numbers};
 
 /// The option with which a process is told the one check that it makes.
 pub const ALONE: &str = "--alone";
-/// The check of attention by warpgroups.
-const WARPGROUPS: &str = "warpgroups";
+/// The check of attentions of many tokens.
+const TILES: &str = "attentions over tiles";
 /// Processes at once: each has a device context of some hundred MiB.
 const MOST_PROCESSES: usize = 8;
 
@@ -21,7 +23,7 @@ const MOST_PROCESSES: usize = 8;
 pub fn names() -> Vec<String> {
     let families = families().into_iter().map(|family| family.name.to_string());
     let training = blocks().into_iter().map(|placement| format!("train {}", placement.name));
-    families.chain([WARPGROUPS.to_string()]).chain(training).collect()
+    families.chain([TILES.to_string()]).chain(training).collect()
 }
 
 fn failed(name: &str, result: String) -> Line {
@@ -34,8 +36,8 @@ pub fn alone(name: &str) -> Vec<Line> {
         Ok(engine) => engine,
         Err(error) => return vec![failed(name, error.to_string())],
     };
-    if name == WARPGROUPS {
-        return numbers::warpgroups(&cuda);
+    if name == TILES {
+        return numbers::attentions_over_tiles(&cuda);
     }
     if let Some(family) = families().iter().find(|family| family.name == name) {
         return numbers::problems(&cuda, family);
@@ -74,38 +76,24 @@ fn count(line: &str) -> Option<Count> {
     Some(Count { failed: failed.parse().ok()?, skipped: skipped.parse().ok()? })
 }
 
-/// Makes all checks whose names hold a text, several at once, and prints each in its turn.
+/// Makes all checks whose names hold a text, several at once, and prints each when it is done.
 pub fn all(only: &str, total: &mut Count) {
     let names: Vec<String> = names().into_iter().filter(|name| name.contains(only)).collect();
     let processes = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES).min(names.len());
-    let next = Mutex::new(0);
-    // What is done, and how much of it was printed.
-    let done = Mutex::new((vec![None; names.len()], 0, Count::default()));
+    let next = AtomicUsize::new(0);
+    let sum = Mutex::new(total);
     std::thread::scope(|scope| {
         for _ in 0..processes {
             scope.spawn(|| {
-                loop {
-                    let index = {
-                        let mut next = next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                        *next += 1;
-                        *next - 1
-                    };
-                    let Some(name) = names.get(index) else { return };
-                    let result = in_a_process(name);
-                    let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    let (results, printed, sum) = &mut *done;
-                    results[index] = Some(result);
-                    while let Some(Some((text, count))) = results.get(*printed) {
-                        print!("{text}");
-                        sum.failed += count.failed;
-                        sum.skipped += count.skipped;
-                        *printed += 1;
-                    }
+                while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    let (text, count) = in_a_process(name);
+                    let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    println!("{name}, {:.1} s\n{}", start.elapsed().as_secs_f64(), text.trim_end());
+                    sum.failed += count.failed;
+                    sum.skipped += count.skipped;
                 }
             });
         }
     });
-    let (.., sum) = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    total.failed += sum.failed;
-    total.skipped += sum.skipped;
 }
