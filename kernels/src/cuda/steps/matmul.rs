@@ -121,11 +121,16 @@ static SUMS: LazyLock<[ScalarFunction; 2]> = LazyLock::new(|| {
     ]
 });
 
-/// The bias of an epilogue that only adds one along the columns, of the result's dtype: what the library adds itself.
-fn bias_of(epilogue: &ScalarFunction, out: &Operand, extras: &[Operand]) -> Option<Address> {
+/// The bias of an epilogue that only adds one along the columns.
+pub(super) fn bias_row<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a [Operand]) -> Option<&'a Operand> {
     let [extra] = extras else { return None };
     let is_row = extra.shape().last() == out.shape().last() && extra.elements() == *out.shape().last()?;
-    (is_row && extra.dtype() == out.dtype() && SUMS.contains(epilogue)).then_some(extra.address)
+    (is_row && SUMS.contains(epilogue)).then_some(extra)
+}
+
+/// The same where it has the result's dtype: what the library adds itself.
+fn bias_of(epilogue: &ScalarFunction, out: &Operand, extras: &[Operand]) -> Option<Address> {
+    bias_row(epilogue, out, extras).filter(|extra| extra.dtype() == out.dtype()).map(|extra| extra.address)
 }
 
 pub(super) fn matmul(op: &op::MatMul, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
