@@ -4,7 +4,7 @@ use super::{Draw, Family, Problem, attentions};
 use crate::primitives::{
     Attention, AttentionMask, Convolution, ConvolutionGeometry, ConvolutionInputGradient, ConvolutionWeightGradient, MatMul,
 };
-use sward_core::program::{Array, DType, Primitive, RunKey};
+use sward_core::program::{Array, DType, Primitive};
 use sward_core::scalar::{ScalarFunction, ScalarKind};
 
 pub(super) const FAMILIES: &[Family] = &[
