@@ -58,7 +58,7 @@ impl Family {
             Family::Movement => &[COMMON, include_str!("kernels/movement.cu")],
             Family::Rows => &[COMMON, include_str!("kernels/rows.cu")],
             Family::Product => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/product.cu")],
-            Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu")],
+            Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu"), include_str!("kernels/depthwise_strips.cu")],
             Family::Attention => &[COMMON, include_str!("kernels/attention.cu"), include_str!("kernels/attention_few.cu")],
             Family::AttentionCores => &[
                 COMMON,
@@ -128,6 +128,12 @@ impl Kernel {
             handed.join(", ")
         );
         Kernel { family, function: function.to_string(), name, code }
+    }
+
+    /// The same with so many blocks at once on a multiprocessor, which bounds the registers of a thread. Of an instance.
+    pub fn with_blocks(mut self, blocks: u32) -> Kernel {
+        self.code = self.code.replacen(") ", &format!(", {blocks}) "), 1);
+        self
     }
 
     /// A generated kernel: `NAME` in the text becomes its prefix and the text's hash.

@@ -1,21 +1,22 @@
-//! `convolution` and its gradients: 1 x 1 as a product of the library, depthwise by direct kernels, the rest as implicit products.
+//! `convolution` and its gradients: 1 x 1 and patches as products of the library, depthwise by direct kernels, the rest as implicit products.
 
 use sward_core::program::Primitive;
 use sward_core::scalar::ScalarFunction;
 use sward_ops::primitives::{self as op, ConvolutionGeometry};
 
-use super::matmul::{Factor, Way, library_product};
+use super::matmul::{Factor, Way, addends};
+use super::patches::Patches;
 use super::rows::sum_rows;
-use super::{Binder, Operand, blocks, map};
+use super::{Binder, Operand, depthwise, map};
 use crate::cuda::device::Arguments;
 use crate::cuda::source::{Family, Kernel};
 
 /// A convolution's sizes, as every kernel takes them.
-struct Sizes {
-    image: [usize; 4],
-    result: [usize; 4],
-    kernel: (usize, usize),
-    geometry: ConvolutionGeometry,
+pub(super) struct Sizes {
+    pub image: [usize; 4],
+    pub result: [usize; 4],
+    pub kernel: (usize, usize),
+    pub geometry: ConvolutionGeometry,
 }
 
 impl Sizes {
@@ -24,7 +25,7 @@ impl Sizes {
     }
 
     /// Words of a `ConvolutionShape` or `DepthwiseShape`.
-    fn words(&self) -> Vec<i32> {
+    pub(super) fn words(&self) -> Vec<i32> {
         let ConvolutionGeometry { stride, padding, dilation, groups } = self.geometry;
         let ([batch, height, width, channels], [_, out_height, out_width, outputs]) = (self.image, self.result);
         let words = [
@@ -49,12 +50,12 @@ impl Sizes {
     }
 
     /// Channels and results of one group.
-    fn each(&self) -> (usize, usize) {
+    pub(super) fn each(&self) -> (usize, usize) {
         let groups = self.geometry.groups.max(1);
         (self.image[3] / groups, self.result[3] / groups)
     }
 
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.kernel.0 * self.kernel.1
     }
 
@@ -62,14 +63,8 @@ impl Sizes {
         self.each().0 == 1 && self.geometry.groups > 1
     }
 
-    /// Whether it is a product of pixels and channels.
-    fn is_pointwise(&self) -> bool {
-        let ConvolutionGeometry { stride, padding, groups, .. } = self.geometry;
-        self.kernel == (1, 1) && stride == (1, 1) && padding == ((0, 0), (0, 0)) && groups == 1
-    }
-
     /// Pixels of the image and of the result.
-    fn pixels(&self) -> (usize, usize) {
+    pub(super) fn pixels(&self) -> (usize, usize) {
         (self.image[..3].iter().product(), self.result[..3].iter().product())
     }
 
@@ -77,18 +72,6 @@ impl Sizes {
     fn is_wide(&self) -> (bool, bool) {
         let wide = |each: usize, all: usize| each.is_multiple_of(8) && all.is_multiple_of(8);
         (wide(self.each().0, self.image[3]), wide(self.each().1, self.result[3]))
-    }
-
-    /// Neighbouring channels that one thread of a depthwise kernel takes.
-    fn pack(&self, operands: [&Operand; 2]) -> usize {
-        let has_halves = operands.iter().any(|operand| operand.dtype().bytes() == 2);
-        let channels = self.image[3];
-        match () {
-            () if self.each().1 != 1 => 1,
-            () if has_halves && channels.is_multiple_of(8) => 8,
-            () if channels.is_multiple_of(4) => 4,
-            () => 1,
-        }
     }
 }
 
@@ -117,34 +100,16 @@ pub(super) fn bind(
     Ok(true)
 }
 
-fn factor(operand: &Operand, transposed: bool) -> Factor {
+pub(super) fn factor(operand: &Operand, transposed: bool) -> Factor {
     Factor { address: operand.address, dtype: operand.dtype(), transposed, stride: 0 }
 }
 
-fn pointers(operands: [&Operand; 2], out: &Operand) -> [String; 3] {
+pub(super) fn pointers(operands: [&Operand; 2], out: &Operand) -> [String; 3] {
     [format!("const {}*", operands[0].c_type()), format!("const {}*", operands[1].c_type()), format!("{}*", out.c_type())]
 }
 
-fn types(operands: [&Operand; 3]) -> [String; 3] {
+pub(super) fn types(operands: [&Operand; 3]) -> [String; 3] {
     operands.map(|operand| operand.c_type().to_string())
-}
-
-/// A depthwise kernel over the elements of `out`.
-fn depthwise(function: &str, sizes: &Sizes, operands: [&Operand; 2], out: &Operand, binder: &mut Binder<'_>) {
-    let pack = sizes.pack([operands[0], out]);
-    let template: Vec<String> = types([operands[0], operands[1], out]).into_iter().chain([pack.to_string()]).collect();
-    let [first, second, result] = pointers(operands, out);
-    let parameters = [&*first, &*second, &*result, "DepthwiseShape", "i64"];
-    let kernel = Kernel::instance(Family::Depthwise, function, &template, &parameters, 256);
-    let packs = out.elements() / pack;
-    let arguments = Arguments::new()
-        .address(operands[0].address)
-        .address(operands[1].address)
-        .address(out.address)
-        .ints(&sizes.words())
-        .long(packs);
-    binder.label("depthwise");
-    binder.launch_each(kernel, packs, arguments);
 }
 
 /// An implicit product whose result has so many rows and columns in each group.
@@ -180,24 +145,22 @@ fn forward(
     }
     let (x, weight) = (&inputs[0], &inputs[1]);
     let pixels = sizes.pixels().1;
-    let library = sizes
-        .is_pointwise()
-        .then(|| {
-            let shape = [pixels, sizes.image[3], sizes.result[3]];
-            library_product(factor(x, false), factor(weight, true), (out.address, out.dtype()), shape, 1)
-        })
-        .flatten();
-    if let Some(product) = library {
-        binder.label("cublasLt");
-        binder.product(product);
+    let addends = epilogue.and_then(|epilogue| addends(epilogue, out, &inputs[2..]));
+    let product = match Patches::of(sizes) {
+        Some(patches) => patches.forward([x, weight], addends, out, binder)?,
+        None => None,
+    };
+    let is_finished = if let Some(is_finished) = product {
+        is_finished
     } else if sizes.is_depthwise() {
-        depthwise("depthwise", sizes, [x, weight], out, binder);
+        depthwise::forward(sizes, [x, weight], addends, out, binder)
     } else {
         let depth = sizes.taps() * sizes.each().0;
         let way = Way::of(x.dtype(), weight.dtype(), sizes.is_wide().0, depth.is_multiple_of(8));
         implicit("convolution", way, sizes, [x, weight], out, [pixels, sizes.each().1], binder)?;
-    }
-    if let Some(epilogue) = epilogue {
+        false
+    };
+    if let Some(epilogue) = epilogue.filter(|_| !is_finished) {
         map::epilogue(epilogue, out, &inputs[2..], binder);
     }
     Ok(())
@@ -207,49 +170,38 @@ fn input_gradient(sizes: &Sizes, dy: &Operand, weight: &Operand, dx: &Operand, b
     if dx.elements() == 0 {
         return Ok(());
     }
-    let pixels = sizes.pixels().0;
-    let library = sizes
-        .is_pointwise()
-        .then(|| {
-            let shape = [pixels, sizes.result[3], sizes.image[3]];
-            library_product(factor(dy, false), factor(weight, false), (dx.address, dx.dtype()), shape, 1)
-        })
-        .flatten();
-    if let Some(product) = library {
-        binder.label("cublasLt");
-        binder.product(product);
+    if let Some(patches) = Patches::of(sizes)
+        && patches.input_gradient([dy, weight], dx, binder)?
+    {
         return Ok(());
     }
     if sizes.is_depthwise() {
-        depthwise("depthwise_input_gradient", sizes, [dy, weight], dx, binder);
+        depthwise::input_gradient(sizes, [dy, weight], dx, binder);
         return Ok(());
     }
+    let pixels = sizes.pixels().0;
     let (wide_channels, wide_results) = sizes.is_wide();
     let way = Way::of(dy.dtype(), weight.dtype(), wide_results, wide_channels);
     implicit("convolution_input_gradient", way, sizes, [dy, weight], dx, [pixels, sizes.each().0], binder)
 }
 
 /// Blocks that fill a large GPU a few times over.
-const WANTED_BLOCKS: usize = 512;
+pub(super) const WANTED_BLOCKS: usize = 512;
 
 fn weight_gradient(sizes: &Sizes, x: &Operand, dy: &Operand, dweight: &Operand, binder: &mut Binder<'_>) -> Result<(), String> {
     if dweight.elements() == 0 {
         return Ok(());
     }
-    let pixels = sizes.pixels().1;
-    if sizes.is_pointwise() {
-        let shape = [sizes.result[3], pixels, sizes.image[3]];
-        let product = library_product(factor(dy, true), factor(x, false), (dweight.address, dweight.dtype()), shape, 1);
-        if let Some(product) = product {
-            binder.label("cublasLt");
-            binder.product(product);
-            return Ok(());
-        }
-    }
-    if sizes.is_depthwise() {
-        depthwise_weight_gradient(sizes, x, dy, dweight, binder);
+    if let Some(patches) = Patches::of(sizes)
+        && patches.weight_gradient([x, dy], dweight, binder)?
+    {
         return Ok(());
     }
+    if sizes.is_depthwise() {
+        depthwise::weight_gradient(sizes, x, dy, dweight, binder);
+        return Ok(());
+    }
+    let pixels = sizes.pixels().1;
     let (wide_channels, wide_results) = sizes.is_wide();
     let way = Way::of(dy.dtype(), x.dtype(), wide_results, wide_channels);
     let (channels, results) = sizes.each();
@@ -273,26 +225,4 @@ fn weight_gradient(sizes: &Sizes, x: &Operand, dy: &Operand, dweight: &Operand, 
         sum_rows(target, dweight.address, splits, elements, elements, binder);
     }
     Ok(())
-}
-
-fn depthwise_weight_gradient(sizes: &Sizes, x: &Operand, dy: &Operand, dweight: &Operand, binder: &mut Binder<'_>) {
-    let rows = sizes.result[0] * sizes.result[1];
-    let tiles = sizes.result[3].div_ceil(32) * sizes.kernel.0;
-    let chunks = rows.clamp(1, (2 * WANTED_BLOCKS / tiles).clamp(1, 256));
-    let chunk = rows.div_ceil(chunks).max(1);
-    let chunks = rows.div_ceil(chunk).max(1);
-    let target = if chunks > 1 { binder.workspace(chunks * dweight.bytes()) } else { dweight.address };
-    let width = sizes.kernel.1.min(8);
-    let template = [dy.c_type().to_string(), x.c_type().to_string(), width.to_string()];
-    let [first, second, result] = pointers([dy, x], dweight);
-    let parameters = [&*first, &*second, &*result, "DepthwiseShape", "int"];
-    let kernel = Kernel::instance(Family::Depthwise, "depthwise_weight_gradient", &template, &parameters, 256);
-    let arguments = Arguments::new().address(dy.address).address(x.address).address(target).ints(&sizes.words()).int(chunk);
-    binder.label("depthwise");
-    let grid = [blocks(sizes.result[3], 32), sizes.kernel.0 as u32, chunks as u32];
-    binder.launch(kernel, grid, [32, 8, 1], 0, arguments);
-    if chunks > 1 {
-        let elements = dweight.elements();
-        sum_rows(target, dweight.address, chunks, elements, elements, binder);
-    }
 }

@@ -2,12 +2,14 @@
 
 mod attention;
 mod convolution;
+mod depthwise;
 mod images;
 mod indexing;
 mod loops;
 mod map;
 mod matmul;
 mod movement;
+mod patches;
 mod reduce;
 mod rows;
 mod scalar;

@@ -13,13 +13,13 @@ use crate::cuda::source::{Family, Kernel, c_bits};
 const MOST_AXES: usize = 8;
 
 /// A copy between two tensors: sizes with the strides of both, in elements; strides may be negative.
-struct StridedCopy {
-    dtype: DType,
-    sizes: Vec<usize>,
-    from: Vec<i64>,
-    to: Vec<i64>,
-    source: Address,
-    target: Address,
+pub(super) struct StridedCopy {
+    pub dtype: DType,
+    pub sizes: Vec<usize>,
+    pub from: Vec<i64>,
+    pub to: Vec<i64>,
+    pub source: Address,
+    pub target: Address,
 }
 
 /// Words of a struct of `long long [8]` arrays.
@@ -76,7 +76,11 @@ impl StridedCopy {
         bytes
     }
 
-    fn launch(self, binder: &mut Binder<'_>) -> Result<(), String> {
+    /// Launches it.
+    ///
+    /// # Errors
+    /// Where too many axes are left after neighbours are joined.
+    pub(super) fn launch(self, binder: &mut Binder<'_>) -> Result<(), String> {
         if self.sizes.contains(&0) {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! The kernels on the host shim against the reference interpreter, and by NVRTC for the architectures that matter.
 
 mod attentions;
+mod convolutions;
 mod plan;
 mod sizes;
 
@@ -102,8 +103,9 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
     }
     let known = nvrtc::architectures().expect("the library is there");
     assert!(known.contains(&80) && known.contains(&90), "{known:?}");
-    let programs: Vec<Program> =
+    let mut programs: Vec<Program> =
         families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
+    programs.extend(convolutions::depthwise_programs());
     let limits = |warpgroups| steps::Limits { shared_memory: SHARED_MEMORY, warpgroups };
     let mut kernels = kernels_of(&programs, limits(false)).expect("kernels for every problem");
     let attentions: Vec<Program> = [DType::F32, DType::BF16]

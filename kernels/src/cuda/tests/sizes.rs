@@ -1,10 +1,10 @@
 //! Sizes beyond those of the random problems: where kernels change their ways (several warps for a row, packs, splits, tiles).
 
-use sward_core::program::{DType, Primitive, Role, TensorType};
+use sward_core::program::{DType, Primitive, Program, Role, TensorType};
 use sward_core::scalar::{ScalarGraph, ScalarKind};
-use sward_ops::primitives::{self as op, ConvolutionGeometry, ReduceKind};
+use sward_ops::primitives::{self as op, ReduceKind};
 
-use super::{check, host};
+use super::{CudaEngine, check, host};
 use crate::cpu::tests::{single, tensor};
 use crate::tensor::Tensor;
 
@@ -25,10 +25,15 @@ pub(super) fn operand(tensor_type: &TensorType, salt: u64) -> Tensor {
 /// Runs a primitive on operands of these types against the reference.
 pub(super) fn agrees(op: impl Primitive, operands: &[TensorType], tolerance: f64) {
     let Some(engine) = host() else { return };
-    let program = single(op, operands);
+    runs(&engine, &single(op, operands), tolerance);
+}
+
+/// Runs a program on arguments of its types against the reference.
+pub(super) fn runs(engine: &CudaEngine, program: &Program, tolerance: f64) {
     assert!(program.arguments.iter().all(|argument| argument.role == Role::Input));
-    let tensors: Vec<_> = operands.iter().enumerate().map(|(index, t)| operand(t, index as u64 + 1)).collect();
-    check(&engine, &program, &tensors, tolerance);
+    let arguments = program.arguments.iter().enumerate();
+    let tensors: Vec<_> = arguments.map(|(index, argument)| operand(program.type_of(argument.value), index as u64 + 1)).collect();
+    check(engine, program, &tensors, tolerance);
 }
 
 #[test]
@@ -91,48 +96,6 @@ fn transposes_and_copies_of_every_element_size_agree() {
         agrees(op::Permute { axes: [1, 0, 2].into_iter().collect() }, &[TensorType::new(dtype, &[3, 33, 64])], 0.0);
         let part = TensorType::new(dtype, &[3, 32]);
         agrees(op::Concat { axis: 1 }, &[part.clone(), TensorType::new(dtype, &[3, 5]), part], 0.0);
-    }
-}
-
-#[test]
-fn convolutions_agree_in_every_way_they_are_computed() {
-    let geometry = |stride, pad, dilation, groups| ConvolutionGeometry {
-        stride: (stride, stride),
-        padding: ((pad, pad), (pad, pad)),
-        dilation: (dilation, dilation),
-        groups,
-    };
-    // (geometry, channels, results, kernel): dense wide, dense odd, patches, grouped, depthwise in packs and not, with a multiplier, 1 x 1.
-    let cases = [
-        (geometry(1, 1, 1, 1), 16, 24, 3),
-        (geometry(2, 1, 1, 1), 3, 20, 3),
-        (geometry(4, 0, 1, 1), 3, 16, 4),
-        (geometry(1, 1, 2, 2), 16, 16, 3),
-        (geometry(1, 3, 1, 16), 16, 16, 7),
-        (geometry(2, 1, 1, 5), 5, 5, 3),
-        (geometry(1, 1, 1, 4), 4, 12, 3),
-        (geometry(1, 0, 1, 1), 16, 8, 1),
-    ];
-    for dtype in FLOATS {
-        for (geometry, channels, results, kernel) in cases {
-            let x = TensorType::new(dtype, &[2, 12, 13, channels]);
-            let weight = TensorType::new(dtype, &[results, kernel, kernel, channels / geometry.groups]);
-            let forward = op::Convolution { geometry, dtype, epilogue: None };
-            let y = forward.infer(&[x.clone(), weight.clone()]).expect("fitting operands").remove(0);
-            agrees(forward, &[x.clone(), weight.clone()], 2e-4);
-            let backward = op::ConvolutionInputGradient { geometry, input: (12, 13), dtype };
-            agrees(backward, &[y.clone(), weight], 2e-4);
-            agrees(op::ConvolutionWeightGradient { geometry, kernel: (kernel, kernel) }, &[x, y], 2e-4);
-        }
-    }
-}
-
-#[test]
-fn weight_gradients_of_many_positions_are_split() {
-    let geometry = ConvolutionGeometry { padding: ((1, 1), (1, 1)), ..ConvolutionGeometry::default() };
-    for dtype in FLOATS {
-        let x = TensorType::new(dtype, &[3, 20, 20, 8]);
-        agrees(op::ConvolutionWeightGradient { geometry, kernel: (3, 3) }, &[x.clone(), x], 2e-4);
     }
 }
 
