@@ -85,7 +85,8 @@ impl Strips {
     fn words(&self) -> Vec<i32> {
         let (columns, chunks) = (self.to.1.div_ceil(self.columns), self.to.0.div_ceil(self.chunk));
         let images = [self.from.0, self.from.1, self.to.0, self.to.1, self.padding.0, self.padding.1];
-        images.into_iter().chain([columns, chunks, self.chunk, self.items()]).map(|word| word as i32).collect()
+        let rows = [self.from.1, self.to.1].map(|width| width * self.channels);
+        images.into_iter().chain(rows).chain([columns, chunks, self.chunk, self.items()]).map(|word| word as i32).collect()
     }
 
     /// The template's sizes.
