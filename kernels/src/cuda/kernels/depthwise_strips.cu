@@ -8,6 +8,8 @@
 // The image that is read and the one that is written; `top` and `left` count the zeros before the one that is read.
 struct StripShape {
     int height, width, out_height, out_width, top, left;
+    // Elements of a row of each.
+    int row, out_row;
     // Strips of a row; chunks of `chunk` rows of an image; strips of all chunks and images.
     int strips, chunks, chunk, items;
 };
@@ -49,6 +51,14 @@ template <> struct Raw<bf16> {
     __device__ __forceinline__ void load(const bf16* from) { bits = from->bits; }
     __device__ __forceinline__ float value() const { return __int_as_float(int(bits << 16)); }
 };
+
+// Moves an address on by a row. The compiler takes the distance as it comes: else it computes the address anew for each column.
+template <class T> __device__ __forceinline__ void next_row(T*& at, int elements) {
+#ifndef SWARD_HOST
+    asm volatile("" : "+r"(elements));
+#endif
+    at += elements;
+}
 
 // Neighbouring columns of a row, those whose bit is set.
 template <int COLUMNS, int CHANNELS, class T>
@@ -105,11 +115,11 @@ __device__ __forceinline__ void sward_depthwise_strips(const T* x, const W* weig
                 if (inside >> (SPAN + c) & 1) target[c * CHANNELS] = to<Y>(sums[0][c]);
         }
         ++complete;
-        target += s.out_width * CHANNELS;
+        next_row(target, s.out_row);
     };
 #pragma unroll 1
     while (complete < end) {
-        source += s.width * CHANNELS;
+        next_row(source, s.row);
         u32 wanted = complete + 1 < end ? inside : 0;
 #pragma unroll
         for (int j = 0; j < SPAN; ++j) {
@@ -182,7 +192,7 @@ __device__ __forceinline__ void sward_depthwise_strips_weight_gradient(const D* 
                 for (int c = 0; c < STRIP; ++c) met[i][c] = met[i - 1][c];
 #pragma unroll
             for (int c = 0; c < STRIP; ++c) met[0][c] = next[c].value();
-            incoming += s.out_width * CHANNELS;
+            next_row(incoming, s.out_row);
             load_columns<STRIP, CHANNELS>(next, incoming, --left > 0 ? inside >> SPAN : 0);
         };
 #pragma unroll 1
@@ -192,7 +202,7 @@ __device__ __forceinline__ void sward_depthwise_strips_weight_gradient(const D* 
         while (count > 0) {
             move_on();
             --count;
-            source += s.width * CHANNELS;
+            next_row(source, s.row);
             u32 wanted = count > 0 ? inside : 0;
 #pragma unroll
             for (int j = 0; j < SPAN; ++j) {

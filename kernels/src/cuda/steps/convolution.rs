@@ -4,7 +4,7 @@ use sward_core::program::Primitive;
 use sward_core::scalar::ScalarFunction;
 use sward_ops::primitives::{self as op, ConvolutionGeometry};
 
-use super::matmul::{Factor, Way, bias_row};
+use super::matmul::{Factor, Way, addends};
 use super::patches::Patches;
 use super::rows::sum_rows;
 use super::{Binder, Operand, depthwise, map};
@@ -145,22 +145,22 @@ fn forward(
     }
     let (x, weight) = (&inputs[0], &inputs[1]);
     let pixels = sizes.pixels().1;
-    let bias = epilogue.and_then(|epilogue| bias_row(epilogue, out, &inputs[2..]));
+    let addends = epilogue.and_then(|epilogue| addends(epilogue, out, &inputs[2..]));
     let product = match Patches::of(sizes) {
-        Some(patches) => patches.forward([x, weight], bias, out, binder)?,
+        Some(patches) => patches.forward([x, weight], addends, out, binder)?,
         None => None,
     };
-    let has_bias = if let Some(has_bias) = product {
-        has_bias
+    let is_finished = if let Some(is_finished) = product {
+        is_finished
     } else if sizes.is_depthwise() {
-        depthwise::forward(sizes, [x, weight], bias, out, binder)
+        depthwise::forward(sizes, [x, weight], addends, out, binder)
     } else {
         let depth = sizes.taps() * sizes.each().0;
         let way = Way::of(x.dtype(), weight.dtype(), sizes.is_wide().0, depth.is_multiple_of(8));
         implicit("convolution", way, sizes, [x, weight], out, [pixels, sizes.each().1], binder)?;
         false
     };
-    if let Some(epilogue) = epilogue.filter(|_| !has_bias) {
+    if let Some(epilogue) = epilogue.filter(|_| !is_finished) {
         map::epilogue(epilogue, out, &inputs[2..], binder);
     }
     Ok(())

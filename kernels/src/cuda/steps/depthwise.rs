@@ -4,6 +4,7 @@
 use sward_ops::primitives::ConvolutionGeometry;
 
 use super::convolution::{Sizes, WANTED_BLOCKS, pointers, types};
+use super::matmul::Addends;
 use super::rows::sum_rows;
 use super::{Binder, Operand, blocks};
 use crate::cuda::device::Arguments;
@@ -84,7 +85,8 @@ impl Strips {
     fn words(&self) -> Vec<i32> {
         let (columns, chunks) = (self.to.1.div_ceil(self.columns), self.to.0.div_ceil(self.chunk));
         let images = [self.from.0, self.from.1, self.to.0, self.to.1, self.padding.0, self.padding.1];
-        images.into_iter().chain([columns, chunks, self.chunk, self.items()]).map(|word| word as i32).collect()
+        let rows = [self.from.1, self.to.1].map(|width| width * self.channels);
+        images.into_iter().chain(rows).chain([columns, chunks, self.chunk, self.items()]).map(|word| word as i32).collect()
     }
 
     /// The template's sizes.
@@ -145,11 +147,11 @@ impl Strips {
     }
 }
 
-/// The convolution, and its bias where the kernel adds one: whether it was added.
+/// The convolution, and the addends where the kernel adds them: whether it did.
 pub(super) fn forward(
     sizes: &Sizes,
     [x, weight]: [&Operand; 2],
-    bias: Option<&Operand>,
+    addends: Option<Addends<'_>>,
     out: &Operand,
     binder: &mut Binder<'_>,
 ) -> bool {
@@ -157,6 +159,7 @@ pub(super) fn forward(
         positions("depthwise", sizes, [x, weight], out, binder);
         return false;
     };
+    let bias = addends.filter(|addends| addends.whole.is_none()).and_then(|addends| addends.bias);
     strips.convolve([x, weight], bias, out, false, binder);
     bias.is_some()
 }

@@ -128,15 +128,23 @@ fn is_sum_of_all(function: &ScalarFunction) -> bool {
 
 /// What the library adds to a product itself.
 #[derive(Clone, Copy, Default)]
-struct Addends<'a> {
+pub(super) struct Addends<'a> {
     /// The same for every row, of any float dtype.
-    bias: Option<&'a Operand>,
+    pub bias: Option<&'a Operand>,
     /// Of the result's sizes and dtype.
-    whole: Option<&'a Operand>,
+    pub whole: Option<&'a Operand>,
+}
+
+impl Addends<'_> {
+    /// Has the library add them to a product of this dtype.
+    pub(super) fn join(self, product: Product, dtype: DType, binder: &mut Binder<'_>) -> Product {
+        let bias = self.bias.map(|bias| bias_as(bias, dtype, binder));
+        Product { bias, addend: self.whole.map(|whole| whole.address), ..product }
+    }
 }
 
 /// The addends of an epilogue that only adds one of each at most; `None` for every other epilogue.
-fn addends<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a [Operand]) -> Option<Addends<'a>> {
+pub(super) fn addends<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a [Operand]) -> Option<Addends<'a>> {
     let mut addends = Addends::default();
     for extra in extras {
         let is_row = extra.shape().last() == out.shape().last() && extra.elements() == *out.shape().last()?;
@@ -201,8 +209,7 @@ pub(super) fn matmul(op: &op::MatMul, inputs: &[Operand], outputs: &[Operand], b
         binder.label("cublasLt");
         let addends = op.epilogue.as_ref().and_then(|epilogue| addends(epilogue, out, &inputs[2..]));
         if let Some(addends) = addends {
-            product.bias = addends.bias.map(|bias| bias_as(bias, out.dtype(), binder));
-            product.addend = addends.whole.map(|whole| whole.address);
+            product = addends.join(product, out.dtype(), binder);
         }
         binder.product(product);
         if addends.is_some() {

@@ -6,10 +6,10 @@
 use sward_ops::primitives::ConvolutionGeometry;
 
 use super::convolution::{Sizes, factor};
-use super::matmul::{Factor, bias_as, library_product};
+use super::matmul::{Addends, Factor, library_product};
 use super::movement::StridedCopy;
 use super::{Binder, Operand};
-use crate::cuda::device::{Address, Product};
+use crate::cuda::device::Address;
 
 /// A convolution that is a product.
 pub(super) struct Patches<'a> {
@@ -65,14 +65,14 @@ impl<'a> Patches<'a> {
         Factor { address, ..factor(image, false) }
     }
 
-    /// `out = rows weightᵀ (+ bias)`: whether there was a bias. `None` where the library does not take it.
+    /// `out = rows weightᵀ` and the addends: whether there were any. `None` where the library does not take it.
     ///
     /// # Errors
     /// None: a copy along four axes is always possible.
     pub(super) fn forward(
         &self,
         [x, weight]: [&Operand; 2],
-        bias: Option<&Operand>,
+        addends: Option<Addends<'_>>,
         out: &Operand,
         binder: &mut Binder<'_>,
     ) -> Result<Option<bool>, String> {
@@ -84,10 +84,12 @@ impl<'a> Patches<'a> {
         let rows = self.room(x, binder);
         self.copy(x, rows, true, binder)?;
         binder.label("cublasLt");
-        let bias = bias.map(|bias| bias_as(bias, out.dtype(), binder));
-        let product = product(rows).map(|product| Product { bias, ..product });
+        let product = product(rows).map(|product| match addends {
+            Some(addends) => addends.join(product, out.dtype(), binder),
+            None => product,
+        });
         product.into_iter().for_each(|product| binder.product(product));
-        Ok(Some(bias.is_some()))
+        Ok(Some(addends.is_some()))
     }
 
     /// `rows of dx = dy weight`; whether the library takes it.

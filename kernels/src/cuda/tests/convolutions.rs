@@ -42,8 +42,11 @@ fn convolutions_agree_in_every_way_they_are_computed() {
     }
 }
 
-/// Depthwise convolutions that the strips' kernels take: (image, kernel, ((top, bottom), (left, right))).
-const STRIPS: [([usize; 4], (usize, usize), ((usize, usize), (usize, usize))); 12] = [
+/// Zeros around an image: ((top, bottom), (left, right)).
+type Padding = ((usize, usize), (usize, usize));
+
+/// Depthwise convolutions that the strips' kernels take: (image, kernel, zeros).
+const STRIPS: [([usize; 4], (usize, usize), Padding); 12] = [
     // Whole rows of strips, a tail of columns, a tail of channels.
     ([2, 14, 14, 32], (7, 7), ((3, 3), (3, 3))),
     ([1, 9, 16, 40], (7, 7), ((3, 3), (3, 3))),
@@ -63,7 +66,7 @@ const STRIPS: [([usize; 4], (usize, usize), ((usize, usize), (usize, usize))); 1
 ];
 
 /// A depthwise convolution that moves by one.
-fn depthwise_geometry(channels: usize, padding: ((usize, usize), (usize, usize))) -> ConvolutionGeometry {
+fn depthwise_geometry(channels: usize, padding: Padding) -> ConvolutionGeometry {
     ConvolutionGeometry { padding, groups: channels, ..ConvolutionGeometry::default() }
 }
 
@@ -166,7 +169,7 @@ fn patches_are_products_of_the_library() {
             agrees(forward, &[x.clone(), weight.clone()], 2e-4);
             agrees(backward, &[y.clone(), weight.clone()], 2e-4);
             agrees(weights, &[x.clone(), y], 2e-4);
-            // A bias of the result's dtype is the library's, another one is added after it.
+            // A bias of another dtype is rounded to the result's first.
             for extra in FLOATS {
                 let operands = [x.clone(), weight.clone(), TensorType::new(extra, &[1, 1, 1, results])];
                 agrees(op::Convolution { geometry, dtype, epilogue: Some(bias()) }, &operands, 2e-4);
