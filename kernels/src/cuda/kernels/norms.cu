@@ -60,12 +60,13 @@ sward_layer_norm(const X* x, const P* weight, const Q* bias, X* y, float* means,
     R factor, shift;
     if (WEIGHT) factor.load(weight, 0.0f);
     if (BIAS) shift.load(bias, 0.0f);
-    i64 stride = i64(gridDim.x) * GROUPS * AT_ONCE, first = i64(blockIdx.x) * GROUPS * AT_ONCE + threadIdx.x / LANES;
+    const int group = LANES <= 32 ? threadIdx.x / LANES : 0;
+    i64 base = i64(blockIdx.x) * GROUPS * AT_ONCE, stride = i64(gridDim.x) * GROUPS * AT_ONCE;
     Stored<X, R, PACK> next[AT_ONCE];
 #pragma unroll
-    for (int b = 0; b < AT_ONCE; ++b) next[b].load(x, first + b * GROUPS, rows, WIDTH);
+    for (int b = 0; b < AT_ONCE; ++b) next[b].load(x, base + b * GROUPS + group, rows, WIDTH);
     // As many turns for all threads of a block, which wait for each other.
-    for (i64 base = i64(blockIdx.x) * GROUPS * AT_ONCE; base < rows; base += stride, first += stride) {
+    for (; base < rows; base += stride) {
         float values[AT_ONCE][R::PARTS * PACK], sums[AT_ONCE], means_of[AT_ONCE];
 #pragma unroll
         for (int b = 0; b < AT_ONCE; ++b) {
@@ -77,7 +78,7 @@ sward_layer_norm(const X* x, const P* weight, const Q* bias, X* y, float* means,
             }
         }
 #pragma unroll
-        for (int b = 0; b < AT_ONCE; ++b) next[b].load(x, first + stride + b * GROUPS, rows, WIDTH);
+        for (int b = 0; b < AT_ONCE; ++b) next[b].load(x, base + stride + b * GROUPS + group, rows, WIDTH);
         if (CENTERED) norm_sums<LANES>(sums, scratch[0]);
 #pragma unroll
         for (int b = 0; b < AT_ONCE; ++b) {
@@ -92,7 +93,7 @@ sward_layer_norm(const X* x, const P* weight, const Q* bias, X* y, float* means,
         norm_sums<LANES>(sums, scratch[1]);
 #pragma unroll
         for (int b = 0; b < AT_ONCE; ++b) {
-            i64 row = first + b * GROUPS;
+            i64 row = base + b * GROUPS + group;
             if (row >= rows) continue;
             float rstd = rsqrtf(sums[b] * (1.0f / WIDTH) + epsilon);
 #pragma unroll
@@ -144,15 +145,16 @@ __device__ __forceinline__ void sward_layer_norm_gradient(
     if (WEIGHT) factor.load(weight, 0.0f);
 #pragma unroll
     EACH_ELEMENT(R, at) weight_sum.of[at] = bias_sum.of[at] = 0.0f;
-    i64 stride = i64(gridDim.x) * GROUPS * AT_ONCE, first = i64(blockIdx.x) * GROUPS * AT_ONCE + threadIdx.x / LANES;
+    const int group = LANES <= 32 ? threadIdx.x / LANES : 0;
+    i64 base = i64(blockIdx.x) * GROUPS * AT_ONCE, stride = i64(gridDim.x) * GROUPS * AT_ONCE;
     int turn = 0;
-    for (i64 base = i64(blockIdx.x) * GROUPS * AT_ONCE; base < rows; base += stride, first += stride, turn ^= 1) {
+    for (; base < rows; base += stride, turn ^= 1) {
         Stored<D, R, PACK> incoming[AT_ONCE];
         Stored<X, R, PACK> values[AT_ONCE];
         float mean[AT_ONCE], rstd[AT_ONCE], sums[2 * AT_ONCE];
 #pragma unroll
         for (int b = 0; b < AT_ONCE; ++b) {
-            i64 row = first + b * GROUPS;
+            i64 row = base + b * GROUPS + group;
             incoming[b].load(dy, row, rows, WIDTH);
             values[b].load(x, row, rows, WIDTH);
             mean[b] = row < rows ? means[row] : 0.0f;
@@ -177,7 +179,7 @@ __device__ __forceinline__ void sward_layer_norm_gradient(
         norm_sums<LANES>(sums, scratch[turn]);
 #pragma unroll
         for (int b = 0; b < AT_ONCE; ++b) {
-            i64 row = first + b * GROUPS;
+            i64 row = base + b * GROUPS + group;
             if (row >= rows) continue;
             float shift = CENTERED ? sums[2 * b] * (1.0f / WIDTH) : 0.0f, product = sums[2 * b + 1] * (1.0f / WIDTH);
 #pragma unroll

@@ -67,7 +67,9 @@ const MULTIPROCESSORS: usize = 132;
 const RESIDENT_THREADS: usize = 512;
 
 impl NormShape {
-    fn of(x: &Operand, operands: &[&Operand]) -> NormShape {
+    /// For a kernel that reads these operands, the first of them as x, and `most` rows at once: as many as registers suffice for.
+    fn of(operands: &[&Operand], most: usize) -> NormShape {
+        let x = operands[0];
         let width = *x.shape().last().expect("the primitive's rule gives a last axis");
         let rows = x.elements() / width.max(1);
         let widest = if operands.iter().any(|operand| operand.dtype() == DType::BF16) { 8 } else { 4 };
@@ -78,7 +80,8 @@ impl NormShape {
             _ => packs.div_ceil(packs.div_ceil(if packs <= 1024 { 256 } else { 1024 })).next_multiple_of(32),
         };
         let elements = width.div_ceil(lanes * pack).max(1) * pack;
-        let at_once = if lanes > 256 { 1 } else { (32 / elements).clamp(1, 4) };
+        let registers = elements * operands.iter().map(|operand| operand.dtype().bytes()).sum::<usize>() / 4;
+        let at_once = if lanes > 256 { 1 } else { (32 / elements.max(registers)).clamp(1, most) };
         NormShape { width, rows, lanes, pack, at_once }
     }
 
@@ -164,7 +167,7 @@ fn layer_norm(op: &op::LayerNorm, inputs: &[Operand], outputs: &[Operand], binde
     let (x, y) = (&inputs[0], &outputs[0]);
     let weight = op.weight.then(|| &inputs[1]);
     let bias = op.bias.then(|| &inputs[inputs.len() - 1]);
-    let shape = NormShape::of(x, &[x]);
+    let shape = NormShape::of(&[x], 4);
     if shape.width == 0 {
         // A row without elements has a mean of nothing.
         return empty_statistics(op, outputs, binder);
@@ -205,7 +208,7 @@ fn layer_norm_gradient(op: &op::LayerNormGradient, inputs: &[Operand], outputs: 
     let (dy, x, dx) = (&inputs[0], &inputs[1], &outputs[0]);
     let weight = op.weight.then(|| &inputs[2]);
     let (mean, rstd) = (&inputs[inputs.len() - 2], &inputs[inputs.len() - 1]);
-    let shape = NormShape::of(x, &[dy, x]);
+    let shape = NormShape::of(&[x, dy], 3);
     if shape.width == 0 {
         return;
     }
