@@ -299,6 +299,7 @@ inline float __int_as_float(int bits) {
     std::memcpy(&x, &bits, 4);
     return x;
 }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline int __float_as_int(float x) {
     int bits;
     std::memcpy(&bits, &x, 4);

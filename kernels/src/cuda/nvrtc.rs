@@ -47,7 +47,9 @@ pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError>
     Library::Nvrtc.demand()?;
     let text = CString::new(source).map_err(|error| DeviceError::Compile(error.to_string()))?;
     let program = result::create_program(&text, Some(c"sward.cu")).map_err(|error| failed("nvrtcCreateProgram", error))?;
-    let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".to_string(), "-default-device".to_string()];
+    let architecture_option = format!("--gpu-architecture={architecture}");
+    // Generated kernels name positions and registers that not every expression reads (177).
+    let options = [&*architecture_option, "--std=c++17", "-default-device", "--diag-suppress=177"].map(str::to_string);
     // SAFETY: the program was just created and is destroyed once, below; the buffers have the sizes that the library says.
     unsafe {
         let compiled = result::compile_program(program, &options);

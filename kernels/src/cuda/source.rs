@@ -56,7 +56,7 @@ impl Family {
             Family::Map => &[COMMON, SCALAR],
             Family::Reduce => &[COMMON, SCALAR, include_str!("kernels/reduce.cuh")],
             Family::Movement => &[COMMON, include_str!("kernels/movement.cu")],
-            Family::Rows => &[COMMON, include_str!("kernels/rows.cu")],
+            Family::Rows => &[COMMON, include_str!("kernels/rows.cu"), include_str!("kernels/norms.cu")],
             Family::Product => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/product.cu")],
             Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu"), include_str!("kernels/depthwise_strips.cu")],
             Family::Attention => &[COMMON, include_str!("kernels/attention.cu"), include_str!("kernels/attention_few.cu")],

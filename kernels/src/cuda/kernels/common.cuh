@@ -45,6 +45,29 @@ __device__ __forceinline__ float not_a_number() {
     return __int_as_float(0x7fc00000);
 }
 
+// 1 / x within one unit of the last place, for 2^-126 <= |x| <= 2^126; beyond that 0 or an infinity. A division as such takes three times as
+// long, and a call.
+__device__ __forceinline__ float reciprocal(float x) {
+#ifdef SWARD_HOST
+    return 1.0f / x;
+#else
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#endif
+}
+
+// x held between -1 and 1; NaN stays NaN.
+__device__ __forceinline__ float hold_to_unit(float x) {
+#ifdef SWARD_HOST
+    return x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x;
+#else
+    asm("min.NaN.f32 %0, %0, 0f3F800000;" : "+f"(x));
+    asm("max.NaN.f32 %0, %0, 0fBF800000;" : "+f"(x));
+    return x;
+#endif
+}
+
 // Conversions: T to R, with one rounding.
 
 __device__ __forceinline__ float bf16_to_float(bf16 x) {
@@ -126,6 +149,29 @@ template <int N, class T> __device__ __forceinline__ Pack<T, N> load_pack(const 
 
 template <int N, class T> __device__ __forceinline__ void store_pack(T* at, const Pack<T, N>& pack) {
     check_alignment<Pack<T, N>>(at);
+#ifndef SWARD_HOST
+    // The compiler takes packs of halves apart into stores of two or four bytes; it keeps instructions that are written out. In any memory.
+    constexpr int BYTES = sizeof(Pack<T, N>);
+    if constexpr (sizeof(T) <= 2 && BYTES % 16 == 0) {
+#pragma unroll
+        for (int part = 0; part < BYTES / 16; ++part) {
+            const u32* words = reinterpret_cast<const u32*>(&pack) + 4 * part;
+            asm volatile("st.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<char*>(at) + 16 * part), "r"(words[0]),
+                         "r"(words[1]), "r"(words[2]), "r"(words[3])
+                         : "memory");
+        }
+        return;
+    }
+    if constexpr (sizeof(T) <= 2 && BYTES == 8) {
+        const u32* words = reinterpret_cast<const u32*>(&pack);
+        asm volatile("st.v2.u32 [%0], {%1, %2};" ::"l"(at), "r"(words[0]), "r"(words[1]) : "memory");
+        return;
+    }
+    if constexpr (sizeof(T) <= 2 && BYTES == 4) {
+        asm volatile("st.u32 [%0], %1;" ::"l"(at), "r"(*reinterpret_cast<const u32*>(&pack)) : "memory");
+        return;
+    }
+#endif
     *reinterpret_cast<Pack<T, N>*>(at) = pack;
 }
 

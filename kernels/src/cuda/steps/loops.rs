@@ -66,18 +66,19 @@ impl Loop {
         self.strides[operand].iter().all(|stride| *stride == 0)
     }
 
-    /// C++ lines that take `variable` apart into positions `prefix<axis>` along the kept or the reduced axes.
+    /// C++ lines that take `variable` apart into positions `prefix<axis>` along the kept or the reduced axes. What is left after an axis is
+    /// named after that axis, so that lines for both kinds of axes may stand in one scope.
     pub(super) fn positions(&self, variable: &str, prefix: &str, index: &str, is_wanted: impl Fn(usize) -> bool) -> String {
-        let axes: Vec<usize> = (0..self.sizes.len()).filter(|axis| is_wanted(*axis)).collect();
         let mut text = String::new();
-        for (place, axis) in axes.iter().enumerate().rev() {
-            let rest = if place + 1 == axes.len() { variable.to_string() } else { format!("{prefix}rest{}", place + 1) };
-            if place == 0 {
+        let mut rest = variable.to_string();
+        let outermost = (0..self.sizes.len()).find(|axis| is_wanted(*axis));
+        for axis in (0..self.sizes.len()).rev().filter(|axis| is_wanted(*axis)) {
+            if Some(axis) == outermost {
                 let _ = writeln!(text, "    const {index} {prefix}{axis} = {rest};");
             } else {
-                let size = self.sizes[*axis];
-                let _ =
-                    writeln!(text, "    const {index} {prefix}{axis} = {rest} % {size}, {prefix}rest{place} = {rest} / {size};");
+                let (size, left) = (self.sizes[axis], format!("{prefix}rest{axis}"));
+                let _ = writeln!(text, "    const {index} {prefix}{axis} = {rest} % {size}, {left} = {rest} / {size};");
+                rest = left;
             }
         }
         text
@@ -116,5 +117,15 @@ mod tests {
         let shape = [2, 3, 4];
         let walked = Loop::new(&shape, |axis| axis == 1, &[dense_strides(&shape)]);
         assert_eq!((walked.sizes, walked.reduced), (vec![2, 3, 4], vec![false, true, false]));
+    }
+
+    #[test]
+    fn positions_of_kept_and_of_reduced_axes_share_a_scope() {
+        let shape = [2, 3, 4, 5];
+        let walked = Loop::new(&shape, |axis| axis % 2 == 1, &[dense_strides(&shape)]);
+        let kept = walked.positions("kept", "i", "i64", |axis| !walked.reduced[axis]);
+        let reduced = walked.positions("reduced", "i", "i64", |axis| walked.reduced[axis]);
+        assert_eq!(kept, "    const i64 i2 = kept % 4, irest2 = kept / 4;\n    const i64 i0 = irest2;\n");
+        assert_eq!(reduced, "    const i64 i3 = reduced % 5, irest3 = reduced / 5;\n    const i64 i1 = irest3;\n");
     }
 }

@@ -37,6 +37,11 @@ fn pack_size(walked: &Loop, elements: usize, operands: &[Operand]) -> usize {
     }
 }
 
+/// How many packs a thread reads before it computes: two where a large GPU stays full and registers suffice.
+fn packs_in_flight(groups: usize, operands: usize) -> usize {
+    if groups >= 1 << 19 && operands <= 4 { 2 } else { 1 }
+}
+
 pub(super) fn map(op: &op::Map, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) {
     let shape = outputs[0].shape();
     let elements = outputs[0].elements();
@@ -47,8 +52,11 @@ pub(super) fn map(op: &op::Map, inputs: &[Operand], outputs: &[Operand], binder:
     let walked = Loop::of_operands(shape, inputs);
     let all: Vec<Operand> = inputs.iter().chain(outputs).cloned().collect();
     let pack = pack_size(&walked, elements, &all);
-    let (real, index) = (arithmetic(&all), index_type(elements));
+    let groups = elements / pack;
     let read = inputs_read(&program);
+    let each = packs_in_flight(groups, read.len());
+    let (real, index) = (arithmetic(&all), index_type(elements));
+    let is_pack = |input: usize| pack > 1 && walked.strides[input].last() == Some(&1);
 
     let mut text = String::from("extern \"C\" __global__ void __launch_bounds__(256) NAME(const Control* control");
     for input in &read {
@@ -58,50 +66,62 @@ pub(super) fn map(op: &op::Map, inputs: &[Operand], outputs: &[Operand], binder:
         let _ = write!(text, ", {}* y{result}", output.c_type());
     }
     let _ = writeln!(text, ") {{\n    typedef {real} real;");
-    let _ = writeln!(text, "    const {index} group = {index}(global_thread());");
-    let _ = writeln!(text, "    if (group >= {} || is_halted(control)) return;", elements / pack);
-    let _ = writeln!(text, "    const {index} at = group * {pack};");
+    let _ = writeln!(text, "    const {index} first = {index}(blockIdx.x) * {} + threadIdx.x;", each * BLOCK as usize);
+    for input in &read {
+        let element = inputs[*input].c_type();
+        let _ = match is_pack(*input) {
+            true => writeln!(text, "    Pack<{element}, {pack}> p{input}[{each}];"),
+            false => writeln!(text, "    {element} p{input}[{each}];"),
+        };
+    }
+    // Where this thread's packs end.
+    let guard =
+        if groups.is_multiple_of(each * BLOCK as usize) { String::new() } else { format!("if (group >= {groups}) break;") };
+    let each_pack = format!(
+        "#pragma unroll\n    for (int k = 0; k < {each}; ++k) {{\n        const {index} group = first + k * {BLOCK}, at = group * {pack};\n        {guard}\n"
+    );
+    text += &each_pack;
     if read.iter().any(|input| !walked.is_dense(*input) && !walked.is_constant(*input)) {
         text += &walked.positions("at", "i", index, |_| true);
     }
     for input in &read {
         let offset = if walked.is_dense(*input) { "at".to_string() } else { walked.offset(*input, "i") };
-        let _ = match walked.strides[*input].last() {
-            Some(1) if pack > 1 => writeln!(text, "    const auto p{input} = load_pack<{pack}>(x{input} + ({offset}));"),
-            _ => writeln!(text, "    const auto p{input} = x{input}[{offset}];"),
+        let _ = match is_pack(*input) {
+            true => writeln!(text, "        p{input}[k] = load_pack<{pack}>(x{input} + ({offset}));"),
+            false => writeln!(text, "        p{input}[k] = x{input}[{offset}];"),
         };
     }
+    // A compiler moves reads to where they are used, behind other reads that are waited for; not across a barrier. So all are on their way at once.
+    text += "    }\n    __syncwarp();\n    if (is_halted(control)) return;\n";
+    text += &each_pack;
     for stream in streams_drawn(&program) {
         let count = pack.div_ceil(4);
-        let _ = writeln!(text, "    Philox q{stream}[{count}];");
+        let _ = writeln!(text, "        Philox q{stream}[{count}];");
         for block in 0..count {
-            let _ = writeln!(text, "    q{stream}[{block}] = philox(control, {stream}u, at / 4 + {block});");
+            let _ = writeln!(text, "        q{stream}[{block}] = philox(control, {stream}u, at / 4 + {block});");
         }
     }
     for (result, output) in outputs.iter().enumerate() {
-        let _ = writeln!(text, "    Pack<{}, {pack}> w{result};", output.c_type());
+        let _ = writeln!(text, "        Pack<{}, {pack}> w{result};", output.c_type());
     }
-    let _ = writeln!(text, "#pragma unroll\n    for (int j = 0; j < {pack}; ++j) {{");
-    let element = |input: u32| match walked.strides[input as usize].last() {
-        Some(1) if pack > 1 => format!("p{input}.of[j]"),
-        _ => format!("p{input}"),
-    };
-    text += &body(&program, &element, &|stream| format!("uniform(q{stream}[j / 4], at + j)"));
+    let _ = writeln!(text, "#pragma unroll\n        for (int j = 0; j < {pack}; ++j) {{");
+    let element = |input: u32| if is_pack(input as usize) { format!("p{input}[k].of[j]") } else { format!("p{input}[k]") };
+    text += &body(&program, real, &element, &|stream| format!("uniform(q{stream}[j / 4], at + j)"));
     for (result, output) in outputs.iter().enumerate() {
         let _ = writeln!(text, "        w{result}.of[j] = to<{}>(r{});", output.c_type(), program.outputs[result]);
     }
-    text += "    }\n";
+    text += "        }\n";
     for result in 0..outputs.len() {
-        let _ = writeln!(text, "    store_pack<{pack}>(y{result} + at, w{result});");
+        let _ = writeln!(text, "        store_pack<{pack}>(y{result} + at, w{result});");
     }
-    text += "}\nSWARD_ENTRY(NAME)\n";
+    text += "    }\n}\nSWARD_ENTRY(NAME)\n";
 
     let mut arguments = Arguments::new().address(binder.control);
     for operand in read.iter().map(|input| &inputs[*input]).chain(outputs) {
         arguments = arguments.address(operand.address);
     }
     let kernel = Kernel::generated(Family::Map, "map", &text);
-    binder.launch(kernel, [blocks(elements / pack, BLOCK as usize), 1, 1], [BLOCK, 1, 1], 0, arguments);
+    binder.launch(kernel, [blocks(groups, each * BLOCK as usize), 1, 1], [BLOCK, 1, 1], 0, arguments);
 }
 
 /// A product's epilogue over the product in place: `out` holds the products.

@@ -78,7 +78,7 @@ fn reduction(
         let _ = writeln!(text, "        const u64 at = {};", walked.offset(inputs.len(), "i"));
     }
     let element = |input: u32| format!("x{input}[{}]", walked.offset(input as usize, "i"));
-    text += &body(program, &element, &|stream| format!("uniform(philox(control, {stream}u, at / 4), at)"));
+    text += &body(program, real, &element, &|stream| format!("uniform(philox(control, {stream}u, at / 4), at)"));
     let result = program.outputs[0];
     let _ = match stored {
         DType::Bool => writeln!(text, "        return to<real>(to<u8>(r{result}));\n    }}\n}};"),

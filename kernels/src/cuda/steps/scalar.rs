@@ -59,15 +59,34 @@ fn apply(op: ScalarOp, [a, b, c]: [&str; 3]) -> String {
     }
 }
 
-/// Lines that compute the expressions' registers; `input` and `random` give the C++ expressions of the leaves.
-pub(super) fn body(program: &LinearProgram, input: &dyn Fn(u32) -> String, random: &dyn Fn(u32) -> String) -> String {
+/// A float divided by a constant: by its reciprocal, which is exact for powers of two.
+fn divide_by(a: &str, by: f64) -> Option<String> {
+    let held = f64::from(by as f32);
+    let inverse = f64::from((1.0 / held) as f32);
+    let is_power_of_two = held * inverse == 1.0;
+    match held.abs() {
+        _ if is_power_of_two && inverse.abs() >= f64::from(f32::MIN_POSITIVE) => Some(format!("{a} * real({inverse:?})")),
+        1e-30..=1e30 => Some(format!("s_divide_by({a}, real({held:?}), real({inverse:?}))")),
+        _ => None,
+    }
+}
+
+/// Lines that compute the expressions' registers in `float` or `double`; `input` and `random` give the C++ expressions of the leaves.
+pub(super) fn body(program: &LinearProgram, real: &str, input: &dyn Fn(u32) -> String, random: &dyn Fn(u32) -> String) -> String {
     let mut text = String::new();
     for (register, kind) in program.registers.iter().enumerate() {
         let kind = if *kind == ScalarKind::Bool { "bool" } else { "real" };
         let _ = writeln!(text, "        {kind} r{register};");
     }
+    // Which registers hold a constant at this point.
+    let mut constants: Vec<Option<f64>> = vec![None; program.registers.len()];
     for step in &program.steps {
         let register = step.destination;
+        let divisor = constants.get(usize::from(step.operands[1])).copied().flatten();
+        constants[usize::from(register)] = match step.op {
+            StepOp::Number(value) => Some(value),
+            _ => None,
+        };
         let names = step.operands.map(|operand| format!("r{operand}"));
         let value = match step.op {
             StepOp::Input(index) => match program.registers[usize::from(register)] {
@@ -77,7 +96,10 @@ pub(super) fn body(program: &LinearProgram, input: &dyn Fn(u32) -> String, rando
             StepOp::Number(value) => literal(value),
             StepOp::Bool(value) => value.to_string(),
             StepOp::Random(stream) => format!("real({})", random(stream)),
-            StepOp::Apply(op) => apply(op, [&names[0], &names[1], &names[2]]),
+            StepOp::Apply(op) => {
+                let by = divisor.filter(|_| op == ScalarOp::Divide && real == "float").and_then(|by| divide_by(&names[0], by));
+                by.unwrap_or_else(|| apply(op, [&names[0], &names[1], &names[2]]))
+            }
         };
         let _ = writeln!(text, "        r{register} = {value};");
     }

@@ -18,6 +18,9 @@ use crate::tensor::Tensor;
 /// Problems of each family and dtype.
 const PROBLEMS: u64 = 16;
 
+/// Problems of each family whose kernels are generated: as many as `gpu_check` has, as each may be another text.
+const PROBLEMS_GENERATED: u64 = 40;
+
 /// Shared memory of a block on sm_90.
 const SHARED_MEMORY: usize = 227 << 10;
 
@@ -37,8 +40,9 @@ fn host() -> Option<CudaEngine> {
 /// The problems of a family: f32 and bf16, small and large.
 fn problems(family: &Family) -> Vec<(Program, Vec<Tensor>)> {
     let mut problems = Vec::new();
+    let count = if ["map", "map_reduce", "reduce"].contains(&family.name) { PROBLEMS_GENERATED } else { PROBLEMS };
     for dtype in [DType::F32, DType::BF16] {
-        for seed in 0..PROBLEMS {
+        for seed in 0..count {
             let extent = if seed % 2 == 0 { Extent::Small } else { Extent::Large };
             let problem = family.problem(Draw::new(seed, dtype, extent));
             problems.push((problem.program(), problem.inputs.iter().map(Tensor::from_array).collect()));

@@ -1,7 +1,7 @@
 //! Sizes beyond those of the random problems: where kernels change their ways (several warps for a row, packs, splits, tiles).
 
 use sward_core::program::{DType, Primitive, Program, Role, TensorType};
-use sward_core::scalar::{ScalarFunction, ScalarGraph, ScalarId, ScalarKind};
+use sward_core::scalar::{ScalarFunction, ScalarGraph, ScalarId, ScalarKind, special};
 use sward_ops::primitives::{self as op, ReduceKind};
 
 use super::{CudaEngine, check, host};
@@ -54,6 +54,24 @@ fn rows_of_every_length_are_normalized() {
 }
 
 #[test]
+fn norms_of_many_rows_and_every_share_of_a_row_agree() {
+    // Lanes of a part of a warp, of a warp, of several; rows that do not fill the last turn; widths that no pack divides.
+    for (rows, width) in
+        [(2500, 8), (37, 12), (1100, 128), (61, 96), (131, 256), (45, 264), (29, 512), (19, 768), (70, 35), (3, 1)]
+    {
+        for dtype in FLOATS {
+            let x = TensorType::new(dtype, &[rows, width]);
+            let weight = TensorType::f32(&[width]);
+            let norm = op::LayerNorm { epsilon: 1e-5, centered: true, weight: true, bias: true };
+            agrees(norm, &[x.clone(), weight.clone(), weight.clone()], 2e-4);
+            let gradient = op::LayerNormGradient { centered: true, weight: true, weight_gradient: true, bias_gradient: true };
+            let statistics = TensorType::f32(&[rows, 1]);
+            agrees(gradient, &[x.clone(), x, weight, statistics.clone(), statistics], 2e-4);
+        }
+    }
+}
+
+#[test]
 fn many_rows_sum_to_the_gradient_of_a_norms_weight() {
     let x = TensorType::f32(&[1500, 24]);
     let statistics = TensorType::f32(&[1500, 1]);
@@ -85,6 +103,59 @@ fn maps_take_packs_where_operands_allow() {
     let wide = TensorType::new(DType::BF16, &[64, 3, 64]);
     let operands = [wide, TensorType::f32(&[1, 1, 64]), TensorType::f32(&[64, 3, 1])];
     agrees(map, &operands, 2e-4);
+}
+
+#[test]
+fn long_maps_have_two_packs_on_their_way() {
+    let mut graph = ScalarGraph::new();
+    let [x, y] = [0, 1].map(|input| graph.input(input, ScalarKind::Number));
+    let root = graph.add(x, y);
+    // Packs of one, and a last block that is not full; packs of four.
+    for shape in [[515, 511], [1030, 1024]] {
+        let map = op::Map::new(graph.clone(), root, DType::F32);
+        agrees(map, &[TensorType::f32(&shape), TensorType::f32(&[1, shape[1]])], 1e-6);
+    }
+}
+
+/// Single functions over the whole range of floats, element by element.
+#[test]
+fn scalar_functions_are_right_to_a_few_units_of_the_last_place_and_at_the_ends() {
+    let Some(engine) = host() else { return };
+    let mut x: Vec<f32> = (0..0x7f80).map(|upper| f32::from_bits((upper << 16) | 0x5a5a)).collect();
+    x.extend((0..4000).map(|step| step as f32 / 400.0));
+    x.extend([0.0, f32::MIN_POSITIVE, 1e-45, f32::MAX, f32::INFINITY]);
+    x = x.iter().flat_map(|x| [*x, -*x]).chain([f32::NAN]).collect();
+    let given = Tensor::f32(&[x.len()], x.clone());
+    type Function = fn(&mut ScalarGraph, ScalarId) -> ScalarId;
+    let functions: [(&str, Function, fn(f64) -> f64); 5] = [
+        ("sigmoid", |graph, x| graph.sigmoid(x), special::sigmoid),
+        ("tanh", |graph, x| graph.tanh(x), f64::tanh),
+        ("softplus", |graph, x| graph.softplus(x), special::softplus),
+        ("erf", |graph, x| graph.erf(x), special::erf),
+        (
+            "division by 3",
+            |graph, x| {
+                let three = graph.number(3.0);
+                graph.divide(x, three)
+            },
+            |x| x / 3.0,
+        ),
+    ];
+    for (name, function, reference) in functions {
+        let mut graph = ScalarGraph::new();
+        let input = graph.input(0, ScalarKind::Number);
+        let root = function(&mut graph, input);
+        let program = single(op::Map::new(graph, root, DType::F32), &[TensorType::f32(&[x.len()])]);
+        let mut plan = engine.prepare(&program).unwrap();
+        plan.set("0", &given).unwrap();
+        plan.run(Default::default()).unwrap();
+        let got = plan.output("0").unwrap().to_array();
+        for (x, got) in x.iter().zip(&got.data) {
+            let want = reference(f64::from(*x));
+            let is_near = (want - got).abs() <= 6e-7 * want.abs() + 1e-44 || want == *got || want.is_nan() && got.is_nan();
+            assert!(is_near, "{name}({x:e}) is {got:e}, not {want:e}");
+        }
+    }
 }
 
 #[test]
