@@ -3,9 +3,10 @@
 //! Formulas are those of `torch.nn.init`; the numbers are ours, so that adding or removing a node leaves all other parameters alone.
 
 use crate::random::{Lane, Stream, purpose};
+use rayon::prelude::*;
 use sward_core::check::Checked;
 use sward_core::op::Initializer;
-use sward_core::program::{DType, Program, Role};
+use sward_core::program::{Argument, DType, Program, Role};
 use sward_kernels::{Data, Tensor};
 
 /// Values for every parameter and buffer of a program lowered from `checked`, by name, in the program's order.
@@ -18,14 +19,14 @@ pub fn initial_values_but(
     checked: &Checked,
     program: &Program,
     seed: u64,
-    is_given: &dyn Fn(&str) -> bool,
+    is_given: &(dyn Fn(&str) -> bool + Sync),
 ) -> Vec<(String, Tensor)> {
-    let mut values = Vec::new();
-    for argument in &program.arguments {
+    // Each parameter has a stream of its own, so that their order is of no account.
+    let value = |argument: &Argument| {
         if !matches!(argument.role, Role::Parameter { .. } | Role::State) || is_given(&argument.name) {
-            continue;
+            return None;
         }
-        let Some(parameter) = checked.parameters().get(&argument.name) else { continue };
+        let parameter = checked.parameters().get(&argument.name)?;
         let tensor_type = program.type_of(argument.value);
         let shape = &tensor_type.shape;
         let fan_shape = match parameter.spec.initial {
@@ -38,9 +39,9 @@ pub fn initial_values_but(
             DType::Bool => Tensor::new(shape, Data::Bool(numbers.iter().map(|number| u8::from(*number != 0.0)).collect())),
             DType::F32 | DType::BF16 => Tensor::f32(shape, numbers.iter().map(|number| *number as f32).collect()),
         };
-        values.push((argument.name.clone(), tensor));
-    }
-    values
+        Some((argument.name.clone(), tensor))
+    };
+    program.arguments.par_iter().filter_map(value).collect()
 }
 
 fn stream(seed: u64, name: &str) -> Stream {

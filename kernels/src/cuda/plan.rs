@@ -104,6 +104,8 @@ pub(super) struct CudaPlan {
     /// Copies of results to the parameters that they become.
     copies: Vec<Call>,
     slots: FxHashMap<String, Slot>,
+    /// Pinned memory for parameters and state, one after the other; given back when a run begins.
+    parts: Option<Staging>,
     control: Staging,
     /// Whether a run was started that nobody waited for.
     is_running: bool,
@@ -211,6 +213,7 @@ impl CudaPlan {
             program: program.clone(),
             device: Arc::clone(device),
             turn: Arc::clone(turn),
+            parts: None,
             control: Staging::new(device, CONTROL_BYTES)?,
             seconds: vec![(0.0, 0); ready.len()],
             memory,
@@ -399,17 +402,20 @@ impl CudaPlan {
         Ok(())
     }
 
-    /// Copies a parameter through one staging buffer, part after part.
+    /// Copies a parameter through one staging buffer, part after part. The buffer stays for the next one: to pin memory takes milliseconds.
     fn set_in_parts(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let staging = Staging::new(&self.device, bytes.len().min(STAGED_BYTES))?;
+        if self.parts.is_none() {
+            self.parts = Some(Staging::new(&self.device, STAGED_BYTES)?);
+        }
+        let pointer = self.parts.as_ref().expect("just made").pointer;
         for (part, chunk) in bytes.chunks(STAGED_BYTES).enumerate() {
             // SAFETY: the staging memory holds a part, and the device has read the one before.
             unsafe {
-                std::ptr::copy_nonoverlapping(chunk.as_ptr(), staging.pointer, chunk.len());
-                self.device.upload(to + (part * STAGED_BYTES) as u64, staging.pointer, chunk.len())?;
+                std::ptr::copy_nonoverlapping(chunk.as_ptr(), pointer, chunk.len());
+                self.device.upload(to + (part * STAGED_BYTES) as u64, pointer, chunk.len())?;
             }
             self.device.synchronize()?;
         }
@@ -537,6 +543,7 @@ impl Plan for CudaPlan {
         let turn = Arc::clone(&self.turn);
         let _turn = take_turn(&turn);
         self.end()?;
+        self.parts = None;
         self.begin(key)?;
         match self.trap || self.profiling {
             true => self.watch_all()?,

@@ -159,11 +159,6 @@ pub(super) fn addends<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a 
     is_sum_of_all(epilogue).then_some(addends)
 }
 
-/// The bias of an epilogue that only adds one along the columns.
-pub(super) fn bias_row<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a [Operand]) -> Option<&'a Operand> {
-    addends(epilogue, out, extras).filter(|addends| addends.whole.is_none())?.bias
-}
-
 /// A bias in the result's dtype, as the library wants it: rounded where that is bf16, as PyTorch's autocast does.
 pub(super) fn bias_as(bias: &Operand, dtype: DType, binder: &mut Binder<'_>) -> Address {
     if bias.dtype() == dtype {
