@@ -158,7 +158,9 @@ impl Blas {
 
 impl Drop for Blas {
     fn drop(&mut self) {
-        for index in 0..self.table().len() {
+        // In the head of the loop the lock on the table would be held through all of it, and `free` would wait for it.
+        let count = self.table().len();
+        for index in 0..count {
             self.free(PreparedProduct(index));
         }
         // SAFETY: made by `new`, used by nobody any more.
