@@ -89,6 +89,28 @@ fn long_reductions_are_split() {
             agrees(op, &[TensorType::f32(&shape)], 2e-4);
         }
     }
+    // Sums over rows and over columns in packs, with a mask that repeats; parts that do not divide the rows.
+    let mut graph = ScalarGraph::new();
+    let [x, y, z] = [0, 1, 2].map(|input| graph.input(input, ScalarKind::Number));
+    let product = graph.multiply(x, y);
+    let root = graph.subtract(product, z);
+    for dtype in FLOATS {
+        for (shape, axes) in [
+            (vec![1111, 264], vec![0]),
+            (vec![7, 1003, 24], vec![0, 1]),
+            (vec![5, 2056], vec![1]),
+            (vec![3, 5, 9, 64], vec![1, 3]),
+        ] {
+            let reduce = op::Reduce { kind: ReduceKind::Sum, axes: axes.iter().copied().collect(), dtype: DType::F32 };
+            let map = op::Map::new(graph.clone(), root, dtype);
+            let mut rows = shape.clone();
+            *rows.last_mut().unwrap() = 1;
+            let columns: Vec<usize> =
+                (0..shape.len()).map(|axis| if axis + 1 == shape.len() { shape[axis] } else { 1 }).collect();
+            let operands = [TensorType::new(dtype, &shape), TensorType::f32(&rows), TensorType::f32(&columns)];
+            agrees(op::MapReduce { map, reduce }, &operands, 2e-4);
+        }
+    }
     agrees(op::SquaredNorm, &[TensorType::f32(&[40_000]), TensorType::new(DType::BF16, &[7])], 2e-4);
 }
 
