@@ -187,6 +187,10 @@ fn transposes_and_copies_of_every_element_size_agree() {
         agrees(op::Permute { axes: [0, 2, 3, 1].into_iter().collect() }, &[TensorType::new(dtype, &[2, 40, 5, 7])], 0.0);
         agrees(op::Permute { axes: [2, 0, 1].into_iter().collect() }, &[TensorType::new(dtype, &[3, 33, 64])], 0.0);
         agrees(op::Permute { axes: [1, 0, 2].into_iter().collect() }, &[TensorType::new(dtype, &[3, 33, 64])], 0.0);
+        // By pairs where elements have 2 bytes: even sizes, tiles that are not full; and one size that is odd.
+        for (rows, columns) in [(66, 130), (130, 34), (65, 64), (64, 67)] {
+            agrees(op::Permute { axes: [0, 2, 1].into_iter().collect() }, &[TensorType::new(dtype, &[2, rows, columns])], 0.0);
+        }
         let part = TensorType::new(dtype, &[3, 32]);
         agrees(op::Concat { axis: 1 }, &[part.clone(), TensorType::new(dtype, &[3, 5]), part], 0.0);
     }
