@@ -6,6 +6,7 @@ use sward_ops::primitives::{self as op, ReduceKind};
 
 use super::{CudaEngine, check, host};
 use crate::cpu::tests::{single, tensor};
+use crate::engine::Engine;
 use crate::tensor::Tensor;
 
 pub(super) const FLOATS: [DType; 2] = [DType::F32, DType::BF16];
