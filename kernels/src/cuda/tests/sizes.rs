@@ -150,7 +150,8 @@ fn scalar_functions_are_right_to_a_few_units_of_the_last_place_and_at_the_ends()
     x = x.iter().flat_map(|x| [*x, -*x]).chain([f32::NAN]).collect();
     let given = Tensor::f32(&[x.len()], x.clone());
     type Function = fn(&mut ScalarGraph, ScalarId) -> ScalarId;
-    let functions: [(&str, Function, fn(f64) -> f64); 5] = [
+    type Reference = fn(f64) -> f64;
+    let functions: [(&str, Function, Reference); 5] = [
         ("sigmoid", |graph, x| graph.sigmoid(x), special::sigmoid),
         ("tanh", |graph, x| graph.tanh(x), f64::tanh),
         ("softplus", |graph, x| graph.softplus(x), special::softplus),
