@@ -44,30 +44,82 @@ struct TransposeShape {
     i64 row_tiles, column_tiles;
 };
 
+// The tile of this block, of TILE rows and columns or what is left of them; moves the tensors to its first row and column. Grids have fewer than
+// 2^31 blocks, so that 32 bits suffice.
+template <int TILE, class T> struct TransposeTile {
+    int rows, columns;
+
+    __device__ __forceinline__ TransposeTile(const T*& from, T*& to, const TransposeShape& shape) {
+        u32 rest = blockIdx.x, tiles = u32(shape.column_tiles);
+        i64 column = i64(rest % tiles) * TILE;
+        rest /= tiles;
+        tiles = u32(shape.row_tiles);
+        i64 row = i64(rest % tiles) * TILE;
+        rest /= tiles;
+#pragma unroll
+        for (int axis = 2; axis >= 0; --axis) {
+            u32 size = u32(shape.outer_sizes[axis]), position = rest;
+            // The first needs no division, and one axis is what there mostly is.
+            if (axis > 0) {
+                if (size == 1) continue;
+                position = rest % size;
+                rest /= size;
+            }
+            from += position * shape.outer_from[axis];
+            to += position * shape.outer_to[axis];
+        }
+        from += row + column * shape.column_stride;
+        to += row * shape.to_row + column;
+        rows = shape.rows - row < TILE ? int(shape.rows - row) : TILE;
+        columns = shape.columns - column < TILE ? int(shape.columns - column) : TILE;
+    }
+};
+
 template <class T> __device__ __forceinline__ void sward_transpose(const T* from, T* to, TransposeShape shape) {
     __shared__ T tile[32][33];
-    i64 rest = blockIdx.x;
-    i64 column_tile = rest % shape.column_tiles;
-    rest /= shape.column_tiles;
-    i64 row_tile = rest % shape.row_tiles;
-    rest /= shape.row_tiles;
-    for (int axis = 2; axis >= 0; --axis) {
-        i64 position = rest % shape.outer_sizes[axis];
-        rest /= shape.outer_sizes[axis];
-        from += position * shape.outer_from[axis];
-        to += position * shape.outer_to[axis];
+    const TransposeTile<32, T> own(from, to, shape);
+    const int x = threadIdx.x, y = threadIdx.y;
+    from += x + y * shape.column_stride;
+    T values[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+        values[k] = x < own.rows && y + 8 * k < own.columns ? from[8 * k * shape.column_stride] : T(0);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) tile[y + 8 * k][x] = values[k];
+    __syncthreads();
+    to += y * shape.to_row + x;
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+        if (y + 8 * k < own.rows && x < own.columns) to[8 * k * shape.to_row] = tile[x][y + 8 * k];
+}
+
+// The same for elements of 2 bytes by pairs, where all sizes and strides are even: tiles of 64 x 64, read and written in words of two
+// neighbours. A thread takes 2 rows of 2 columns and makes 2 columns of 2 rows of them; even and odd rows lie apart, so that no two lanes want
+// one bank of shared memory. Blocks (32, 8).
+__device__ __forceinline__ void sward_transpose_pairs(const u16* from, u16* to, TransposeShape shape) {
+    __shared__ u32 tile[2][32][33];
+    const TransposeTile<64, u16> own(from, to, shape);
+    const int x = threadIdx.x, y = threadIdx.y;
+    from += 2 * x + 2 * y * shape.column_stride;
+    u32 left[4], right[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        bool is_inside = 2 * x < own.rows && 2 * (y + 8 * k) < own.columns;
+        const u16* source = from + 16 * k * shape.column_stride;
+        left[k] = is_inside ? *reinterpret_cast<const u32*>(source) : 0;
+        right[k] = is_inside ? *reinterpret_cast<const u32*>(source + shape.column_stride) : 0;
     }
-    i64 row = row_tile * 32 + threadIdx.x;
-    for (int step = threadIdx.y; step < 32; step += 8) {
-        i64 column = column_tile * 32 + step;
-        if (row < shape.rows && column < shape.columns) tile[step][threadIdx.x] = from[row + column * shape.column_stride];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        tile[0][x][y + 8 * k] = (left[k] & 0xffff) | (right[k] << 16);
+        tile[1][x][y + 8 * k] = (left[k] >> 16) | (right[k] & 0xffff0000u);
     }
     __syncthreads();
-    i64 column = column_tile * 32 + threadIdx.x;
-    for (int step = threadIdx.y; step < 32; step += 8) {
-        i64 out_row = row_tile * 32 + step;
-        if (out_row < shape.rows && column < shape.columns) to[out_row * shape.to_row + column] = tile[threadIdx.x][step];
-    }
+    to += y * shape.to_row + 2 * x;
+#pragma unroll
+    for (int k = 0; k < 8; ++k)
+        if (y + 8 * k < own.rows && 2 * x < own.columns)
+            *reinterpret_cast<u32*>(to + 8 * k * shape.to_row) = tile[y % 2][y / 2 + 4 * k][x];
 }
 
 // One number everywhere.
@@ -98,16 +150,18 @@ struct PadShape {
     i64 low[8];
 };
 
-// Mirrored or repeated borders. MODE 0 reflects, 1 replicates.
-template <class T, int RANK, int MODE>
+// Mirrored or repeated borders. MODE 0 reflects, 1 replicates. INDEX counts the elements: 32 bits where they suffice, as division is slow.
+template <class T, int RANK, int MODE, class INDEX>
 __device__ __forceinline__ void sward_pad(const T* x, T* y, PadShape shape, i64 elements) {
     i64 at = global_thread();
     if (at >= elements) return;
-    i64 rest = at, source = 0, stride = 1;
+    INDEX rest = INDEX(at);
+    i64 source = 0, stride = 1;
 #pragma unroll
     for (int axis = RANK - 1; axis >= 0; --axis) {
-        i64 position = rest % shape.outer[axis] - shape.low[axis], last = shape.inner[axis] - 1;
-        rest /= shape.outer[axis];
+        INDEX size = INDEX(shape.outer[axis]);
+        i64 position = i64(rest % size) - shape.low[axis], last = shape.inner[axis] - 1;
+        rest /= size;
         if (MODE == 0)
             position = position < 0 ? -position : position > last ? 2 * last - position : position;
         else
@@ -135,25 +189,27 @@ template <int MODE> struct PadSources {
 };
 
 // The gradient of mirrored or repeated borders: each element gathers what it was shown as, in row-major order.
-template <class T, class SUM, int RANK, int MODE>
+template <class T, class SUM, int RANK, int MODE, class INDEX>
 __device__ __forceinline__ void sward_pad_gradient(const T* dy, T* dx, PadShape shape, i64 elements) {
     i64 at = global_thread();
     if (at >= elements) return;
     PadSources<MODE> sources[RANK];
-    i64 rest = at, total = 1;
+    INDEX rest = INDEX(at);
+    i64 total = 1;
 #pragma unroll
     for (int axis = RANK - 1; axis >= 0; --axis) {
         i64 size = shape.inner[axis];
-        sources[axis] = {rest % size, shape.low[axis], shape.outer[axis] - shape.low[axis] - size, size - 1};
-        rest /= size;
+        sources[axis] = {i64(rest % INDEX(size)), shape.low[axis], shape.outer[axis] - shape.low[axis] - size, size - 1};
+        rest /= INDEX(size);
         total *= sources[axis].count();
     }
     SUM sum = SUM(0);
     for (i64 pick = 0; pick < total; ++pick) {
-        i64 left = pick, source = 0, stride = 1;
+        INDEX left = INDEX(pick);
+        i64 source = 0, stride = 1;
 #pragma unroll
         for (int axis = RANK - 1; axis >= 0; --axis) {
-            i64 count = sources[axis].count();
+            INDEX count = INDEX(sources[axis].count());
             source += sources[axis].nth(left % count) * stride;
             left /= count;
             stride *= shape.outer[axis];

@@ -5,6 +5,7 @@ use sward_core::program::{DType, Primitive};
 use sward_ops::primitives::{self as op, PadMode};
 
 use super::loops::{broadcast_strides, dense_strides};
+use super::map::index_type;
 use super::{Binder, Operand};
 use crate::cuda::device::{Address, Arguments};
 use crate::cuda::source::{Family, Kernel, c_bits};
@@ -114,6 +115,17 @@ impl StridedCopy {
         Ok(())
     }
 
+    /// Whether a transpose along `side` may go by pairs of elements of 2 bytes, and has enough of them.
+    fn is_paired(&self, side: usize) -> bool {
+        let last = self.sizes.len() - 1;
+        self.dtype.bytes() == 2
+            && [side, last].iter().all(|axis| self.sizes[*axis] >= 32 && self.sizes[*axis].is_multiple_of(2))
+            && (0..=last).all(|axis| axis == side || self.from[axis] % 2 == 0)
+            && self.to[..last].iter().all(|stride| stride % 2 == 0)
+            && self.source.is_multiple_of(4)
+            && self.target.is_multiple_of(4)
+    }
+
     /// Runs as a transpose by tiles where the innermost axes of the two sides differ.
     fn transpose(&self, binder: &mut Binder<'_>) -> bool {
         let last = self.sizes.len() - 1;
@@ -126,19 +138,25 @@ impl StridedCopy {
         let outer: Vec<usize> = (0..last).filter(|axis| *axis != side).collect();
         let mut words = vec![self.sizes[side] as i64, self.sizes[last] as i64, self.from[last], self.to[side]];
         let column = |value: &dyn Fn(usize) -> i64, rest: i64| {
-            let mut values: Vec<i64> = vec![rest; 3 - outer.len()];
-            values.extend(outer.iter().map(|axis| value(*axis)));
+            let mut values: Vec<i64> = outer.iter().map(|axis| value(*axis)).collect();
+            values.resize(3, rest);
             values
         };
         words.extend(column(&|axis| self.sizes[axis] as i64, 1));
         words.extend(column(&|axis| self.from[axis], 0));
         words.extend(column(&|axis| self.to[axis], 0));
-        let tiles = [self.sizes[side].div_ceil(32), self.sizes[last].div_ceil(32)];
+        let is_paired = self.is_paired(side);
+        let tile = if is_paired { 64 } else { 32 };
+        let tiles = [self.sizes[side].div_ceil(tile), self.sizes[last].div_ceil(tile)];
         words.extend(tiles.map(|count| count as i64));
         let blocks = outer.iter().map(|axis| self.sizes[*axis]).product::<usize>() * tiles[0] * tiles[1];
         let element = c_bits(self.dtype);
         let parameters = [&*format!("const {element}*"), &*format!("{element}*"), "TransposeShape"];
-        let kernel = Kernel::instance(Family::Movement, "transpose", &[element.to_string()], &parameters, 256);
+        let kernel = if is_paired {
+            Kernel::instance(Family::Movement, "transpose_pairs", &[], &parameters, 256)
+        } else {
+            Kernel::instance(Family::Movement, "transpose", &[element.to_string()], &parameters, 256)
+        };
         let arguments = Arguments::new().address(self.source).address(self.target).longs(&words);
         binder.label("transpose");
         binder.launch(kernel, [blocks as u32, 1, 1], [32, 8, 1], 0, arguments);
@@ -321,7 +339,8 @@ fn pad_words(outer: &[usize], inner: &[usize], low: &[usize]) -> Result<(usize, 
 fn borders(mode: PadMode, low: &[usize], x: &Operand, out: &Operand, binder: &mut Binder<'_>) -> Result<(), String> {
     let (rank, words) = pad_words(out.shape(), x.shape(), low)?;
     let element = c_bits(x.dtype());
-    let template = [element.to_string(), rank.to_string(), mode_number(mode).to_string()];
+    let index = index_type(x.elements().max(out.elements())).to_string();
+    let template = [element.to_string(), rank.to_string(), mode_number(mode).to_string(), index];
     let parameters = [&*format!("const {element}*"), &*format!("{element}*"), "PadShape", "i64"];
     let kernel = Kernel::instance(Family::Movement, "pad", &template, &parameters, 256);
     let arguments = Arguments::new().address(x.address).address(out.address).longs(&words).long(out.elements());
@@ -336,7 +355,8 @@ fn borders_gradient(mode: PadMode, low: &[usize], dy: &Operand, dx: &Operand, bi
         DType::I64 => "i64",
         DType::Bool => return Err("sums of bool".to_string()),
     };
-    let template = [dy.c_type().to_string(), sum.to_string(), rank.to_string(), mode_number(mode).to_string()];
+    let index = index_type(dy.elements().max(dx.elements())).to_string();
+    let template = [dy.c_type().to_string(), sum.to_string(), rank.to_string(), mode_number(mode).to_string(), index];
     let parameters = [&*format!("const {}*", dy.c_type()), &*format!("{}*", dx.c_type()), "PadShape", "i64"];
     let kernel = Kernel::instance(Family::Movement, "pad_gradient", &template, &parameters, 256);
     let arguments = Arguments::new().address(dy.address).address(dx.address).longs(&words).long(dx.elements());

@@ -7,14 +7,14 @@ use sward_core::scalar::{LinearProgram, ScalarFunction, ScalarKind};
 use sward_ops::primitives::{self as op, ReduceKind};
 
 use super::loops::{Loop, broadcast_strides, dense_strides};
-use super::map::arithmetic;
+use super::map::{arithmetic, index_type};
 use super::scalar::{body, inputs_read, streams_drawn};
 use super::{BLOCK, Binder, Operand, blocks};
 use crate::cuda::device::Arguments;
 use crate::cuda::source::{Family, Kernel};
 
 /// Blocks that fill a large GPU a few times over; more parts than this asks for cost a second pass and give nothing.
-const WANTED_BLOCKS: usize = 1024;
+const WANTED_BLOCKS: usize = 132 * 5;
 
 fn kind_name(kind: ReduceKind) -> &'static str {
     match kind {
@@ -66,32 +66,47 @@ fn reduction(
     let read = inputs_read(program);
     let (kind, y) = (kind_name(op.kind), outputs[0].c_type());
 
+    let pack = if wide { 1 } else { pack_size(&walked, shape.iter().product(), inputs) };
+    let index = index_type(shape.iter().product());
+    let is_pack = |input: usize| pack > 1 && walked.strides[input].last() == Some(&1);
+
     let mut text = format!("struct NAME_value {{\n    typedef {real} real;\n    const Control* control;\n");
     for input in &read {
         let _ = writeln!(text, "    const {}* x{input};", inputs[*input].c_type());
     }
-    text += "    __device__ __forceinline__ real operator()(i64 kept, i64 reduced) const {\n";
-    text += &walked.positions("kept", "i", "i64", |axis| !walked.reduced[axis]);
-    text += &walked.positions("reduced", "i", "i64", |axis| walked.reduced[axis]);
-    let streams = streams_drawn(program);
-    if !streams.is_empty() {
-        let _ = writeln!(text, "        const u64 at = {};", walked.offset(inputs.len(), "i"));
+    let _ = writeln!(
+        text,
+        "    __device__ __forceinline__ void operator()({index} kept, {index} reduced, real (&values)[{pack}]) const {{"
+    );
+    text += &walked.positions("kept", "i", index, |axis| !walked.reduced[axis]);
+    text += &walked.positions("reduced", "i", index, |axis| walked.reduced[axis]);
+    for input in &read {
+        let offset = walked.offset(*input, "i");
+        let _ = match is_pack(*input) {
+            true => writeln!(text, "        const auto p{input} = load_pack<{pack}>(x{input} + ({offset}));"),
+            false => writeln!(text, "        const auto p{input} = x{input}[{offset}];"),
+        };
     }
-    let element = |input: u32| format!("x{input}[{}]", walked.offset(input as usize, "i"));
+    let streams = streams_drawn(program);
+    let _ = writeln!(text, "#pragma unroll\n        for (int j = 0; j < {pack}; ++j) {{");
+    if !streams.is_empty() {
+        let _ = writeln!(text, "        const u64 at = {} + j;", walked.offset(inputs.len(), "i"));
+    }
+    let element = |input: u32| if is_pack(input as usize) { format!("p{input}.of[j]") } else { format!("p{input}") };
     text += &body(program, real, &element, &|stream| format!("uniform(philox(control, {stream}u, at / 4), at)"));
     let result = program.outputs[0];
     let _ = match stored {
-        DType::Bool => writeln!(text, "        return to<real>(to<u8>(r{result}));\n    }}\n}};"),
-        DType::I64 => writeln!(text, "        return to<real>(to<i64>(r{result}));\n    }}\n}};"),
-        _ => writeln!(text, "        return to<real>(r{result});\n    }}\n}};"),
+        DType::Bool => writeln!(text, "        values[j] = to<real>(to<u8>(r{result}));\n        }}\n    }}\n}};"),
+        DType::I64 => writeln!(text, "        values[j] = to<real>(to<i64>(r{result}));\n        }}\n    }}\n}};"),
+        _ => writeln!(text, "        values[j] = to<real>(r{result});\n        }}\n    }}\n}};"),
     };
 
-    let shape = Shape::choose(kept, reduced, walked.reduced.last().copied().unwrap_or(true));
+    let shape = Shape::choose(kept, reduced, walked.reduced.last().copied().unwrap_or(true), pack);
     let declared: String = read.iter().map(|input| format!("const {}* x{input}, ", inputs[*input].c_type())).collect();
     let handed: String = read.iter().map(|input| format!(", x{input}")).collect();
     let call = match shape.lanes {
-        Some(lanes) => format!("reduce_rows<{kind}, {lanes}, {real}>"),
-        None => format!("reduce_columns<{kind}, {real}>"),
+        Some(lanes) => format!("reduce_rows<{kind}, {lanes}, {pack}, {real}>"),
+        None => format!("reduce_columns<{kind}, {pack}, {real}>"),
     };
     let _ = writeln!(
         text,
@@ -110,11 +125,25 @@ fn reduction(
     let kernel = Kernel::generated(Family::Reduce, "reduce", &text);
     binder.launch(kernel, [shape.blocks, shape.splits as u32, 1], shape.block, 0, arguments);
     if shape.splits > 1 {
-        let template = [kind.to_string(), real.to_string(), y.to_string()];
+        // Few positions with many parts would leave most of the device idle.
+        let (walkers, block) = if shape.splits > 8 { (32, [32, 32, 1]) } else { (1, [BLOCK, 1, 1]) };
+        let template = [kind.to_string(), walkers.to_string(), real.to_string(), y.to_string()];
         let parameters = [&*format!("const {real}*"), "int", "i64", "i64", &*format!("{y}*")];
-        let combine = Kernel::instance(Family::Reduce, "combine_parts", &template, &parameters, BLOCK);
+        let threads = block[0] * block[1];
+        let combine = Kernel::instance(Family::Reduce, "combine_parts", &template, &parameters, threads);
         let arguments = Arguments::new().address(partial).int(shape.splits).long(kept).long(reduced).address(outputs[0].address);
-        binder.launch_each(combine, kept, arguments);
+        binder.launch(combine, [blocks(kept, block[0] as usize), 1, 1], block, 0, arguments);
+    }
+}
+
+/// How many neighbours along the innermost axis are read at once: it is a multiple of them, and 16 bytes of the narrowest dtype suffice.
+fn pack_size(walked: &Loop, elements: usize, operands: &[Operand]) -> usize {
+    let inner = walked.sizes.last().copied().unwrap_or(1);
+    let has_halves = operands.iter().any(|operand| operand.dtype().bytes() <= 2);
+    match elements {
+        8192.. if has_halves && inner.is_multiple_of(8) => 8,
+        2048.. if inner.is_multiple_of(4) => 4,
+        _ => 1,
     }
 }
 
@@ -129,20 +158,21 @@ struct Shape {
 }
 
 impl Shape {
-    fn choose(kept: usize, reduced: usize, is_inner_reduced: bool) -> Shape {
-        let lanes = match (is_inner_reduced, reduced) {
-            (false, _) if kept > 1 => None,
+    fn choose(kept: usize, reduced: usize, is_inner_reduced: bool, pack: usize) -> Shape {
+        let lanes = match (is_inner_reduced, reduced / pack) {
+            (false, _) => None,
             (_, 0..=1024) => Some(32),
             _ => Some(256),
         };
         let (per_block, least) = match lanes {
-            Some(lanes) => (256 / lanes, lanes * 16),
-            None => (32, 64),
+            Some(lanes) => (256 / lanes, lanes * pack * 8),
+            None => (32 * pack, 128),
         };
         let blocks = blocks(kept, per_block);
         let most = (WANTED_BLOCKS / blocks as usize).clamp(1, 1024);
         let splits = reduced.div_ceil(least).clamp(1, most);
-        let chunk = reduced.div_ceil(splits).max(1);
+        // Parts begin at packs.
+        let chunk = reduced.div_ceil(splits).max(1).next_multiple_of(if lanes.is_some() { pack } else { 1 });
         let block = if lanes.is_some() { [256, 1, 1] } else { [32, 8, 1] };
         Shape { lanes, blocks, block, splits: reduced.div_ceil(chunk).max(1), chunk }
     }

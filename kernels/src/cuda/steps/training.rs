@@ -66,7 +66,7 @@ fn optimizer_update(op: &op::OptimizerUpdate, inputs: &[Operand], outputs: &[Ope
         .address(address(outputs, 2))
         .ints(&shape)
         .long(parameter.elements());
-    binder.launch_each(kernel, parameter.elements(), arguments);
+    binder.launch_each(kernel, parameter.elements().div_ceil(4), arguments);
 }
 
 /// Elements of one part of a norm.
@@ -79,7 +79,7 @@ fn squared_norm(inputs: &[Operand], out: &Operand, binder: &mut Binder<'_>) {
     for input in inputs {
         let blocks = input.elements().div_ceil(CHUNK);
         let from = format!("const {}*", input.c_type());
-        let template = [input.c_type().to_string()];
+        let template = [input.c_type().to_string(), (16 / input.dtype().bytes()).to_string()];
         let kernel = Kernel::instance(Family::Training, "sum_squares", &template, &[&from, "float*", "i64", "i64"], 256);
         let arguments =
             Arguments::new().address(input.address).address(parts + 4 * first as u64).long(CHUNK).long(input.elements());

@@ -6,6 +6,7 @@ use sward_ops::primitives::{self as op, ReduceKind};
 
 use super::{CudaEngine, check, host};
 use crate::cpu::tests::{single, tensor};
+use crate::engine::Engine;
 use crate::tensor::Tensor;
 
 pub(super) const FLOATS: [DType; 2] = [DType::F32, DType::BF16];
@@ -89,6 +90,28 @@ fn long_reductions_are_split() {
             agrees(op, &[TensorType::f32(&shape)], 2e-4);
         }
     }
+    // Sums over rows and over columns in packs, with a mask that repeats; parts that do not divide the rows.
+    let mut graph = ScalarGraph::new();
+    let [x, y, z] = [0, 1, 2].map(|input| graph.input(input, ScalarKind::Number));
+    let product = graph.multiply(x, y);
+    let root = graph.subtract(product, z);
+    for dtype in FLOATS {
+        for (shape, axes) in [
+            (vec![1111, 264], vec![0]),
+            (vec![7, 1003, 24], vec![0, 1]),
+            (vec![5, 2056], vec![1]),
+            (vec![3, 5, 9, 64], vec![1, 3]),
+        ] {
+            let reduce = op::Reduce { kind: ReduceKind::Sum, axes: axes.iter().copied().collect(), dtype: DType::F32 };
+            let map = op::Map::new(graph.clone(), root, dtype);
+            let mut rows = shape.clone();
+            *rows.last_mut().unwrap() = 1;
+            let columns: Vec<usize> =
+                (0..shape.len()).map(|axis| if axis + 1 == shape.len() { shape[axis] } else { 1 }).collect();
+            let operands = [TensorType::new(dtype, &shape), TensorType::f32(&rows), TensorType::f32(&columns)];
+            agrees(op::MapReduce { map, reduce }, &operands, 2e-4);
+        }
+    }
     agrees(op::SquaredNorm, &[TensorType::f32(&[40_000]), TensorType::new(DType::BF16, &[7])], 2e-4);
 }
 
@@ -127,7 +150,8 @@ fn scalar_functions_are_right_to_a_few_units_of_the_last_place_and_at_the_ends()
     x = x.iter().flat_map(|x| [*x, -*x]).chain([f32::NAN]).collect();
     let given = Tensor::f32(&[x.len()], x.clone());
     type Function = fn(&mut ScalarGraph, ScalarId) -> ScalarId;
-    let functions: [(&str, Function, fn(f64) -> f64); 5] = [
+    type Reference = fn(f64) -> f64;
+    let functions: [(&str, Function, Reference); 5] = [
         ("sigmoid", |graph, x| graph.sigmoid(x), special::sigmoid),
         ("tanh", |graph, x| graph.tanh(x), f64::tanh),
         ("softplus", |graph, x| graph.softplus(x), special::softplus),
@@ -165,6 +189,10 @@ fn transposes_and_copies_of_every_element_size_agree() {
         agrees(op::Permute { axes: [0, 2, 3, 1].into_iter().collect() }, &[TensorType::new(dtype, &[2, 40, 5, 7])], 0.0);
         agrees(op::Permute { axes: [2, 0, 1].into_iter().collect() }, &[TensorType::new(dtype, &[3, 33, 64])], 0.0);
         agrees(op::Permute { axes: [1, 0, 2].into_iter().collect() }, &[TensorType::new(dtype, &[3, 33, 64])], 0.0);
+        // By pairs where elements have 2 bytes: even sizes, tiles that are not full; and one size that is odd.
+        for (rows, columns) in [(66, 130), (130, 34), (65, 64), (64, 67)] {
+            agrees(op::Permute { axes: [0, 2, 1].into_iter().collect() }, &[TensorType::new(dtype, &[2, rows, columns])], 0.0);
+        }
         let part = TensorType::new(dtype, &[3, 32]);
         agrees(op::Concat { axis: 1 }, &[part.clone(), TensorType::new(dtype, &[3, 5]), part], 0.0);
     }
