@@ -1,5 +1,7 @@
 //! Speed: kernels by the device's own clock, as shares of what the device reaches in a copy and in a large matrix product.
 
+use std::sync::Arc;
+
 use half::bf16;
 use rayon::prelude::*;
 use sward_core::program::{Builder, DType, Primitive, Program, Role, RunKey, TensorType};
@@ -36,11 +38,11 @@ impl From<RunError> for Failure {
 }
 
 /// One instruction with results of its own.
-fn single(op: impl Primitive, operands: &[TensorType]) -> Result<Program, Failure> {
+fn single(op: &Arc<dyn Primitive>, operands: &[TensorType]) -> Result<Program, Failure> {
     let mut builder = Builder::new();
     let arguments: Vec<_> =
         operands.iter().enumerate().map(|(i, t)| builder.argument(&i.to_string(), Role::Input, t.clone())).collect();
-    let results = builder.emit(op, &arguments).map_err(|error| Failure(error.to_string()))?;
+    let results = builder.emit_shared(Arc::clone(op), &arguments).map_err(|error| Failure(error.to_string()))?;
     for (i, value) in results.into_iter().enumerate() {
         builder.output(&i.to_string(), value);
     }
@@ -64,8 +66,8 @@ fn spread(tensor_type: &TensorType) -> Tensor {
     }
 }
 
-fn run(engine: &CudaEngine, op: impl Primitive, operands: &[TensorType]) -> Result<Measured, Failure> {
-    let program = single(op, operands)?;
+fn run(engine: &CudaEngine, case: &Case) -> Result<Measured, Failure> {
+    let program = single(&case.op, &case.operands)?;
     let mut plan = engine.prepare(&program)?;
     for argument in &program.arguments {
         let tensor_type = program.type_of(argument.value);
@@ -116,12 +118,12 @@ enum Bound {
 struct Case {
     name: String,
     bound: Bound,
-    measure: Box<dyn Fn(&CudaEngine) -> Result<Measured, Failure>>,
+    op: Arc<dyn Primitive>,
+    operands: Vec<TensorType>,
 }
 
-fn case(name: impl Into<String>, bound: Bound, op: impl Primitive + Clone + 'static, operands: &[TensorType]) -> Case {
-    let operands = operands.to_vec();
-    Case { name: name.into(), bound, measure: Box::new(move |engine| run(engine, op.clone(), &operands)) }
+fn case(name: impl Into<String>, bound: Bound, op: impl Primitive, operands: &[TensorType]) -> Case {
+    Case { name: name.into(), bound, op: Arc::new(op), operands: operands.to_vec() }
 }
 
 fn of_bf16(shape: &[usize]) -> TensorType {
@@ -212,7 +214,7 @@ fn attention_case(queries: usize, keys: usize, width: usize) -> (Case, Case) {
 pub fn measure(engine: &CudaEngine, only: &str, tell: &mut dyn FnMut(Line)) {
     let mut reached = [0.0; 2];
     for (peak, reached) in peaks().iter().zip(&mut reached) {
-        match (peak.measure)(engine) {
+        match run(engine, peak) {
             Ok(measured) => {
                 *reached = measured.rate(peak.bound);
                 tell(measured.line(&peak.name, peak.bound, *reached));
@@ -225,7 +227,7 @@ pub fn measure(engine: &CudaEngine, only: &str, tell: &mut dyn FnMut(Line)) {
             return;
         }
         let peak = reached[usize::from(case.bound == Bound::Arithmetic)];
-        tell(match (case.measure)(engine) {
+        tell(match run(engine, case) {
             Ok(measured) => measured.line(&case.name, case.bound, peak),
             Err(error) => Line { name: case.name.clone(), result: error.to_string(), passed: Some(false) },
         });
@@ -233,15 +235,17 @@ pub fn measure(engine: &CudaEngine, only: &str, tell: &mut dyn FnMut(Line)) {
     for case in bounded_by_memory().iter().chain(&bounded_by_arithmetic()) {
         measure(engine, case);
     }
-    let hopper = engine.clone().with_warpgroups(true);
     for (tokens, width) in [(197, 64), (1800, 64), (4096, 64), (4096, 128)] {
-        let (mut forward, gradient) = attention_case(tokens, tokens, width);
+        let (forward, gradient) = attention_case(tokens, tokens, width);
         measure(engine, &forward);
-        if hopper.has_warpgroups() {
-            forward.name += ", by warpgroups";
-            measure(&hopper, &forward);
-        }
         measure(engine, &gradient);
+    }
+    if engine.has_warpgroups() {
+        let (mut forward, mut gradient) = attention_case(4096, 4096, 64);
+        for case in [&mut forward, &mut gradient] {
+            case.name += ", without warpgroups";
+            measure(&engine.clone().with_warpgroups(false), case);
+        }
     }
 }
 
