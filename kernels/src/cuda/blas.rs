@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use cudarc::cublaslt::{result, sys};
 use cudarc::driver;
 
-use super::device::{Address, BlasMatrix, BlasType, DeviceError, PreparedProduct, Product};
+use super::device::{Activation, Address, BlasMatrix, BlasType, DeviceError, PreparedProduct, Product};
 
 /// What cuBLASLt may use beside the matrices; NVIDIA advises 32 MiB for Hopper.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -211,9 +211,19 @@ unsafe fn describe(description: sys::cublasLtMatmulDesc_t, product: &Product) ->
     let transposes = [i32::from(product.transpose_a), i32::from(product.transpose_b)];
     set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, (&raw const transposes[0]).cast(), size_of::<i32>())?;
     set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, (&raw const transposes[1]).cast(), size_of::<i32>())?;
-    if let Some(bias) = product.bias {
-        let epilogue = sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS;
+    use sys::cublasLtEpilogue_t as Kind;
+    let epilogue = match (product.activation, product.bias.is_some()) {
+        (None, false) => None,
+        (None, true) => Some(Kind::CUBLASLT_EPILOGUE_BIAS),
+        (Some(Activation::Relu), false) => Some(Kind::CUBLASLT_EPILOGUE_RELU),
+        (Some(Activation::Relu), true) => Some(Kind::CUBLASLT_EPILOGUE_RELU_BIAS),
+        (Some(Activation::GeluTanh), false) => Some(Kind::CUBLASLT_EPILOGUE_GELU),
+        (Some(Activation::GeluTanh), true) => Some(Kind::CUBLASLT_EPILOGUE_GELU_BIAS),
+    };
+    if let Some(epilogue) = epilogue {
         set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, (&raw const epilogue).cast(), size_of_val(&epilogue))?;
+    }
+    if let Some(bias) = product.bias {
         let dtype = data_type(product.d.dtype);
         set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, (&raw const bias).cast(), size_of::<u64>())?;
         set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, (&raw const dtype).cast(), size_of_val(&dtype))?;

@@ -174,7 +174,16 @@ pub struct BlasMatrix {
     pub stride: usize,
 }
 
-/// A batch of column-major products `d = op(a) op(b)`, accumulated in f32, then `+ addend`, then `+ bias` by rows.
+/// What a product may end with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    /// 0 where it is negative.
+    Relu,
+    /// GELU by the hyperbolic tangent.
+    GeluTanh,
+}
+
+/// A batch of column-major products `d = op(a) op(b)`, accumulated in f32, then `+ addend`, `+ bias` by rows, and an activation.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Product {
     /// The left factor.
@@ -193,6 +202,8 @@ pub struct Product {
     pub bias: Option<Address>,
     /// Matrices that lie as d's do and may be d's own, which are added.
     pub addend: Option<Address>,
+    /// What is taken of the sum.
+    pub activation: Option<Activation>,
 }
 
 /// A prepared product.

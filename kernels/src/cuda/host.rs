@@ -13,7 +13,8 @@ use half::bf16;
 
 use super::cache;
 use super::device::{
-    Address, BlasMatrix, BlasType, Description, Device, DeviceError, Function, Graph, Launch, Mark, PreparedProduct, Product,
+    Activation, Address, BlasMatrix, BlasType, Description, Device, DeviceError, Function, Graph, Launch, Mark, PreparedProduct,
+    Product,
 };
 
 const SHIM: &str = include_str!("host_shim.h");
@@ -163,7 +164,7 @@ unsafe fn read(matrix: &BlasMatrix, batch: usize, row: usize, column: usize) -> 
 /// # Safety
 /// The product's matrices lie in allocated memory.
 unsafe fn multiply(product: &Product) {
-    let Product { a, b, d, transpose_a, transpose_b, batch, bias, addend } = product;
+    let Product { a, b, d, transpose_a, transpose_b, batch, bias, addend, activation } = product;
     let depth = if *transpose_a { a.rows } else { a.columns };
     for matrix in 0..*batch {
         for column in 0..d.columns {
@@ -183,6 +184,11 @@ unsafe fn multiply(product: &Product) {
                         let vector = BlasMatrix { address: *bias, ..*d };
                         sum += read(&vector, 0, row, 0);
                     }
+                    let sum = match activation {
+                        Some(Activation::Relu) => sum.max(0.0),
+                        Some(Activation::GeluTanh) => 0.5 * sum * (1.0 + (0.797_884_6 * (sum + 0.044_715 * sum.powi(3))).tanh()),
+                        None => sum,
+                    };
                     let at = matrix * d.stride + column * d.leading + row;
                     match d.dtype {
                         BlasType::F32 => *(d.address as *mut f32).add(at) = sum,
@@ -196,7 +202,7 @@ unsafe fn multiply(product: &Product) {
 
 /// What cuBLASLt would not take: matrices that do not lie as they are described, and bf16 that tensor cores cannot read.
 fn refusal(product: &Product) -> Option<String> {
-    let Product { a, b, d, transpose_a, transpose_b, batch, bias, addend } = product;
+    let Product { a, b, d, transpose_a, transpose_b, batch, bias, addend, activation } = product;
     let turned = |matrix: &BlasMatrix, is_turned: bool| match is_turned {
         true => (matrix.columns, matrix.rows),
         false => (matrix.rows, matrix.columns),
@@ -215,7 +221,8 @@ fn refusal(product: &Product) -> Option<String> {
     let is_mixed = a.dtype != b.dtype || (a.dtype == BlasType::F32 && d.dtype == BlasType::Bf16);
     let is_overlaid = *batch > 1 && d.stride < d.leading * d.columns;
     let has_bad_addend = [bias, addend].into_iter().flatten().any(|address| !address.is_multiple_of(16));
-    (is_mixed || is_overlaid || has_bad_addend || [a, b, d].into_iter().any(is_misplaced))
+    let is_coarse = *activation == Some(Activation::GeluTanh) && d.dtype == BlasType::F32;
+    (is_mixed || is_overlaid || has_bad_addend || is_coarse || [a, b, d].into_iter().any(is_misplaced))
         .then(|| format!("not supported: {product:?}"))
 }
 

@@ -7,11 +7,24 @@ use std::sync::Arc;
 use sward_core::program::{
     Array, BuildError, Builder, DType, GradientCall, Primitive, RunKey, TensorType, ValueId, broadcast_shapes,
 };
-use sward_core::scalar::ScalarFunction;
+use sward_core::scalar::{ScalarFunction, ScalarGraph, ScalarId};
 
 /// An epilogue as a map of the product and the extras.
 pub fn epilogue_map(epilogue: &ScalarFunction, dtype: DType) -> Map {
     Map { scalars: Arc::new(epilogue.graph().clone()), roots: smallvec![epilogue.root()], dtypes: smallvec![dtype], shape: None }
+}
+
+/// GELU by the hyperbolic tangent (Hendrycks and Gimpel, 2016), as `Gelu(approximate: Tanh)` has it: what libraries of products compute themselves.
+pub fn gelu_tanh(graph: &mut ScalarGraph, x: ScalarId) -> ScalarId {
+    let [half, one, three, cubic, slope] = [0.5, 1.0, 3.0, 0.044_715, 0.797_884_560_802_865_4].map(|number| graph.number(number));
+    let cube = graph.power(x, three);
+    let bend = graph.multiply(cubic, cube);
+    let bent = graph.add(x, bend);
+    let inner = graph.multiply(slope, bent);
+    let tanh = graph.tanh(inner);
+    let sum = graph.add(one, tanh);
+    let scaled = graph.multiply(half, x);
+    graph.multiply(scaled, sum)
 }
 
 /// Operations of an epilogue on `elements` results.

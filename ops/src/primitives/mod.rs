@@ -49,7 +49,7 @@ pub use convolution_gradient::{ConvolutionInputGradient, ConvolutionWeightGradie
 pub use cumulative_sum::CumulativeSum;
 pub use detach::Detach;
 pub use emit::{AddAlgebra, EmitExt};
-pub use epilogue::epilogue_map;
+pub use epilogue::{epilogue_map, gelu_tanh};
 pub use expand::Expand;
 pub use iota::Iota;
 pub use layer_norm::LayerNorm;

@@ -4,7 +4,8 @@ use sward_core::program::Primitive;
 use sward_core::scalar::ScalarFunction;
 use sward_ops::primitives::{self as op, ConvolutionGeometry};
 
-use super::matmul::{Factor, Way, addends};
+use super::epilogue::Epilogue;
+use super::matmul::{Factor, Way};
 use super::patches::Patches;
 use super::rows::sum_rows;
 use super::{Binder, Operand, depthwise, map};
@@ -145,15 +146,15 @@ fn forward(
     }
     let (x, weight) = (&inputs[0], &inputs[1]);
     let pixels = sizes.pixels().1;
-    let addends = epilogue.and_then(|epilogue| addends(epilogue, out, &inputs[2..]));
+    let joined = epilogue.and_then(|epilogue| Epilogue::of(epilogue, out, &inputs[2..]));
     let product = match Patches::of(sizes) {
-        Some(patches) => patches.forward([x, weight], addends, out, binder)?,
+        Some(patches) => patches.forward([x, weight], joined, out, binder)?,
         None => None,
     };
     let is_finished = if let Some(is_finished) = product {
         is_finished
     } else if sizes.is_depthwise() {
-        depthwise::forward(sizes, [x, weight], addends, out, binder)
+        depthwise::forward(sizes, [x, weight], joined, out, binder)
     } else {
         let depth = sizes.taps() * sizes.each().0;
         let way = Way::of(x.dtype(), weight.dtype(), sizes.is_wide().0, depth.is_multiple_of(8));

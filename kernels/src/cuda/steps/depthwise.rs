@@ -4,7 +4,7 @@
 use sward_ops::primitives::ConvolutionGeometry;
 
 use super::convolution::{Sizes, WANTED_BLOCKS, pointers, types};
-use super::matmul::Addends;
+use super::epilogue::Epilogue;
 use super::rows::sum_rows;
 use super::{Binder, Operand, blocks};
 use crate::cuda::device::Arguments;
@@ -147,11 +147,11 @@ impl Strips {
     }
 }
 
-/// The convolution, and the addends where the kernel adds them: whether it did.
+/// The convolution, and its epilogue where that is a bias: whether it did.
 pub(super) fn forward(
     sizes: &Sizes,
     [x, weight]: [&Operand; 2],
-    addends: Option<Addends<'_>>,
+    epilogue: Option<Epilogue<'_>>,
     out: &Operand,
     binder: &mut Binder<'_>,
 ) -> bool {
@@ -159,7 +159,8 @@ pub(super) fn forward(
         positions("depthwise", sizes, [x, weight], out, binder);
         return false;
     };
-    let bias = addends.filter(|addends| addends.whole.is_none()).and_then(|addends| addends.bias);
+    let is_bias = |epilogue: &Epilogue<'_>| epilogue.whole.is_none() && epilogue.activation.is_none();
+    let bias = epilogue.filter(is_bias).and_then(|epilogue| epilogue.bias);
     strips.convolve([x, weight], bias, out, false, binder);
     bias.is_some()
 }

@@ -1,9 +1,9 @@
 //! `matmul`: cuBLASLt where it takes the operands, else the kernels of `product.cu`.
 
-use sward_core::program::{DType, TensorType};
-use sward_core::scalar::{ScalarFunction, ScalarKind, ScalarNode, ScalarOp};
-use sward_ops::primitives::{self as op, epilogue_map};
+use sward_core::program::DType;
+use sward_ops::primitives as op;
 
+use super::epilogue::Epilogue;
 use super::loops::{Loop, broadcast_strides};
 use super::{Binder, Operand, blocks, map};
 use crate::cuda::device::{Address, Arguments, BlasMatrix, BlasType, Product};
@@ -108,67 +108,8 @@ pub(super) fn library_product(
         batch,
         bias: None,
         addend: None,
+        activation: None,
     })
-}
-
-/// The inputs of a function that is a sum of all of them, each once.
-fn is_sum_of_all(function: &ScalarFunction) -> bool {
-    let graph = function.graph();
-    let mut open = vec![function.root()];
-    let mut seen = vec![false; function.inputs().len()];
-    while let Some(id) = open.pop() {
-        match graph.node(id) {
-            ScalarNode::Apply { op: ScalarOp::Add, .. } => open.extend(graph.node(id).operands()),
-            ScalarNode::Input { index, .. } if !std::mem::replace(&mut seen[*index as usize], true) => {}
-            _ => return false,
-        }
-    }
-    seen.iter().all(|is_seen| *is_seen)
-}
-
-/// What the library adds to a product itself.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Addends<'a> {
-    /// The same for every row, of any float dtype.
-    pub bias: Option<&'a Operand>,
-    /// Of the result's sizes and dtype.
-    pub whole: Option<&'a Operand>,
-}
-
-impl Addends<'_> {
-    /// Has the library add them to a product of this dtype.
-    pub(super) fn join(self, product: Product, dtype: DType, binder: &mut Binder<'_>) -> Product {
-        let bias = self.bias.map(|bias| bias_as(bias, dtype, binder));
-        Product { bias, addend: self.whole.map(|whole| whole.address), ..product }
-    }
-}
-
-/// The addends of an epilogue that only adds one of each at most; `None` for every other epilogue.
-pub(super) fn addends<'a>(epilogue: &ScalarFunction, out: &Operand, extras: &'a [Operand]) -> Option<Addends<'a>> {
-    let mut addends = Addends::default();
-    for extra in extras {
-        let is_row = extra.shape().last() == out.shape().last() && extra.elements() == *out.shape().last()?;
-        if is_row && addends.bias.is_none() && extra.dtype().is_float() {
-            addends.bias = Some(extra);
-        } else if extra.tensor_type == out.tensor_type && addends.whole.is_none() {
-            addends.whole = Some(extra);
-        } else {
-            return None;
-        }
-    }
-    is_sum_of_all(epilogue).then_some(addends)
-}
-
-/// A bias in the result's dtype, as the library wants it: rounded where that is bf16, as PyTorch's autocast does.
-pub(super) fn bias_as(bias: &Operand, dtype: DType, binder: &mut Binder<'_>) -> Address {
-    if bias.dtype() == dtype {
-        return bias.address;
-    }
-    let tensor_type = TensorType { dtype, ..bias.tensor_type.clone() };
-    let rounded = Operand { address: binder.workspace(tensor_type.bytes()), tensor_type };
-    let same = ScalarFunction::build(&[ScalarKind::Number], |_, inputs| inputs[0]);
-    map::map(&epilogue_map(&same, dtype), std::slice::from_ref(bias), std::slice::from_ref(&rounded), binder);
-    rounded.address
 }
 
 pub(super) fn matmul(op: &op::MatMul, inputs: &[Operand], outputs: &[Operand], binder: &mut Binder<'_>) -> Result<(), String> {
@@ -202,12 +143,12 @@ pub(super) fn matmul(op: &op::MatMul, inputs: &[Operand], outputs: &[Operand], b
         .flatten();
     if let Some(mut product) = library {
         binder.label("cublasLt");
-        let addends = op.epilogue.as_ref().and_then(|epilogue| addends(epilogue, out, &inputs[2..]));
-        if let Some(addends) = addends {
-            product = addends.join(product, out.dtype(), binder);
+        let epilogue = op.epilogue.as_ref().and_then(|epilogue| Epilogue::of(epilogue, out, &inputs[2..]));
+        if let Some(epilogue) = epilogue {
+            product = epilogue.join(product, out.dtype(), binder);
         }
         binder.product(product);
-        if addends.is_some() {
+        if epilogue.is_some() {
             return Ok(());
         }
     } else {

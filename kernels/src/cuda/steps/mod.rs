@@ -3,6 +3,7 @@
 mod attention;
 mod convolution;
 mod depthwise;
+mod epilogue;
 mod images;
 mod indexing;
 mod loops;

@@ -6,7 +6,8 @@
 use sward_ops::primitives::ConvolutionGeometry;
 
 use super::convolution::{Sizes, factor};
-use super::matmul::{Addends, Factor, library_product};
+use super::epilogue::Epilogue;
+use super::matmul::{Factor, library_product};
 use super::movement::StridedCopy;
 use super::{Binder, Operand};
 use crate::cuda::device::Address;
@@ -65,14 +66,14 @@ impl<'a> Patches<'a> {
         Factor { address, ..factor(image, false) }
     }
 
-    /// `out = rows weightᵀ` and the addends: whether there were any. `None` where the library does not take it.
+    /// `out = rows weightᵀ` and the epilogue: whether there was one. `None` where the library does not take it.
     ///
     /// # Errors
     /// None: a copy along four axes is always possible.
     pub(super) fn forward(
         &self,
         [x, weight]: [&Operand; 2],
-        addends: Option<Addends<'_>>,
+        epilogue: Option<Epilogue<'_>>,
         out: &Operand,
         binder: &mut Binder<'_>,
     ) -> Result<Option<bool>, String> {
@@ -84,12 +85,12 @@ impl<'a> Patches<'a> {
         let rows = self.room(x, binder);
         self.copy(x, rows, true, binder)?;
         binder.label("cublasLt");
-        let product = product(rows).map(|product| match addends {
-            Some(addends) => addends.join(product, out.dtype(), binder),
+        let product = product(rows).map(|product| match epilogue {
+            Some(epilogue) => epilogue.join(product, out.dtype(), binder),
             None => product,
         });
         product.into_iter().for_each(|product| binder.product(product));
-        Ok(Some(addends.is_some()))
+        Ok(Some(epilogue.is_some()))
     }
 
     /// `rows of dx = dy weight`; whether the library takes it.

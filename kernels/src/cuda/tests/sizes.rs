@@ -1,7 +1,8 @@
 //! Sizes beyond those of the random problems: where kernels change their ways (several warps for a row, packs, splits, tiles).
 
 use sward_core::program::{DType, Primitive, Program, Role, TensorType};
-use sward_core::scalar::{ScalarFunction, ScalarGraph, ScalarId, ScalarKind, special};
+use sward_core::scalar::{ScalarGraph, ScalarId, ScalarKind, special};
+use sward_ops::primitives::problems::products_with_epilogues;
 use sward_ops::primitives::{self as op, ReduceKind};
 
 use super::{CudaEngine, check, host};
@@ -222,36 +223,10 @@ fn products_agree_by_the_library_and_by_our_own_kernels() {
 }
 
 #[test]
-fn products_add_biases_and_residuals_of_either_dtype() {
-    let sum = |order: fn(&mut ScalarGraph, [ScalarId; 3]) -> ScalarId| {
-        ScalarFunction::build(&[ScalarKind::Number; 3], |graph, inputs| order(graph, [inputs[0], inputs[1], inputs[2]]))
-    };
-    let sums = [
-        sum(|graph, [product, bias, residual]| {
-            let biased = graph.add(product, bias);
-            graph.add(residual, biased)
-        }),
-        sum(|graph, [product, bias, residual]| {
-            let both = graph.add(bias, residual);
-            graph.add(both, product)
-        }),
-        // Twice the bias is no sum of each addend once.
-        sum(|graph, [product, bias, residual]| {
-            let [first, second] = [product, residual].map(|x| graph.add(x, bias));
-            graph.add(first, second)
-        }),
-    ];
-    for dtype in FLOATS {
-        for bias in FLOATS {
-            for epilogue in &sums {
-                let op = op::MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: Some(epilogue.clone()) };
-                let own = |shape: &[usize]| TensorType::new(dtype, shape);
-                let operands = [own(&[24, 40]), own(&[16, 40]), TensorType::new(bias, &[1, 16]), own(&[24, 16])];
-                agrees(op.clone(), &operands, 2e-4);
-                // A residual that repeats is no matrix of the library's.
-                let operands = [own(&[24, 40]), own(&[16, 40]), TensorType::new(bias, &[1, 16]), own(&[24, 1])];
-                agrees(op, &operands, 2e-4);
-            }
-        }
+fn products_end_with_sums_and_activations() {
+    let Some(engine) = host() else { return };
+    for problem in FLOATS.into_iter().flat_map(products_with_epilogues) {
+        let tensors: Vec<Tensor> = problem.inputs.iter().map(Tensor::from_array).collect();
+        check(&engine, &problem.program(), &tensors, 2e-4);
     }
 }

@@ -16,6 +16,7 @@ mod training;
 
 pub use attentions::{attention_gradients, attentions};
 pub use draw::{Draw, Extent};
+pub use products::products_with_epilogues;
 
 use std::fmt;
 use std::sync::Arc;

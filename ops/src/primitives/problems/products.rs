@@ -1,8 +1,9 @@
 //! Problems of matrix products, convolutions and attention.
 
-use super::{Draw, Family, Problem, attentions};
+use super::{Draw, Extent, Family, Problem, attentions};
 use crate::primitives::{
     Attention, AttentionMask, Convolution, ConvolutionGeometry, ConvolutionInputGradient, ConvolutionWeightGradient, MatMul,
+    gelu_tanh,
 };
 use sward_core::program::{Array, DType, Primitive};
 use sward_core::scalar::{ScalarFunction, ScalarKind};
@@ -20,20 +21,25 @@ fn result_dtype(draw: &mut Draw) -> DType {
     draw.choose(&[DType::F32, draw.float()])
 }
 
-/// Nothing, or `gate * (product + bias)` with its operands: a bias over the last axis and a gate of some of the axes.
+/// Nothing, `gate * (product + bias)` or `residual + (product + bias)` with their operands: a bias over the last axis and a gate of some of the axes.
 fn epilogue(draw: &mut Draw, result: &[usize]) -> (Option<ScalarFunction>, Vec<Array>) {
-    if draw.below(3) > 0 {
+    let kind = draw.below(4);
+    if kind < 2 {
         return (None, Vec::new());
     }
     let mut bias = vec![1; result.len()];
     bias[result.len() - 1] = result[result.len() - 1];
-    let gate = draw.narrowed(result);
+    let is_gated = kind == 2;
+    let other = if is_gated { draw.narrowed(result) } else { result.to_vec() };
     let function = ScalarFunction::build(&[ScalarKind::Number; 3], |graph, inputs| {
         let sum = graph.add(inputs[0], inputs[1]);
+        if !is_gated {
+            return graph.add(inputs[2], sum);
+        }
         let gate = graph.sigmoid(inputs[2]);
         graph.multiply(gate, sum)
     });
-    (Some(function), vec![draw.floats(&bias), draw.floats(&gate)])
+    (Some(function), vec![draw.floats(&bias), draw.floats(&other)])
 }
 
 fn matmul(draw: &mut Draw) -> Problem {
@@ -54,6 +60,51 @@ fn matmul(draw: &mut Draw) -> Problem {
     let (epilogue, extras) = epilogue(draw, &result);
     op.epilogue = epilogue;
     Problem::new(op, [vec![a, b], extras].concat())
+}
+
+/// Products with epilogues that a library may compute itself: sums with a bias of either dtype and a residual, in two orders, bare and under an
+/// activation; and two that look like them.
+pub fn products_with_epilogues(dtype: DType) -> Vec<Problem> {
+    let kinds = [ScalarKind::Number; 3];
+    let functions = [
+        ScalarFunction::build(&kinds, |graph, x| {
+            let biased = graph.add(x[0], x[1]);
+            graph.add(x[2], biased)
+        }),
+        ScalarFunction::build(&kinds, |graph, x| {
+            let both = graph.add(x[1], x[2]);
+            let sum = graph.add(both, x[0]);
+            graph.relu(sum)
+        }),
+        ScalarFunction::build(&kinds, |graph, x| {
+            let biased = graph.add(x[0], x[1]);
+            let sum = graph.add(x[2], biased);
+            gelu_tanh(graph, sum)
+        }),
+        // Twice the bias is no sum of each addend once.
+        ScalarFunction::build(&kinds, |graph, x| {
+            let [first, second] = [x[0], x[2]].map(|term| graph.add(term, x[1]));
+            graph.add(first, second)
+        }),
+    ];
+    let mut problems = Vec::new();
+    for (seed, function) in functions.iter().enumerate() {
+        for bias in [DType::F32, DType::BF16] {
+            // A residual that repeats is no matrix of a library's.
+            for residual in [[72, 136], [72, 1]] {
+                let mut draw = Draw::new(seed as u64, dtype, Extent::Large);
+                let op = MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: Some(function.clone()) };
+                let inputs = vec![
+                    draw.floats_in(&[72, 40], -1.0, 1.0),
+                    draw.floats_in(&[136, 40], -1.0, 1.0),
+                    draw.floats_of(bias, &[1, 136], -1.0, 1.0),
+                    draw.floats(&residual),
+                ];
+                problems.push(Problem::new(op, inputs));
+            }
+        }
+    }
+    problems
 }
 
 /// A convolution's sizes: geometry, image, weight and result.

@@ -3,7 +3,7 @@
 use sward_core::program::{DType, Program};
 use sward_kernels::Engine;
 use sward_kernels::cuda::CudaEngine;
-use sward_ops::primitives::problems::{Draw, Extent, Family, attention_gradients, attentions};
+use sward_ops::primitives::problems::{Draw, Extent, Family, Problem, attention_gradients, attentions, products_with_epilogues};
 use sward_tests::comparison::{Found, against_reference, problem_difference, side_by_side};
 use sward_tests::graphs::{Placement, training_step};
 
@@ -49,25 +49,36 @@ pub fn training(engines: [&dyn Engine; 2], placement: &Placement) -> Vec<Line> {
     [DType::F32, DType::BF16].map(trained).into()
 }
 
-/// Attentions of many tokens, by each way that the device has.
-pub fn attentions_over_tiles(engine: &CudaEngine) -> Vec<Line> {
+/// Attentions of many tokens, by each way that the device has, and products that end with more than a product.
+pub fn beyond(engine: &CudaEngine) -> Vec<Line> {
     let mut ways = vec![("", engine.clone().with_warpgroups(false))];
     if engine.clone().with_warpgroups(true).has_warpgroups() {
         ways.push((", by warpgroups", engine.clone().with_warpgroups(true)));
     }
     let mut lines = Vec::new();
-    for (way, engine) in ways {
-        for dtype in [DType::F32, DType::BF16] {
-            for problem in attentions(dtype).into_iter().chain(attention_gradients(dtype)) {
-                let attributes = problem.op.attributes();
-                let tokens = [1, 2].map(|operand| problem.inputs[operand].shape.clone());
-                let name = format!("{} {dtype} {tokens:?}{way}", problem.op.name());
-                lines.push(match problem_difference(&engine, &problem.program(), &problem.inputs, &attributes, dtype) {
-                    Ok(found) => line(name, &found),
-                    Err(error) => Line { name, result: error, passed: Some(false) },
-                });
-            }
+    for dtype in [DType::F32, DType::BF16] {
+        let products = products_with_epilogues(dtype);
+        lines.push(worst(engine, format!("products with epilogues {dtype}"), &products, dtype));
+        for (way, engine) in &ways {
+            lines.push(worst(engine, format!("attentions of many tokens {dtype}{way}"), &attentions(dtype), dtype));
+            lines.push(worst(engine, format!("their gradients {dtype}{way}"), &attention_gradients(dtype), dtype));
         }
     }
     lines
+}
+
+/// The worst of some problems.
+fn worst(engine: &CudaEngine, name: String, problems: &[Problem], dtype: DType) -> Line {
+    let mut worst: Option<Found> = None;
+    for problem in problems {
+        match problem_difference(engine, &problem.program(), &problem.inputs, &problem.to_string(), dtype) {
+            Ok(found) if worst.as_ref().is_some_and(|worst| found.worst <= worst.worst) => {}
+            Ok(found) => worst = Some(found),
+            Err(error) => return Line { name, result: format!("{problem}: {error}"), passed: Some(false) },
+        }
+    }
+    match worst {
+        Some(found) => line(name, &found),
+        None => Line { name, result: "no problem".to_string(), passed: Some(false) },
+    }
 }
