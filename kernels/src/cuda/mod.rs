@@ -11,11 +11,13 @@ pub mod host;
 pub mod libraries;
 pub mod nvrtc;
 mod plan;
+mod proof;
 pub mod source;
 mod steps;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use device::{Device, DeviceError};
@@ -31,6 +33,9 @@ pub struct CudaEngine {
     shares_memory: bool,
     memory_limit: Option<usize>,
     warpgroups: bool,
+    /// Attentions whose kernels by warpgroup products were proved.
+    proved: Arc<Mutex<BTreeSet<String>>>,
+    proves: bool,
 }
 
 /// The variable of the environment that turns [`CudaEngine::with_warpgroups`] off where it is 0.
@@ -48,7 +53,15 @@ impl CudaEngine {
 
     /// An engine on a device.
     pub fn on(device: Arc<dyn Device>) -> CudaEngine {
-        CudaEngine { device, turn: Arc::default(), shares_memory: true, memory_limit: None, warpgroups: false }
+        CudaEngine {
+            device,
+            turn: Arc::default(),
+            shares_memory: true,
+            memory_limit: None,
+            warpgroups: false,
+            proved: Arc::default(),
+            proves: true,
+        }
     }
 
     /// The same with (the default) or without values that share memory when their lifetimes allow.
@@ -65,6 +78,11 @@ impl CudaEngine {
     /// changes nothing.
     pub fn with_warpgroups(self, warpgroups: bool) -> CudaEngine {
         CudaEngine { warpgroups: warpgroups && self.device.description().capability == (9, 0), ..self }
+    }
+
+    /// The same without a proof of the kernels by warpgroup products before they are used: for tests that judge them.
+    pub fn without_proof(self) -> CudaEngine {
+        CudaEngine { proves: false, ..self }
     }
 
     /// Whether it may use Hopper's warpgroup products.
@@ -124,6 +142,9 @@ impl Engine for CudaEngine {
     }
 
     fn prepare(&self, program: &Program) -> Result<Box<dyn Plan>, PrepareError> {
+        if self.warpgroups && self.proves {
+            proof::prove(self, program)?;
+        }
         let plan = plan::CudaPlan::new(program, &self.device, &self.turn, self.limits(), self.shares_memory, self.memory_limit)?;
         Ok(Box::new(plan))
     }

@@ -10,36 +10,20 @@ __device__ __forceinline__ bf16* first_panel(bf16* shared) {
     return shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
 }
 
-// c [64][64] = rows of `a` (in registers, or where WIDTH is above 64 a tile in shared memory) times the rows of tile b, over WIDTH.
-template <int WIDTH> struct LeftRows {
-    static constexpr bool KEEPS = WIDTH <= 64;
-    u32 own[KEEPS ? WIDTH / 16 : 1][4];
-    const bf16* tile;
-
-    // Of a tile that has arrived for all threads.
-    __device__ __forceinline__ void load(const bf16* from) {
-        tile = from;
-        if (KEEPS) {
+// c [64][64] = rows of tile a times rows of tile b, over WIDTH. Both lie in shared memory, also what a block never changes: ptxas 13.0 gives
+// registers with a left factor to other values although the next round reads them again.
+template <int WIDTH> __device__ __forceinline__ void multiply_rows(float (&c)[8][4], const bf16* a, const bf16* b) {
 #pragma unroll
-            for (int step = 0; step < WIDTH / 16; ++step) load_panel_a(own[KEEPS ? step : 0], from, threadIdx.x / 32 % 4 * 16, step * 16);
-        }
-    }
-
-    template <bool ADDS> __device__ __forceinline__ void multiply_step(float (&c)[8][4], const bf16* b, int step) const {
+    for (int step = 0; step < WIDTH / 16; ++step) {
         // Within a panel the sum goes along the rows of 128 bytes.
         int at = step / 4 * PANEL + step % 4 * 16;
-        if (KEEPS)
-            multiply_registers<ADDS>(c, own[KEEPS ? step : 0], matrix_descriptor<false>(b + at));
+        u64 left = matrix_descriptor<false>(a + at), right = matrix_descriptor<false>(b + at);
+        if (step == 0)
+            multiply_shared<false>(c, left, right);
         else
-            multiply_shared<ADDS>(c, matrix_descriptor<false>(tile + at), matrix_descriptor<false>(b + at));
+            multiply_shared<true>(c, left, right);
     }
-
-    __device__ __forceinline__ void multiply(float (&c)[8][4], const bf16* b) const {
-        multiply_step<false>(c, b, 0);
-#pragma unroll
-        for (int step = 1; step < WIDTH / 16; ++step) multiply_step<true>(c, b, step);
-    }
-};
+}
 
 // c [64][BLOCKS * 8] += p [64][64] times the 64 rows of tile b.
 template <int BLOCKS> __device__ __forceinline__ void multiply_weights(float (&c)[BLOCKS][4], const u32 (&p)[4][4], const bf16* b) {
@@ -73,11 +57,7 @@ __device__ __forceinline__ void sward_attention_warpgroups(
     for (int part = 0; part < GROUPS; ++part) q_rows.copy(q_tiles + part * K_TILE, first_query + part * 64, s.queries);
 #pragma unroll
     for (int tile = 0; tile < GROUPS; ++tile) load(tile);
-    wait_copies<GROUPS - 1>();
-    publish_shared();
-    __syncthreads();
-    LeftRows<D> queries;
-    queries.load(q_tiles + group * K_TILE);
+    const bf16* own_q = q_tiles + group * K_TILE;
     float sums[E / 8][4], most[2] = {-infinity(), -infinity()}, total[2] = {0.0f, 0.0f};
     u32 weights[4][4];
     clear(sums);
@@ -91,7 +71,7 @@ __device__ __forceinline__ void sward_attention_warpgroups(
         const bf16* stage = stages + tile % stages_of(GROUPS) * STAGE;
         float scores[8][4];
         begin_products();
-        queries.multiply(scores, stage);
+        multiply_rows<D>(scores, own_q, stage);
         commit_products();
         wait_products<0>();
         arrived(scores);
@@ -215,13 +195,7 @@ __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
     }
 #pragma unroll
     for (int tile = 0; tile < GROUPS; ++tile) load(tile);
-    wait_copies<GROUPS - 1>();
-    publish_shared();
-    __syncthreads();
-    LeftRows<D> keys;
-    LeftRows<E> values;
-    keys.load(k_tiles + group * Q_TILE);
-    values.load(v_tiles + group * DOUT_TILE);
+    const bf16 *own_k = k_tiles + group * Q_TILE, *own_v = v_tiles + group * DOUT_TILE;
     float dk_sums[D / 8][4], dv_sums[E / 8][4], none[2] = {0.0f, 0.0f};
     clear(dk_sums);
     clear(dv_sums);
@@ -237,9 +211,9 @@ __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
         const float* own = rows + number * 128;
         float weights[8][4], slopes[8][4];
         begin_products();
-        keys.multiply(weights, q_tile);
+        multiply_rows<D>(weights, own_k, q_tile);
         commit_products();
-        values.multiply(slopes, dout_tile);
+        multiply_rows<E>(slopes, own_v, dout_tile);
         commit_products();
         wait_products<1>();
         arrived(weights);
@@ -299,13 +273,7 @@ __device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
     }
 #pragma unroll
     for (int tile = 0; tile < GROUPS; ++tile) load(tile);
-    wait_copies<GROUPS - 1>();
-    publish_shared();
-    __syncthreads();
-    LeftRows<D> queries;
-    LeftRows<E> incoming;
-    queries.load(q_tiles + group * K_TILE);
-    incoming.load(dout_tiles + group * V_TILE);
+    const bf16 *own_q = q_tiles + group * K_TILE, *own_dout = dout_tiles + group * V_TILE;
     int lane = threadIdx.x % 32, own_query = first_query + group * 64 + threadIdx.x / 32 % 4 * 16;
     float sums[D / 8][4], own_normalizers[2], own_deltas[2];
     clear(sums);
@@ -325,9 +293,9 @@ __device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
         const bf16 *k_tile = stages + tile % stages_of(GROUPS) * STAGE, *v_tile = k_tile + K_TILE;
         float weights[8][4], slopes[8][4];
         begin_products();
-        queries.multiply(weights, k_tile);
+        multiply_rows<D>(weights, own_q, k_tile);
         commit_products();
-        incoming.multiply(slopes, v_tile);
+        multiply_rows<E>(slopes, own_dout, v_tile);
         commit_products();
         wait_products<1>();
         arrived(weights);

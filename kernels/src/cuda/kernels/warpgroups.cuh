@@ -119,19 +119,19 @@ template <bool ADDS> __device__ __forceinline__ void multiply_shared(float (&c)[
 }
 
 #ifdef SWARD_HOST
-template <bool ADDS, bool TRANSPOSED, int BLOCKS> inline void multiply_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b) {
+template <int BLOCKS> inline void multiply_columns_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b) {
     shim::Warp& warp = shim::warps[shim::current / 32];
     int lane = shim::current % 32;
     std::memcpy(warp.slot[lane], a, sizeof(a));
     shim::warp_barrier();
     for (int at = 0; at < BLOCKS * 4; ++at) {
         int row = lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
-        float sum = ADDS ? c[at / 4][at % 4] : 0.0f;
+        float sum = c[at / 4][at % 4];
         for (int k = 0; k < 16; ++k) {
             u32 packed;
             std::memcpy(&packed, warp.slot[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), 4);
             float left = bf16_to_float(bf16{u16(k % 2 ? packed >> 16 : packed)});
-            sum += left * described(b, column, k, TRANSPOSED);
+            sum += left * described(b, column, k, true);
         }
         c[at / 4][at % 4] = sum;
     }
@@ -139,29 +139,10 @@ template <bool ADDS, bool TRANSPOSED, int BLOCKS> inline void multiply_on_host(f
 }
 #endif
 
-// c [64][64] = (ADDS: +=) a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b [64][16]^T in shared memory, k the
-// fast axis.
-template <bool ADDS> __device__ __forceinline__ void multiply_registers(float (&c)[8][4], const u32 (&a)[4], u64 b) {
-#ifdef SWARD_HOST
-    multiply_on_host<ADDS, false>(c, a, b);
-#else
-    if (ADDS)
-        asm volatile(
-            "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
-            : C32("+f", c, 0)
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-    else
-        asm volatile(
-            "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, 0, 1, 1, 0;"
-            : C32("=f", c, 0)
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-
-// c [64][BLOCKS * 8] += a [64][16] in registers times b [16][BLOCKS * 8] in shared memory, its columns the fast axis.
+// c [64][BLOCKS * 8] += a [64][16] in registers (each warp's 16 rows as `mma_16x8x16` has them) times b [16][BLOCKS * 8] in shared memory, its columns the fast axis.
 __device__ __forceinline__ void multiply_columns(float (&c)[8][4], const u32 (&a)[4], u64 b) {
 #ifdef SWARD_HOST
-    multiply_on_host<true, true>(c, a, b);
+    multiply_columns_on_host(c, a, b);
 #else
     asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"
                  : C32("+f", c, 0)
@@ -171,7 +152,7 @@ __device__ __forceinline__ void multiply_columns(float (&c)[8][4], const u32 (&a
 
 __device__ __forceinline__ void multiply_columns(float (&c)[16][4], const u32 (&a)[4], u64 b) {
 #ifdef SWARD_HOST
-    multiply_on_host<true, true>(c, a, b);
+    multiply_columns_on_host(c, a, b);
 #else
     asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;"
                  : C32("+f", c, 0), C32("+f", c, 8)
@@ -204,9 +185,3 @@ template <int WIDTH, int THREADS> struct HeadRows {
             copy_16_async(tile + place + step * 64, from + step * stride, first + row + step < rows);
     }
 };
-
-// The 16 x 16 left factor at (row, column) of a tile of 64 rows in panels.
-__device__ __forceinline__ void load_panel_a(u32 (&a)[4], const bf16* tile, int row, int column) {
-    int lane = threadIdx.x % 32, matrix = lane / 8, own = row + (matrix & 1) * 8 + lane % 8, chunk = column + (matrix >> 1) * 8;
-    load_matrices<false>(a, tile + chunk / 64 * PANEL + own * 64 + ((chunk % 64 / 8) ^ (own % 8)) * 8);
-}

@@ -16,6 +16,10 @@ const WANTED_SMALL_BLOCKS: usize = 132 * 6;
 const SMALL_BLOCKS_AT_ONCE: u32 = 6;
 /// Queries that are few: each reads keys and values for itself, all but the first from the cache.
 const FEW: usize = 4;
+/// Keys from which on two warpgroups share the reading of a narrow forward pass.
+pub(in crate::cuda) const LONG: usize = 1024;
+/// What reports call the kernels by warpgroup products.
+pub(in crate::cuda) const BY_WARPGROUPS: &str = "attention by warpgroups";
 /// Rows of a warpgroup; with no more queries, the half of a block would have nothing to do.
 const ROWS: usize = 64;
 
@@ -57,11 +61,11 @@ fn warpgroups_shared(groups: usize, own: usize, other: usize, part: Part) -> usi
 }
 
 /// Warpgroups of a block: two read the other tokens once for both, one leaves room for further blocks, whose loads and softmax run beside its
-/// products. Measured on an H200 at 197, 1,800 and 4,096 tokens.
+/// products.
 fn warpgroups_of_a_block(sizes: &AttentionSizes, is_gradient: bool) -> usize {
     let is_narrow = sizes.width == 64 && sizes.value_width == 64;
     match (is_gradient, is_narrow) {
-        (false, true) if sizes.keys > 2560 => 2,
+        (false, true) if sizes.keys > LONG => 2,
         (true, false) => 2,
         _ => 1,
     }
@@ -179,12 +183,13 @@ impl<'a> Bound<'a> {
             Way::Cores { width, value_width, .. } => (bounds(128), 64, cores_shared(width, value_width)),
             Way::Warpgroups { groups, width, value_width } => {
                 let own = if part == Part::Forward { width } else { width + value_width };
-                // The softmax of one warpgroup runs beside the products of others: three or four of a narrow forward pass, else two.
-                let is_narrow = part == Part::Forward && width == 64 && value_width == 64;
+                // The softmax of one warpgroup runs beside the products of others: of as many as registers and shared memory suffice for.
+                let is_narrow = part != Part::KeysGradient && width == 64 && value_width == 64;
                 let blocks = match (is_narrow, groups) {
                     (true, 1) => 3,
-                    (true, _) | (false, 1) => 2,
-                    (false, _) => 1,
+                    (false, 1) => 2,
+                    (true, _) if part == Part::Forward => 2,
+                    (..) => 1,
                 };
                 let bounds = Bounds { threads: 128 * groups as u32, blocks: Some(blocks) };
                 (bounds, groups * ROWS, warpgroups_shared(groups, own, width + value_width, part))
@@ -239,7 +244,7 @@ pub(super) fn bind(
 fn label(bound: &Bound<'_>, binder: &mut Binder<'_>) {
     binder.label(match bound.way {
         Way::Cores { .. } => "attention on tensor cores",
-        Way::Warpgroups { .. } => "attention by warpgroups",
+        Way::Warpgroups { .. } => BY_WARPGROUPS,
         Way::Few { .. } => "attention of few queries",
         Way::Plain { .. } => "attention",
     });

@@ -16,6 +16,7 @@ mod rows;
 mod scalar;
 mod training;
 
+pub(super) use attention::{BY_WARPGROUPS, LONG};
 use sward_core::program::{DType, Instruction, Primitive, Program, TensorType};
 use sward_ops::primitives as op;
 

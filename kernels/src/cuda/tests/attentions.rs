@@ -5,7 +5,7 @@ use sward_ops::primitives::problems::{Problem, attention_gradients, attentions};
 use sward_ops::primitives::{self as op, AttentionMask};
 
 use super::sizes::{FLOATS, agrees};
-use super::{check, host};
+use super::{check, device, host};
 use crate::cpu::tests::single;
 use crate::cuda::CudaEngine;
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 
 /// What warpgroup products take of these problems.
 fn by_warpgroups(engine: &CudaEngine) -> Vec<Problem> {
-    let hopper = engine.clone().with_warpgroups(true);
+    let hopper = engine.clone().with_warpgroups(true).without_proof();
     let all = attentions(DType::BF16).into_iter().chain(attention_gradients(DType::BF16));
     all.filter(|problem| kernel_of(&hopper, &problem.program()) == "attention by warpgroups").collect()
 }
@@ -40,14 +40,14 @@ fn attentions_by_warpgroup_products_agree_with_the_reference() {
     let Some(engine) = host() else { return };
     let problems = by_warpgroups(&engine);
     assert!(problems.len() > 8, "only {} problems have as many queries", problems.len());
-    let hopper = engine.with_warpgroups(true);
+    let hopper = engine.with_warpgroups(true).without_proof();
     problems.iter().for_each(|problem| compare(&hopper, problem));
 }
 
 #[test]
 fn kernels_are_chosen_by_dtype_width_queries_and_scale() {
     let Some(engine) = host() else { return };
-    let hopper = engine.with_warpgroups(true);
+    let hopper = engine.with_warpgroups(true).without_proof();
     for (dtype, queries, width, scale, kernel) in [
         (DType::BF16, 70, 64, 1.0, "attention by warpgroups"),
         (DType::BF16, 70, 32, 1.0, "attention on tensor cores"),
@@ -62,5 +62,44 @@ fn kernels_are_chosen_by_dtype_width_queries_and_scale() {
         let attention = op::Attention { scale, causal: false, mask: AttentionMask::None };
         assert_eq!(kernel_of(&hopper, &single(attention, &operands)), kernel);
         agrees(attention, &operands, 2e-4);
+    }
+}
+
+/// An attention of a few tokens that warpgroup products take, and its gradient.
+fn small_attentions() -> [Program; 2] {
+    let own = TensorType::new(DType::BF16, &[1, 70, 1, 64]);
+    let attention = op::Attention { scale: 0.125, causal: true, mask: AttentionMask::None };
+    let gradient = op::AttentionGradient { attention, mask_gradient: false };
+    let statistics = TensorType::f32(&[1, 1, 70]);
+    let [q, k, v] = [&own; 3].map(Clone::clone);
+    [single(attention, &[q.clone(), k.clone(), v.clone()]), single(gradient, &[own.clone(), q, k, v, own, statistics])]
+}
+
+#[test]
+fn warpgroup_products_are_proved_before_a_plan_uses_them() {
+    let Some(engine) = host() else { return };
+    let hopper = engine.with_warpgroups(true);
+    for program in small_attentions() {
+        assert_eq!(kernel_of(&hopper, &program), "attention by warpgroups");
+    }
+}
+
+#[test]
+fn kernels_that_a_compiler_spoils_are_refused_with_the_way_around_them() {
+    // The second product reads keys for values, and the scores for the slopes.
+    for (position, (text, as_text)) in [
+        ("multiply_weights(sums, weights, stage + K_TILE)", "multiply_weights(sums, weights, stage)"),
+        ("pack_rows(packed_slopes, slopes)", "pack_rows(packed_slopes, weights)"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let Some(device) = device() else { return };
+        let engine = CudaEngine::on(std::sync::Arc::new(device.misreading(text, as_text))).with_warpgroups(true);
+        let program = &small_attentions()[position];
+        let Err(error) = engine.prepare(program) else { panic!("wrong kernels pass") };
+        let error = error.to_string();
+        assert!(error.contains("give wrong numbers") && error.contains("SWARD_CUDA_WARPGROUPS=0"), "{error}");
+        assert_eq!(kernel_of(&engine.with_warpgroups(false), program), "attention on tensor cores");
     }
 }

@@ -27,14 +27,16 @@ const SHARED_MEMORY: usize = 227 << 10;
 /// An engine on the host shim; `None`, with a line that says so, where there is no C++ compiler.
 fn host() -> Option<CudaEngine> {
     static ENGINE: OnceLock<Option<CudaEngine>> = OnceLock::new();
-    let engine = ENGINE.get_or_init(|| {
-        let folder = std::env::temp_dir().join("sward-host-kernels");
-        host::HostDevice::new(folder, SHARED_MEMORY).ok().map(|device| CudaEngine::on(Arc::new(device)))
-    });
+    let engine = ENGINE.get_or_init(|| device().map(|device| CudaEngine::on(Arc::new(device))));
     if engine.is_none() {
         eprintln!("skipped: no C++ compiler");
     }
     engine.clone()
+}
+
+/// A device of its own.
+fn device() -> Option<host::HostDevice> {
+    host::HostDevice::new(std::env::temp_dir().join("sward-host-kernels"), SHARED_MEMORY).ok()
 }
 
 /// The problems of a family: f32 and bf16, small and large.

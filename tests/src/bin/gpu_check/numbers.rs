@@ -53,7 +53,7 @@ pub fn training(engines: [&dyn Engine; 2], placement: &Placement) -> Vec<Line> {
 pub fn beyond(engine: &CudaEngine) -> Vec<Line> {
     let mut ways = vec![("", engine.clone().with_warpgroups(false))];
     if engine.clone().with_warpgroups(true).has_warpgroups() {
-        ways.push((", by warpgroups", engine.clone().with_warpgroups(true)));
+        ways.push((", by warpgroups", engine.clone().with_warpgroups(true).without_proof()));
     }
     let mut lines = Vec::new();
     for dtype in [DType::F32, DType::BF16] {

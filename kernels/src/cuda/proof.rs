@@ -1,0 +1,160 @@
+//! Kernels by warpgroup products are proved on the device and by the compiler at hand before a plan uses them: each kind of attention that a
+//! program holds is computed at small sizes by them and by the kernels that they take the place of.
+//!
+//! Their registers are written while the program goes on, and only ptxas knows which of them are free: version 13.0 gave away registers that the
+//! next round of a loop read. Nothing but a run on a GPU shows such a thing.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use sward_core::program::{Array, Builder, DType, Instruction, Primitive, Program, Role, RunKey, TensorType};
+use sward_ops::primitives as op;
+
+use super::CudaEngine;
+use super::plan::CudaPlan;
+use super::steps::LONG;
+use crate::engine::{Plan, PrepareError};
+use crate::tensor::Tensor;
+
+/// The largest difference, relative to the largest element: both sides round to bf16.
+const TOLERANCE: f64 = 2e-2;
+/// Tokens of a proof, and keys where a program has many: several tiles with an end that is not whole.
+const TOKENS: usize = 200;
+const MANY_KEYS: usize = LONG + 76;
+
+fn small(tokens: usize) -> usize {
+    if tokens > LONG { MANY_KEYS } else { tokens.min(TOKENS) }
+}
+
+/// `[batch, tokens, heads, width]` of one sample, two heads and few tokens.
+fn small_rows(rows: &TensorType, is_key: bool) -> TensorType {
+    let [_, tokens, heads, width] = <[usize; 4]>::try_from(&rows.shape[..]).expect("an attention's operand has four axes");
+    let tokens = if is_key { small(tokens) } else { tokens.min(TOKENS) };
+    TensorType::new(rows.dtype, &[1, tokens, heads.min(2), width])
+}
+
+/// An attention at small sizes: its operands q, k, v and the mask.
+fn small_operands(op: &op::Attention, operands: &[TensorType]) -> Vec<TensorType> {
+    let mut own = vec![small_rows(&operands[0], false), small_rows(&operands[1], true), small_rows(&operands[2], true)];
+    if op.mask != op::AttentionMask::None {
+        let mask = &operands[3].shape;
+        let limits = [1, own[0].shape[2], own[0].shape[1], own[1].shape[1]];
+        let sizes: Vec<usize> = mask.iter().zip(limits).map(|(size, limit)| (*size).min(limit)).collect();
+        own.push(TensorType::new(operands[3].dtype, &sizes));
+    }
+    own
+}
+
+fn single(op: impl Primitive, operands: &[TensorType]) -> Result<Program, String> {
+    let mut builder = Builder::new();
+    let named = operands.iter().enumerate();
+    let arguments: Vec<_> = named.map(|(at, own)| builder.argument(&at.to_string(), Role::Input, own.clone())).collect();
+    for (at, value) in builder.emit(op, &arguments).map_err(|error| error.to_string())?.into_iter().enumerate() {
+        builder.output(&at.to_string(), value);
+    }
+    Ok(builder.finish())
+}
+
+/// Numbers between -1 and 1 without a pattern.
+fn spread(tensor_type: &TensorType, salt: usize) -> Tensor {
+    let number = |at: usize| f64::from(((at + 977 * salt) as u32).wrapping_mul(2_654_435_761) >> 8) / f64::from(1u32 << 23) - 1.0;
+    let data = (0..tensor_type.elements()).map(number);
+    let data = match tensor_type.dtype {
+        DType::Bool => data.map(|x| f64::from(u8::from(x > -0.5))).collect(),
+        _ => data.collect(),
+    };
+    Tensor::from_array(&Array::new(tensor_type.dtype, &tensor_type.shape, data))
+}
+
+/// The results of a program, and the kernel of its first instruction.
+fn results(engine: &CudaEngine, program: &Program, inputs: &[Tensor]) -> Result<(Vec<Array>, &'static str), PrepareError> {
+    let failed = |error: crate::engine::RunError| PrepareError::Device(error.to_string());
+    let limits = engine.limits();
+    let mut plan = CudaPlan::new(program, &engine.device, &engine.turn, limits, true, engine.memory_limit)?;
+    for (at, tensor) in inputs.iter().enumerate() {
+        plan.set(&at.to_string(), tensor).map_err(failed)?;
+    }
+    plan.run(RunKey::default()).map_err(failed)?;
+    let outputs = program.outputs.iter().map(|output| plan.output(&output.name).map(|tensor| tensor.to_array()));
+    let outputs = outputs.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    Ok((outputs, plan.profile()[0].kernel))
+}
+
+/// The largest difference of two results, relative to the largest element of the second.
+fn difference(got: &[Array], want: &[Array]) -> f64 {
+    let relative = |(got, want): (&Array, &Array)| {
+        let largest = want.data.iter().filter(|x| x.is_finite()).fold(1e-3f64, |most, x| most.max(x.abs()));
+        let error = |(a, b): (&f64, &f64)| if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (a - b).abs() };
+        // A number on one side alone is no number here, and the largest error.
+        got.data
+            .iter()
+            .zip(&want.data)
+            .map(error)
+            .fold(0.0f64, |most, error| if error.is_nan() { f64::INFINITY } else { most.max(error) })
+            / largest
+    };
+    got.iter().zip(want).map(relative).fold(0.0, f64::max)
+}
+
+/// Compares both kernels for an attention, or its gradient; `None` where the program does not use warpgroup products.
+fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType]) -> Result<Option<f64>, PrepareError> {
+    let bug = |error: String| PrepareError::Device(format!("the proof of attention by warpgroups cannot be made: {error}"));
+    let plain = engine.clone().with_warpgroups(false);
+    let gradient = instruction.op.downcast::<op::AttentionGradient>();
+    let (attention, operands) = match (instruction.op.downcast::<op::Attention>(), gradient) {
+        (Some(attention), _) => (attention, types.to_vec()),
+        // dout, q, k, v, out, logsumexp, mask.
+        (None, Some(gradient)) => (&gradient.attention, [&types[1..4], &types[6..]].concat()),
+        (None, None) => return Ok(None),
+    };
+    let own = small_operands(attention, &operands);
+    let mut inputs: Vec<Tensor> = own.iter().enumerate().map(|(salt, own)| spread(own, salt)).collect();
+    let mut program = single(*attention, &own).map_err(bug)?;
+    if let Some(gradient) = gradient {
+        let (forward, _) = results(&plain, &program, &inputs)?;
+        let forward: Vec<Tensor> = forward.iter().map(Tensor::from_array).collect();
+        let dout = TensorType::new(types[0].dtype, &forward[0].tensor_type().shape);
+        let mask = inputs.split_off(3);
+        inputs = [vec![spread(&dout, 9)], inputs, forward, mask].concat();
+        let own: Vec<TensorType> = inputs.iter().map(Tensor::tensor_type).collect();
+        program = single(*gradient, &own).map_err(bug)?;
+    }
+    let (got, kernel) = results(engine, &program, &inputs)?;
+    if kernel != super::steps::BY_WARPGROUPS {
+        return Ok(None);
+    }
+    let (want, _) = results(&plain, &program, &inputs)?;
+    Ok(Some(difference(&got, &want)))
+}
+
+/// Proves the kernels by warpgroup products that a program asks for, each once for an engine.
+///
+/// # Errors
+/// [`PrepareError::Device`] where they give other numbers than the kernels that they take the place of.
+pub(super) fn prove(engine: &CudaEngine, program: &Program) -> Result<(), PrepareError> {
+    let mut kinds: BTreeMap<String, (&Instruction, Vec<TensorType>)> = BTreeMap::new();
+    for instruction in &program.instructions {
+        let name = instruction.op.name();
+        if name != "attention" && name != "attention_gradient" {
+            continue;
+        }
+        let types: Vec<TensorType> = instruction.inputs.iter().map(|value| program.type_of(*value).clone()).collect();
+        let written: Vec<String> = types.iter().map(TensorType::to_string).collect();
+        kinds.entry(format!("{name}<{}>({})", instruction.op.attributes(), written.join(", "))).or_insert((instruction, types));
+    }
+    for (kind, (instruction, types)) in kinds {
+        if engine.proved.lock().unwrap_or_else(PoisonError::into_inner).contains(&kind) {
+            continue;
+        }
+        if let Some(error) = compare(engine, instruction, &types)?
+            && !(error <= TOLERANCE)
+        {
+            return Err(PrepareError::Device(format!(
+                "{kind}: the kernels by warpgroup products give wrong numbers on this device (an error of {error:.2e} of the largest), \
+                 probably by a bug of this version of NVRTC; another version may do, and SWARD_CUDA_WARPGROUPS=0 has other kernels compute it"
+            )));
+        }
+        engine.proved.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
+    }
+    Ok(())
+}
