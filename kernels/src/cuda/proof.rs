@@ -147,7 +147,7 @@ pub(super) fn prove(engine: &CudaEngine, program: &Program) -> Result<(), Prepar
             continue;
         }
         if let Some(error) = compare(engine, instruction, &types)?
-            && !(error <= TOLERANCE)
+            && error > TOLERANCE
         {
             return Err(PrepareError::Device(format!(
                 "{kind}: the kernels by warpgroup products give wrong numbers on this device (an error of {error:.2e} of the largest), \
