@@ -16,8 +16,9 @@ if [ "${1:-}" = build ]; then
     echo "built ${2:-$here/gpu_check}"
     exit 0
 fi
-# Common places of the libraries, for machines where they are installed but not registered.
-for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib; do
+# Common places of the libraries, for machines where they are installed but not registered; the last are those of Python packages.
+packages='import glob, site; print("\n".join(p for s in site.getsitepackages() for p in glob.glob(s + "/nvidia/*/lib")))'
+for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib $(python3 -c "$packages" 2>/dev/null || true); do
     if [ -d "$folder" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"; fi
 done
 for binary in "$here/gpu_check" ./gpu_check; do
