@@ -230,6 +230,11 @@ impl CudaPlan {
         })
     }
 
+    /// What computes an instruction.
+    pub(super) fn kernel(&self, instruction: usize) -> &'static str {
+        self.steps[instruction].kernel
+    }
+
     fn address(&self, value: ValueId) -> Address {
         self.layout.address(self.memory.places[value.index()])
     }

@@ -12,8 +12,8 @@ use sward_ops::primitives as op;
 
 use super::CudaEngine;
 use super::plan::CudaPlan;
-use super::steps::LONG;
-use crate::engine::{Plan, PrepareError};
+use super::steps::{BY_WARPGROUPS, LONG};
+use crate::engine::{Plan, PrepareError, RunError};
 use crate::tensor::Tensor;
 
 /// The largest difference, relative to the largest element: both sides round to bf16.
@@ -66,18 +66,18 @@ fn spread(tensor_type: &TensorType, salt: usize) -> Tensor {
     Tensor::from_array(&Array::new(tensor_type.dtype, &tensor_type.shape, data))
 }
 
-/// The results of a program, and the kernel of its first instruction.
-fn results(engine: &CudaEngine, program: &Program, inputs: &[Tensor]) -> Result<(Vec<Array>, &'static str), PrepareError> {
-    let failed = |error: crate::engine::RunError| PrepareError::Device(error.to_string());
-    let limits = engine.limits();
-    let mut plan = CudaPlan::new(program, &engine.device, &engine.turn, limits, true, engine.memory_limit)?;
+fn plan(engine: &CudaEngine, program: &Program) -> Result<CudaPlan, PrepareError> {
+    CudaPlan::new(program, &engine.device, &engine.turn, engine.limits(), engine.shares_memory, engine.memory_limit)
+}
+
+/// The results of a plan.
+fn results(mut plan: CudaPlan, inputs: &[Tensor]) -> Result<Vec<Array>, RunError> {
     for (at, tensor) in inputs.iter().enumerate() {
-        plan.set(&at.to_string(), tensor).map_err(failed)?;
+        plan.set(&at.to_string(), tensor)?;
     }
-    plan.run(RunKey::default()).map_err(failed)?;
-    let outputs = program.outputs.iter().map(|output| plan.output(&output.name).map(|tensor| tensor.to_array()));
-    let outputs = outputs.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    Ok((outputs, plan.profile()[0].kernel))
+    plan.run(RunKey::default())?;
+    let outputs = plan.program().outputs.iter();
+    outputs.map(|output| plan.output(&output.name).map(|tensor| tensor.to_array())).collect()
 }
 
 /// The largest difference of two results, relative to the largest element of the second.
@@ -98,7 +98,10 @@ fn difference(got: &[Array], want: &[Array]) -> f64 {
 
 /// Compares both kernels for an attention, or its gradient; `None` where the program does not use warpgroup products.
 fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType]) -> Result<Option<f64>, PrepareError> {
-    let bug = |error: String| PrepareError::Device(format!("the proof of attention by warpgroups cannot be made: {error}"));
+    let failed = |error: &dyn std::fmt::Display| {
+        PrepareError::Device(format!("the proof of attention by warpgroups cannot be made: {error}"))
+    };
+    let ran = |results: Result<Vec<Array>, RunError>| results.map_err(|error| failed(&error));
     let plain = engine.clone().with_warpgroups(false);
     let gradient = instruction.op.downcast::<op::AttentionGradient>();
     let (attention, operands) = match (instruction.op.downcast::<op::Attention>(), gradient) {
@@ -109,21 +112,26 @@ fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType])
     };
     let own = small_operands(attention, &operands);
     let mut inputs: Vec<Tensor> = own.iter().enumerate().map(|(salt, own)| spread(own, salt)).collect();
-    let mut program = single(*attention, &own).map_err(bug)?;
+    let mut program = single(*attention, &own).map_err(|error| failed(&error))?;
     if let Some(gradient) = gradient {
-        let (forward, _) = results(&plain, &program, &inputs)?;
-        let forward: Vec<Tensor> = forward.iter().map(Tensor::from_array).collect();
-        let dout = TensorType::new(types[0].dtype, &forward[0].tensor_type().shape);
+        let forward: Vec<TensorType> = program.outputs.iter().map(|output| program.type_of(output.value).clone()).collect();
+        let dout = TensorType { dtype: types[0].dtype, ..forward[0].clone() };
+        let own = [vec![dout.clone()], own[..3].to_vec(), forward, own[3..].to_vec()].concat();
+        let backward = single(*gradient, &own).map_err(|error| failed(&error))?;
+        if plan(engine, &backward)?.kernel(0) != BY_WARPGROUPS {
+            return Ok(None);
+        }
+        let forward = ran(results(plan(&plain, &program)?, &inputs))?;
         let mask = inputs.split_off(3);
-        inputs = [vec![spread(&dout, 9)], inputs, forward, mask].concat();
-        let own: Vec<TensorType> = inputs.iter().map(Tensor::tensor_type).collect();
-        program = single(*gradient, &own).map_err(bug)?;
+        inputs = [vec![spread(&dout, 9)], inputs, forward.iter().map(Tensor::from_array).collect(), mask].concat();
+        program = backward;
     }
-    let (got, kernel) = results(engine, &program, &inputs)?;
-    if kernel != super::steps::BY_WARPGROUPS {
+    let hopper = plan(engine, &program)?;
+    if hopper.kernel(0) != BY_WARPGROUPS {
         return Ok(None);
     }
-    let (want, _) = results(&plain, &program, &inputs)?;
+    let got = ran(results(hopper, &inputs))?;
+    let want = ran(results(plan(&plain, &program)?, &inputs))?;
     Ok(Some(difference(&got, &want)))
 }
 
