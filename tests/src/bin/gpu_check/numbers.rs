@@ -67,18 +67,28 @@ pub fn beyond(engine: &CudaEngine) -> Vec<Line> {
     lines
 }
 
-/// The worst of some problems.
+/// The worst of some problems, and which of them fail.
 fn worst(engine: &CudaEngine, name: String, problems: &[Problem], dtype: DType) -> Line {
     let mut worst: Option<Found> = None;
+    let mut failed = Vec::new();
     for problem in problems {
         match problem_difference(engine, &problem.program(), &problem.inputs, &problem.to_string(), dtype) {
-            Ok(found) if worst.as_ref().is_some_and(|worst| found.worst <= worst.worst) => {}
-            Ok(found) => worst = Some(found),
-            Err(error) => return Line { name, result: format!("{problem}: {error}"), passed: Some(false) },
+            Ok(found) => {
+                if found.worst > 1.0 {
+                    failed.push(format!("{:.3} {problem}", found.worst));
+                }
+                if worst.as_ref().is_none_or(|worst| found.worst > worst.worst) {
+                    worst = Some(found);
+                }
+            }
+            Err(error) => failed.push(format!("{problem}: {error}")),
         }
     }
     match worst {
-        Some(found) => line(name, &found),
-        None => Line { name, result: "no problem".to_string(), passed: Some(false) },
+        Some(found) if failed.is_empty() => line(name, &found),
+        _ => {
+            let result = format!("{} of {} fail:\n    {}", failed.len(), problems.len(), failed.join("\n    "));
+            Line { name, result, passed: Some(false) }
+        }
     }
 }
