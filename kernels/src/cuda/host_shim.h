@@ -291,6 +291,13 @@ template <class T> inline T exchange(T value, int source) {
 
 inline void __syncthreads() { shim::block_barrier(); }
 inline void __syncwarp() { shim::warp_barrier(); }
+// Blocks run one after the other, so that what one wrote is there for the next.
+inline void __threadfence() {}
+inline unsigned atomicInc(unsigned* counter, unsigned last) {
+    unsigned before = *counter;
+    *counter = before >= last ? 0 : before + 1;
+    return before;
+}
 template <class T> inline T __shfl_xor_sync(unsigned, T value, int distance) { return shim::exchange(value, shim::current % 32 ^ distance); }
 template <class T> inline T __shfl_sync(unsigned, T value, int source) { return shim::exchange(value, source); }
 

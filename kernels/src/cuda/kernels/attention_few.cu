@@ -1,10 +1,11 @@
 // Attention of few queries, bound by the reading of keys and values: the rows of one key and its value lie in LANES = WIDTH / PACK lanes, 16 bytes
 // in each. A block of 128 threads has one query and one head; its walkers (groups of LANES) take every WALKERS-th key, four at a time.
-// Grid (queries, batch * heads, splits); results as in `attention.cu`.
+// Grid (queries, batch * heads, splits). Of several splits each leaves its part, and the block that arrives last joins them in their order:
+// `arrived` [b, h, tq] counts up to the number of splits and begins again by itself.
 template <int WIDTH, int MASK, class T, class M>
 __device__ __forceinline__ void sward_attention_few(
     const T* q, const T* k, const T* v, const M* mask, T* out, float* logsumexp, float* parts, float* part_most, float* part_sum,
-    AttentionShape s) {
+    u32* arrived, AttentionShape s) {
     constexpr int PACK = 16 / sizeof(T), LANES = WIDTH / PACK, WALKERS = 128 / LANES, AT_ONCE = 4;
     __shared__ float scratch[4][WIDTH + 2];
     int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, query = blockIdx.x;
@@ -71,25 +72,43 @@ __device__ __forceinline__ void sward_attention_few(
         }
     }
     __syncthreads();
-    if (threadIdx.x >= WIDTH) return;
+    bool has_column = threadIdx.x < WIDTH;
     float joined = -infinity(), sum = 0.0f, value = 0.0f;
     for (int other = 0; other < 4; ++other) joined = larger(joined, scratch[other][WIDTH]);
     float base = joined == -infinity() ? 0.0f : joined;
     for (int other = 0; other < 4; ++other) {
         float factor = expf(scratch[other][WIDTH] - base);
         sum += scratch[other][WIDTH + 1] * factor;
-        value += scratch[other][threadIdx.x] * factor;
+        if (has_column) value += scratch[other][threadIdx.x] * factor;
     }
-    i64 line = i64(blockIdx.y) * s.queries + query;
+    i64 line = i64(blockIdx.y) * s.queries + query, lines = i64(s.batch) * s.heads * s.queries;
     if (s.splits > 1) {
-        line += i64(blockIdx.z) * s.batch * s.heads * s.queries;
-        parts[line * WIDTH + threadIdx.x] = value;
+        __shared__ bool is_last;
+        i64 own_part = line + i64(blockIdx.z) * lines;
+        if (has_column) parts[own_part * WIDTH + threadIdx.x] = value;
         if (threadIdx.x == 0) {
-            part_most[line] = joined;
-            part_sum[line] = sum;
+            part_most[own_part] = joined;
+            part_sum[own_part] = sum;
         }
-        return;
+        // What this block wrote is there for the one that counts after it.
+        __threadfence();
+        __syncthreads();
+        if (threadIdx.x == 0) is_last = atomicInc(arrived + line, u32(s.splits) - 1) == u32(s.splits) - 1;
+        __syncthreads();
+        if (!is_last) return;
+        __threadfence();
+        const volatile float *all = parts, *all_most = part_most, *all_sums = part_sum;
+        joined = -infinity();
+        for (int split = 0; split < s.splits; ++split) joined = larger(joined, all_most[split * lines + line]);
+        base = joined == -infinity() ? 0.0f : joined;
+        sum = value = 0.0f;
+        for (int split = 0; split < s.splits; ++split) {
+            float factor = expf(all_most[split * lines + line] - base);
+            sum += all_sums[split * lines + line] * factor;
+            if (has_column) value += all[(split * lines + line) * WIDTH + threadIdx.x] * factor;
+        }
     }
+    if (!has_column) return;
     out[((i64(batch) * s.queries + query) * s.heads + head) * WIDTH + threadIdx.x] = to<T>(sum == 0.0f ? 0.0f : value / sum);
     if (threadIdx.x == 0) logsumexp[line] = sum == 0.0f ? -infinity() : joined + logf(sum);
 }

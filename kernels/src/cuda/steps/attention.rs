@@ -43,7 +43,12 @@ fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: 
     };
     let element = q.c_type();
     let (from, to, mask) = (format!("const {element}*"), format!("{element}*"), format!("const {}*", bound.mask_type()));
-    let parameters = [&*from, &from, &from, &mask, &to, "float*", "float*", "float*", "float*", "AttentionShape"];
+    let mut parameters = vec![&*from, &from, &from, &mask, &to, "float*", "float*", "float*", "float*"];
+    let is_few = matches!(bound.way, Way::Few { .. });
+    if is_few {
+        parameters.push("u32*");
+    }
+    parameters.push("AttentionShape");
     let kernel = bound.kernel(Part::Forward, &[element], &parameters);
     let mut arguments = Arguments::new()
         .address(q.address)
@@ -55,10 +60,14 @@ fn forward(op: &op::Attention, inputs: &[Operand], outputs: &[Operand], binder: 
     for part in parts {
         arguments = arguments.address(part);
     }
+    if is_few {
+        // They begin at 0 once, and are there again after every run.
+        arguments = arguments.address(if splits > 1 { binder.table(&vec![0u32; lines]) } else { 0 });
+    }
     let (bounds, tile, shared) = bound.block(Part::Forward);
     let grid = [blocks(queries, tile), (batch * heads) as u32, splits as u32];
     binder.launch(kernel, grid, [bounds.threads, 1, 1], shared, arguments.ints(&words));
-    if splits > 1 {
+    if splits > 1 && !is_few {
         let template = [element.to_string()];
         let parameters = ["const float*", "const float*", "const float*", &*to, "float*", "AttentionShape", "i64"];
         let kernel = Kernel::instance(Family::Attention, "attention_combine", &template, &parameters, 256);
