@@ -66,8 +66,9 @@ fn spread(tensor_type: &TensorType, salt: usize) -> Tensor {
     Tensor::from_array(&Array::new(tensor_type.dtype, &tensor_type.shape, data))
 }
 
+/// A plan without a bound: what bounds a program's memory is not about its proof.
 fn plan(engine: &CudaEngine, program: &Program) -> Result<CudaPlan, PrepareError> {
-    CudaPlan::new(program, &engine.device, &engine.turn, engine.limits(), engine.shares_memory, engine.memory_limit)
+    CudaPlan::new(program, &engine.device, &engine.turn, engine.limits(), engine.shares_memory, None)
 }
 
 /// The results of a plan.

@@ -52,6 +52,7 @@ impl Family {
     fn texts(self) -> &'static [&'static str] {
         const COMMON: &str = include_str!("kernels/common.cuh");
         const SCALAR: &str = include_str!("kernels/scalar.cuh");
+        const SHAPE: &str = include_str!("kernels/attention_shape.cuh");
         match self {
             Family::Map => &[COMMON, SCALAR],
             Family::Reduce => &[COMMON, SCALAR, include_str!("kernels/reduce.cuh")],
@@ -59,16 +60,18 @@ impl Family {
             Family::Rows => &[COMMON, include_str!("kernels/rows.cu"), include_str!("kernels/norms.cu")],
             Family::Product => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/product.cu")],
             Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu"), include_str!("kernels/depthwise_strips.cu")],
-            Family::Attention => &[COMMON, include_str!("kernels/attention.cu"), include_str!("kernels/attention_few.cu")],
+            Family::Attention => &[COMMON, SHAPE, include_str!("kernels/attention.cu"), include_str!("kernels/attention_few.cu")],
             Family::AttentionCores => &[
                 COMMON,
                 include_str!("kernels/cores.cuh"),
+                SHAPE,
                 include_str!("kernels/attention_softmax.cuh"),
                 include_str!("kernels/attention_cores.cu"),
             ],
             Family::AttentionWarpgroups => &[
                 COMMON,
                 include_str!("kernels/cores.cuh"),
+                SHAPE,
                 include_str!("kernels/attention_softmax.cuh"),
                 include_str!("kernels/warpgroups.cuh"),
                 include_str!("kernels/attention_warpgroups.cu"),

@@ -2,16 +2,6 @@
 //
 // Blocks of 256 threads work on TILE queries by TILE keys: 256 / TILE lanes for each query. Nothing of tokens x tokens is stored.
 
-struct AttentionShape {
-    i64 mask_batch, mask_head, mask_query;
-    int batch, heads, queries, keys, width, value_width, causal;
-    float scale;
-    // Keys of one split; a multiple of the tile.
-    int split_keys, splits;
-};
-
-enum AttentionMask { MASK_NONE, MASK_ADDITIVE, MASK_BOOLEAN };
-
 // The masked scaled score, -inf where the query may not attend.
 template <int MASK, class M>
 __device__ __forceinline__ float masked_score(const AttentionShape& s, const M* mask, int batch, int head, int query, int key, float product) {

@@ -3,16 +3,6 @@
 // Scores stand as `mma_16x8x16` leaves them: block b of a thread's scores has its rows lane / 4 and lane / 4 + 8, columns b * 8 + lane % 4 * 2
 // and the next.
 
-struct AttentionShape {
-    i64 mask_batch, mask_head, mask_query;
-    int batch, heads, queries, keys, width, value_width, causal;
-    // Above 0: the largest score is then the largest product.
-    float scale;
-    int split_keys, splits;
-};
-
-enum AttentionMask { MASK_NONE, MASK_ADDITIVE, MASK_BOOLEAN };
-
 constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 
 // 2^x by the special function unit: 2 ulp, 0 for x below -126.

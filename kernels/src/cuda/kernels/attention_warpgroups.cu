@@ -6,6 +6,13 @@ constexpr int stages_of(int groups) {
     return groups + 2;
 }
 
+// Waits until the stage of a round has arrived, for products of all threads.
+template <int GROUPS> __device__ __forceinline__ void await_stage() {
+    wait_copies<GROUPS - 1>();
+    publish_shared();
+    __syncthreads();
+}
+
 __device__ __forceinline__ bf16* first_panel(bf16* shared) {
     return shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
 }
@@ -64,9 +71,7 @@ __device__ __forceinline__ void sward_attention_warpgroups(
     int own_query = first_query + group * 64 + threadIdx.x / 32 % 4 * 16;
     // Products may be on their way from one round to the next, so that no path without them may lead to their end.
     for (int tile = 0; tiles > 0;) {
-        wait_copies<GROUPS - 1>();
-        publish_shared();
-        __syncthreads();
+        await_stage<GROUPS>();
         load(tile + GROUPS);
         const bf16* stage = stages + tile % stages_of(GROUPS) * STAGE;
         float scores[8][4];
@@ -202,9 +207,7 @@ __device__ __forceinline__ void sward_attention_warpgroups_keys_gradient(
     u32 packed_weights[4][4], packed_slopes[4][4];
     int lane = threadIdx.x % 32, own_key = first_key + group * 64 + threadIdx.x / 32 % 4 * 16;
     for (int tile = 0; tiles > 0;) {
-        wait_copies<GROUPS - 1>();
-        publish_shared();
-        __syncthreads();
+        await_stage<GROUPS>();
         load(tile + GROUPS);
         int number = tile % stages_of(GROUPS);
         const bf16 *q_tile = stages + number * STAGE, *dout_tile = q_tile + Q_TILE;
@@ -286,9 +289,7 @@ __device__ __forceinline__ void sward_attention_warpgroups_queries_gradient(
     }
     u32 packed[4][4];
     for (int tile = 0; tiles > 0;) {
-        wait_copies<GROUPS - 1>();
-        publish_shared();
-        __syncthreads();
+        await_stage<GROUPS>();
         load(tile + GROUPS);
         const bf16 *k_tile = stages + tile % stages_of(GROUPS) * STAGE, *v_tile = k_tile + K_TILE;
         float weights[8][4], slopes[8][4];
