@@ -11,7 +11,7 @@ pub type Address = u64;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeviceError {
     /// A library is not on this machine.
-    #[error("{library} is not on this machine (searched for {})", searched.join(", "))]
+    #[error("{library} is not on this machine (searched for {} in the system's folders and those of LD_LIBRARY_PATH)", searched.join(", "))]
     Missing {
         /// What the library is.
         library: &'static str,

@@ -4,74 +4,27 @@
 //! the second records the steps that every run repeats as a graph, which later runs launch as one: what changes from run to run (inputs,
 //! settings, seed and step) lies in device memory, so that a recorded graph stays valid.
 
+mod ready;
+mod staging;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 use sward_core::program::{Program, Role, RunKey, ValueId};
 
 use super::compiler;
-use super::device::{Address, Device, DeviceError, Function, Graph, Launch, Mark, PreparedProduct};
+use super::device::{Address, Device, DeviceError, Graph, Launch, Mark};
 use super::draft::{CONTROL_BYTES, Draft, Layout, bind_all, trap_kernels};
 use super::source::Kernel;
-use super::steps::{self, Action, Limits, Site};
+use super::steps::{self, Limits, Site};
 use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
 use crate::memory::MemoryPlan;
 use crate::tensor::Tensor;
+use ready::{Call, Ready, calls};
+use staging::{Slot, Staging};
 
 /// Of parameters, so much is staged at once.
 const STAGED_BYTES: usize = 32 << 20;
-
-/// What a run does for one instruction.
-#[derive(Debug)]
-enum Call {
-    Launch(Function, Launch),
-    Product(PreparedProduct),
-    Zero { address: Address, bytes: usize },
-}
-
-/// One instruction, compiled.
-#[derive(Debug)]
-struct Ready {
-    kernel: &'static str,
-    calls: Vec<Call>,
-    /// The search for values that are not finite, one for each float result.
-    traps: Vec<Call>,
-}
-
-/// What happened to an argument.
-#[derive(Debug)]
-struct Slot {
-    value: ValueId,
-    role: Role,
-    is_set: bool,
-    /// Pinned memory of an input or setting, each from the `set` on that needs it: while one is read for a run that goes on, the other takes what
-    /// the next run reads.
-    staging: [Option<Staging>; 2],
-    /// How often it was set since the device was last known to have read everything.
-    sets: usize,
-}
-
-/// Pinned memory that belongs to a device.
-#[derive(Debug)]
-struct Staging {
-    device: Arc<dyn Device>,
-    pointer: *mut u8,
-}
-
-// SAFETY: the memory belongs to this value alone.
-unsafe impl Send for Staging {}
-
-impl Staging {
-    fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Staging, DeviceError> {
-        Ok(Staging { device: Arc::clone(device), pointer: device.allocate_staging(bytes)? })
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        self.device.free_staging(self.pointer);
-    }
-}
 
 /// How the steps of every run are launched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -426,32 +379,6 @@ impl CudaPlan {
         }
         Ok(())
     }
-}
-
-/// Turns what a step does into calls, and uploads its tables.
-fn calls(
-    device: &Arc<dyn Device>,
-    functions: &FxHashMap<String, Function>,
-    actions: Vec<Action>,
-) -> Result<Vec<Call>, DeviceError> {
-    let mut calls = Vec::with_capacity(actions.len());
-    for action in actions {
-        match action {
-            Action::Launch { kernel, launch } => calls.push(Call::Launch(functions[&kernel], launch)),
-            Action::Product(product) => calls.push(Call::Product(device.prepare_product(&product)?)),
-            Action::Zero { address, bytes } => calls.push(Call::Zero { address, bytes }),
-            Action::Upload { address, bytes } => {
-                let staging = Staging::new(device, bytes.len())?;
-                // SAFETY: the staging memory holds the bytes until the device has read them.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), staging.pointer, bytes.len());
-                    device.upload(address, staging.pointer, bytes.len())?;
-                }
-                device.synchronize()?;
-            }
-        }
-    }
-    Ok(calls)
 }
 
 /// The turn to use a device. A panic in another plan's run leaves nothing half-done that this one reads.
