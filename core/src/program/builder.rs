@@ -176,7 +176,21 @@ impl Builder {
         &mut self.program
     }
 
-    /// The finished program and the next unused random stream.
+    /// The program of one instruction: its operands as inputs `x0`, `x1`, ..., its results as outputs `y0`, `y1`, ...
+    ///
+    /// # Errors
+    /// [`BuildError::Operands`] where the operands do not fit the primitive.
+    pub fn single(op: Arc<dyn Primitive>, operands: &[TensorType]) -> Result<Program, BuildError> {
+        let mut builder = Builder::new();
+        let named = operands.iter().enumerate();
+        let inputs: Vec<_> = named.map(|(at, own)| builder.argument(&format!("x{at}"), Role::Input, own.clone())).collect();
+        for (at, result) in builder.emit_shared(op, &inputs)?.into_iter().enumerate() {
+            builder.output(&format!("y{at}"), result);
+        }
+        Ok(builder.finish())
+    }
+
+    /// The finished program.
     pub fn finish(self) -> Program {
         self.program
     }

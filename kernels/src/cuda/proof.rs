@@ -5,9 +5,9 @@
 //! next round of a loop read. Nothing but a run on a GPU shows such a thing.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use sward_core::program::{Array, Builder, DType, Instruction, Primitive, Program, Role, RunKey, TensorType};
+use sward_core::program::{Array, Builder, DType, Instruction, Program, RunKey, TensorType};
 use sward_ops::primitives as op;
 
 use super::CudaEngine;
@@ -45,16 +45,6 @@ fn small_operands(op: &op::Attention, operands: &[TensorType]) -> Vec<TensorType
     own
 }
 
-fn single(op: impl Primitive, operands: &[TensorType]) -> Result<Program, String> {
-    let mut builder = Builder::new();
-    let named = operands.iter().enumerate();
-    let arguments: Vec<_> = named.map(|(at, own)| builder.argument(&at.to_string(), Role::Input, own.clone())).collect();
-    for (at, value) in builder.emit(op, &arguments).map_err(|error| error.to_string())?.into_iter().enumerate() {
-        builder.output(&at.to_string(), value);
-    }
-    Ok(builder.finish())
-}
-
 /// Numbers between -1 and 1 without a pattern.
 fn spread(tensor_type: &TensorType, salt: usize) -> Tensor {
     let number = |at: usize| f64::from(((at + 977 * salt) as u32).wrapping_mul(2_654_435_761) >> 8) / f64::from(1u32 << 23) - 1.0;
@@ -74,7 +64,7 @@ fn plan(engine: &CudaEngine, program: &Program) -> Result<CudaPlan, PrepareError
 /// The results of a plan.
 fn results(mut plan: CudaPlan, inputs: &[Tensor]) -> Result<Vec<Array>, RunError> {
     for (at, tensor) in inputs.iter().enumerate() {
-        plan.set(&at.to_string(), tensor)?;
+        plan.set(&format!("x{at}"), tensor)?;
     }
     plan.run(RunKey::default())?;
     let outputs = plan.program().outputs.iter();
@@ -113,12 +103,12 @@ fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType])
     };
     let own = small_operands(attention, &operands);
     let mut inputs: Vec<Tensor> = own.iter().enumerate().map(|(salt, own)| spread(own, salt)).collect();
-    let mut program = single(*attention, &own).map_err(|error| failed(&error))?;
+    let mut program = Builder::single(Arc::new(*attention), &own).map_err(|error| failed(&error))?;
     if let Some(gradient) = gradient {
         let forward: Vec<TensorType> = program.outputs.iter().map(|output| program.type_of(output.value).clone()).collect();
         let dout = TensorType { dtype: types[0].dtype, ..forward[0].clone() };
         let own = [vec![dout.clone()], own[..3].to_vec(), forward, own[3..].to_vec()].concat();
-        let backward = single(*gradient, &own).map_err(|error| failed(&error))?;
+        let backward = Builder::single(Arc::new(*gradient), &own).map_err(|error| failed(&error))?;
         if plan(engine, &backward)?.kernel(0) != BY_WARPGROUPS {
             return Ok(None);
         }

@@ -133,12 +133,6 @@ impl Kernel {
         Kernel { family, function: function.to_string(), name, code }
     }
 
-    /// The same with so many blocks at once on a multiprocessor, which bounds the registers of a thread. Of an instance.
-    pub fn with_blocks(mut self, blocks: u32) -> Kernel {
-        self.code = self.code.replacen(") ", &format!(", {blocks}) "), 1);
-        self
-    }
-
     /// A generated kernel: `NAME` in the text becomes its prefix and the text's hash.
     pub fn generated(family: Family, prefix: &str, text: &str) -> Kernel {
         let name = format!("{prefix}_{}", &blake3::hash(text.as_bytes()).to_hex()[..16]);

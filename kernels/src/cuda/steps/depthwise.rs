@@ -8,16 +8,13 @@ use super::epilogue::Epilogue;
 use super::rows::sum_rows;
 use super::{Binder, Operand, blocks};
 use crate::cuda::device::Arguments;
-use crate::cuda::source::{Family, Kernel};
+use crate::cuda::source::{Bounds, Family, Kernel};
 
 /// The largest kernel that lies in a thread's registers, along each axis.
 const LARGEST_KERNEL: usize = 7;
 
-/// Threads of a block of the strips' kernels: four warps.
-const STRIP_THREADS: u32 = 128;
-
-/// Blocks of them that a multiprocessor holds at once: 128 of its registers for each thread.
-const STRIP_BLOCKS: u32 = 4;
+/// Blocks of the strips' kernels: four warps, and 128 of a multiprocessor's registers for each thread.
+const STRIP_BOUNDS: Bounds = Bounds { threads: 128, blocks: Some(4) };
 
 /// Warps of them that the 132 multiprocessors of an H100 or H200 hold at once.
 const WARPS_AT_ONCE: usize = 132 * 16;
@@ -113,8 +110,7 @@ impl Strips {
             .collect();
         let [first, second, result] = pointers([x, weight], out);
         let parameters = [&*first, &*second, &*format!("const {bias_type}*"), &*result, "StripShape"];
-        let kernel = Kernel::instance(Family::Depthwise, "depthwise_strips", &template, &parameters, STRIP_THREADS)
-            .with_blocks(STRIP_BLOCKS);
+        let kernel = Kernel::bounded_instance(Family::Depthwise, "depthwise_strips", &template, &parameters, STRIP_BOUNDS);
         let arguments = Arguments::new()
             .address(x.address)
             .address(weight.address)
@@ -123,7 +119,7 @@ impl Strips {
             .ints(&self.words());
         binder.label("depthwise by strips");
         let grid = [blocks(self.items().div_ceil(4) * self.groups(), 1), 1, 1];
-        binder.launch(kernel, grid, [STRIP_THREADS, 1, 1], 0, arguments);
+        binder.launch(kernel, grid, [STRIP_BOUNDS.threads, 1, 1], 0, arguments);
     }
 
     fn weight_gradient(&self, x: &Operand, dy: &Operand, dweight: &Operand, binder: &mut Binder<'_>) {
@@ -135,11 +131,10 @@ impl Strips {
         let [first, second, _] = pointers([dy, x], dweight);
         let parameters = [&*first, &*second, "float*", "StripShape"];
         let function = "depthwise_strips_weight_gradient";
-        let kernel =
-            Kernel::instance(Family::Depthwise, function, &template, &parameters, STRIP_THREADS).with_blocks(STRIP_BLOCKS);
+        let kernel = Kernel::bounded_instance(Family::Depthwise, function, &template, &parameters, STRIP_BOUNDS);
         let arguments = Arguments::new().address(dy.address).address(x.address).address(target).ints(&self.words());
         binder.label("depthwise by strips");
-        binder.launch(kernel, [blocks(parts * self.groups(), 1), 1, 1], [STRIP_THREADS, 1, 1], 0, arguments);
+        binder.launch(kernel, [blocks(parts * self.groups(), 1), 1, 1], [STRIP_BOUNDS.threads, 1, 1], 0, arguments);
         if parts > 1 {
             let elements = dweight.elements();
             sum_rows(target, dweight.address, parts, elements, elements, binder);

@@ -20,7 +20,7 @@ pub use products::products_with_epilogues;
 
 use std::fmt;
 use std::sync::Arc;
-use sward_core::program::{Array, Builder, Primitive, Program, Role, TensorType};
+use sward_core::program::{Array, Builder, Primitive, Program, TensorType};
 
 /// A primitive and operands for it.
 #[derive(Clone, Debug)]
@@ -54,15 +54,7 @@ impl Problem {
     /// # Panics
     /// When the operands do not fit: a bug of the family.
     pub fn program(&self) -> Program {
-        let mut builder = Builder::new();
-        let inputs: Vec<_> = (self.types().into_iter().enumerate())
-            .map(|(index, tensor_type)| builder.argument(&format!("x{index}"), Role::Input, tensor_type))
-            .collect();
-        let outputs = builder.emit_shared(self.op.clone(), &inputs).unwrap_or_else(|error| panic!("{self}: {error}"));
-        for (index, output) in outputs.into_iter().enumerate() {
-            builder.output(&format!("y{index}"), output);
-        }
-        builder.finish()
+        Builder::single(self.op.clone(), &self.types()).unwrap_or_else(|error| panic!("{self}: {error}"))
     }
 }
 

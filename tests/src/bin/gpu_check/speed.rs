@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use half::bf16;
 use rayon::prelude::*;
-use sward_core::program::{Builder, DType, Primitive, Program, Role, RunKey, TensorType};
+use sward_core::program::{Builder, DType, Primitive, RunKey, TensorType};
 use sward_core::scalar::{ScalarGraph, ScalarKind};
 use sward_kernels::cuda::CudaEngine;
 use sward_kernels::{Data, Engine, PrepareError, RunError, Tensor};
@@ -37,18 +37,6 @@ impl From<RunError> for Failure {
     }
 }
 
-/// One instruction with results of its own.
-fn single(op: &Arc<dyn Primitive>, operands: &[TensorType]) -> Result<Program, Failure> {
-    let mut builder = Builder::new();
-    let arguments: Vec<_> =
-        operands.iter().enumerate().map(|(i, t)| builder.argument(&i.to_string(), Role::Input, t.clone())).collect();
-    let results = builder.emit_shared(Arc::clone(op), &arguments).map_err(|error| Failure(error.to_string()))?;
-    for (i, value) in results.into_iter().enumerate() {
-        builder.output(&i.to_string(), value);
-    }
-    Ok(builder.finish())
-}
-
 /// Seconds, operations and bytes of one run.
 struct Measured {
     seconds: f64,
@@ -67,7 +55,7 @@ fn spread(tensor_type: &TensorType) -> Tensor {
 }
 
 fn run(engine: &CudaEngine, case: &Case) -> Result<Measured, Failure> {
-    let program = single(&case.op, &case.operands)?;
+    let program = Builder::single(Arc::clone(&case.op), &case.operands).map_err(|error| Failure(error.to_string()))?;
     let mut plan = engine.prepare(&program)?;
     for argument in &program.arguments {
         let tensor_type = program.type_of(argument.value);

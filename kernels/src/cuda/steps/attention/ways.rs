@@ -10,17 +10,17 @@ use crate::cuda::source::{Bounds, Family, Kernel};
 
 /// Blocks that fill a large GPU twice; with fewer, keys are split.
 const WANTED_BLOCKS: usize = 528;
-/// The same of the kernel for few queries: as many as a large GPU holds at once, since they all take as long.
+/// Blocks of the kernel for few queries: four warps, six of them on a multiprocessor.
+const FEW_BOUNDS: Bounds = Bounds { threads: 128, blocks: Some(6) };
+/// As many of them as the 132 multiprocessors of a large GPU hold at once, since they all take as long.
 const WANTED_SMALL_BLOCKS: usize = 132 * 6;
-/// Its blocks that a multiprocessor holds.
-const SMALL_BLOCKS_AT_ONCE: u32 = 6;
 /// Queries that are few: each reads keys and values for itself, all but the first from the cache.
 const FEW: usize = 4;
 /// Keys from which on two warpgroups share the reading of a narrow forward pass.
 pub(in crate::cuda) const LONG: usize = 1024;
 /// What reports call the kernels by warpgroup products.
 pub(in crate::cuda) const BY_WARPGROUPS: &str = "attention by warpgroups";
-/// Rows of a warpgroup; with no more queries, the half of a block would have nothing to do.
+/// Rows of a warpgroup; so few queries are left to the smaller tiles of the other kernels.
 pub(super) const ROWS: usize = 64;
 
 /// One attention: sizes, mask, how it runs.
@@ -205,7 +205,7 @@ impl<'a> Bound<'a> {
                 (bounds, groups * ROWS, warpgroups_shared(groups, own, width + value_width, part))
             }
             Way::Plain { tile } => (bounds(256), tile, plain_shared(tile, self.sizes.width, self.sizes.value_width)),
-            Way::Few { .. } => (Bounds { threads: 128, blocks: Some(SMALL_BLOCKS_AT_ONCE) }, 1, 0),
+            Way::Few { .. } => (FEW_BOUNDS, 1, 0),
         }
     }
 
