@@ -117,6 +117,7 @@ impl Simd for Avx512 {
         xor_int(a: Self::I, b: Self::I) -> Self::I = _mm512_xor_si512(a, b);
         eq_int(a: Self::I, b: Self::I) -> Self::M = _mm512_cmpeq_epi32_mask(a, b);
         abs(a: Self::V) -> Self::V = _mm512_abs_ps(a);
+        scale(x: Self::V, n: Self::V) -> Self::V = _mm512_scalef_ps(x, n);
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 //! as the C library has them.
 //!
 //! Polynomials for `exp` and `ln` are those of Cephes; those for `erf` were fitted (weighted least squares on Chebyshev nodes) to this
-//! form: `erf(x) = x + x P(x²)` for `|x| <= 0.92`, else `1 - exp(-t + t Q(t))` with `t = |x|`.
+//! form: `erf(x) = x + x P(x²)` for `|x| <= 0.92`, else `1 - exp(-t + t Q(t))` with `t = |x|`. The normal distribution's tail is
+//! `exp(-t²/2) v P(v)` with `v = 1 / (1 + 0.3 t)`, fitted likewise.
 
 use super::{LANES, Simd};
 
@@ -14,17 +15,6 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) ->
         y = s.fma(y, x, s.splat(*c));
     }
     y
-}
-
-/// `x * 2^n` for `n` in -252 ..= 254, rounded once.
-#[inline(always)]
-fn scale<S: Simd>(s: S, x: S::V, n: S::I) -> S::V {
-    let half = s.shift_right::<1>(n);
-    let rest = s.sub_int(n, half);
-    let bias = s.splat_int(127);
-    let a = s.from_bits(s.shift_left::<23>(s.add_int(half, bias)));
-    let b = s.from_bits(s.shift_left::<23>(s.add_int(rest, bias)));
-    s.mul(s.mul(x, a), b)
 }
 
 /// `(n, r, exp(r) - 1)` with `x = n ln 2 + r`.
@@ -43,7 +33,7 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // The second operand wins against NaN, so NaN passes both.
     let clamped = s.max(s.splat(-105.0), s.min(s.splat(89.0), x));
     let (n, q) = exp_parts(s, clamped);
-    scale(s, s.add(q, s.splat(1.0)), s.to_int(s.select(s.is_nan(n), s.zero(), n)))
+    s.scale(s.add(q, s.splat(1.0)), n)
 }
 
 /// e to the `x`, less one, exact near zero.
@@ -51,11 +41,10 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
 pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
     let clamped = s.max(s.splat(-30.0), s.min(s.splat(89.0), x));
     let (n, q) = exp_parts(s, clamped);
-    let n = s.to_int(s.select(s.is_nan(n), s.zero(), n));
-    let one = scale(s, s.splat(1.0), n);
-    let y = s.add(scale(s, q, n), s.sub(one, s.splat(1.0)));
+    let one = s.scale(s.splat(1.0), n);
+    let y = s.add(s.scale(q, n), s.sub(one, s.splat(1.0)));
     // 2^128 is infinite although the result may not be, just below overflow; half of everything is finite.
-    let half = scale(s, s.splat(1.0), s.sub_int(n, s.splat_int(1)));
+    let half = s.scale(s.splat(1.0), s.sub(n, s.splat(1.0)));
     let large = s.mul(s.fma(half, q, half), s.splat(2.0));
     let y = s.select(s.lt(s.splat(40.0), x), large, y);
     s.select(s.eq(x, s.zero()), x, y)
@@ -159,6 +148,51 @@ pub fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     );
     let large = s.sub(s.splat(1.0), exp(s, s.fma(t, q, s.neg(t))));
     s.select(s.le(t, s.splat(0.92)), small, s.copysign(large, x))
+}
+
+/// The normal distribution's cumulative probability, to ten units in the last place on both sides, and `exp(-x²/2)`.
+#[inline(always)]
+fn normal<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
+    // Beyond fifteen the tail is zero; the second operand wins against NaN.
+    let t = s.min(s.splat(15.0), s.abs(x));
+    let half = s.mul(t, s.splat(-0.5));
+    let square = s.mul(half, t);
+    // What the square lost in rounding.
+    let lost = s.fma(half, t, s.neg(square));
+    let e = exp(s, square);
+    let e = s.fma(e, lost, e);
+    let one = s.splat(1.0);
+    let v = s.div(one, s.fma(t, s.splat(0.3), one));
+    let p = polynomial(
+        s,
+        v,
+        [
+            3.542_395_4e-2,
+            -1.561_589_4e-1,
+            2.045_575_7e-1,
+            -5.203_468_4e-2,
+            1.276_920_9e-1,
+            1.001_758_6e-1,
+            1.207_121_5e-1,
+            1.196_320_1e-1,
+        ],
+    );
+    let tail = s.mul(e, s.mul(v, p));
+    (s.select(s.lt(x, s.zero()), tail, s.sub(one, tail)), e)
+}
+
+/// The Gaussian error linear unit: `x` times the normal distribution's probability below `x` (Hendrycks and Gimpel, 2016).
+#[inline(always)]
+pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+    s.mul(x, normal(s, x).0)
+}
+
+/// The derivative of [`gelu`].
+#[inline(always)]
+pub fn gelu_slope<S: Simd>(s: S, x: S::V) -> S::V {
+    let (below, e) = normal(s, x);
+    // The density is e divided by the root of two pi.
+    s.fma(s.mul(x, s.splat(0.398_942_3)), e, below)
 }
 
 /// Sine and cosine by one reduction.

@@ -103,6 +103,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Arithmetic.
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I;
 
+    /// `x * 2^n` for whole `n` in -252 ..= 254, rounded once; where `n` is not a number, `x` must not be one either.
+    #[inline(always)]
+    fn scale(self, x: Self::V, n: Self::V) -> Self::V {
+        let n = self.to_int(self.select(self.is_nan(n), self.zero(), n));
+        let half = self.shift_right::<1>(n);
+        let rest = self.sub_int(n, half);
+        let bias = self.splat_int(127);
+        let a = self.from_bits(self.shift_left::<23>(self.add_int(half, bias)));
+        let b = self.from_bits(self.shift_left::<23>(self.add_int(rest, bias)));
+        self.mul(self.mul(x, a), b)
+    }
     /// The lower and the upper halves of the lanes' products with `b`, all unsigned.
     #[inline(always)]
     fn mul_wide(self, a: Self::I, b: u32) -> (Self::I, Self::I) {

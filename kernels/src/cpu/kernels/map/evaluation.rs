@@ -5,7 +5,8 @@ use sward_core::program::RunKey;
 
 use super::elements::{Elements, copy, fill, one, read};
 use super::steps::{step, uniform};
-use super::{Access, Code, MapProgram, Place};
+use super::compile::{Code, Place};
+use super::{Access, MapProgram};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 
 /// One thread's registers for a program.
@@ -33,7 +34,7 @@ impl<'a> Evaluation<'a> {
             tile: std::ptr::null(),
             repeated: SmallVec::from_elem((usize::MAX, 0), program.inputs.len()),
         };
-        for (index, value) in program.constants.iter().enumerate() {
+        for (index, value) in program.code.constants.iter().enumerate() {
             // SAFETY: each constant has its line.
             unsafe { s.store(evaluation.line(index), s.splat(*value)) };
         }
@@ -48,7 +49,7 @@ impl<'a> Evaluation<'a> {
                     }
                 };
                 // SAFETY: each operand has its line.
-                unsafe { s.store(evaluation.line(program.constants.len() + index), s.splat(value)) };
+                unsafe { s.store(evaluation.line(program.code.constants.len() + index), s.splat(value)) };
             }
         }
         evaluation
@@ -57,7 +58,7 @@ impl<'a> Evaluation<'a> {
     /// The line of a number, or of an operand of one element.
     #[inline(always)]
     fn line(&self, index: usize) -> *mut f32 {
-        let registers = (self.program.registers + self.program.inputs.len()) * self.program.stride();
+        let registers = (self.program.code.registers + self.program.inputs.len()) * self.program.stride();
         self.memory.wrapping_add(registers + index * LANES)
     }
 
@@ -68,7 +69,7 @@ impl<'a> Evaluation<'a> {
 
     #[inline(always)]
     fn input_register(&self, index: usize) -> *mut f32 {
-        self.register(self.program.registers + index)
+        self.register(self.program.code.registers + index)
     }
 
     /// Where a place's block begins, and the mask that keeps its offset within the line of a number.
@@ -81,7 +82,7 @@ impl<'a> Evaluation<'a> {
                 let index = usize::from(index);
                 let (input, access) = &self.program.inputs[index];
                 match (access, input.elements) {
-                    (Access::Scalar, _) => (self.line(self.program.constants.len() + index), 0),
+                    (Access::Scalar, _) => (self.line(self.program.code.constants.len() + index), 0),
                     (Access::Tile, _) if n.is_multiple_of(LANES) => (self.tile, usize::MAX),
                     (Access::Dense, Elements::F32(p)) if n.is_multiple_of(LANES) => (p.wrapping_add(first), usize::MAX),
                     _ => (self.input_register(index), usize::MAX),
@@ -180,10 +181,10 @@ impl<'a> Evaluation<'a> {
         n: usize,
         went_straight: bool,
     ) -> Option<(*const f32, usize)> {
-        if went_straight && n.is_multiple_of(LANES) && self.program.straight[root].is_some() {
+        if went_straight && n.is_multiple_of(LANES) && self.program.code.straight[root].is_some() {
             return None;
         }
-        Some(self.address(self.program.roots[root], first, n))
+        Some(self.address(self.program.code.roots[root], first, n))
     }
 }
 
@@ -206,11 +207,11 @@ impl Kernel for Block<'_, '_> {
             evaluation.load(s, first, n);
             let padded = n.next_multiple_of(LANES);
             let program = evaluation.program;
-            for (index, instruction) in program.instructions.iter().enumerate() {
+            for (index, instruction) in program.code.instructions.iter().enumerate() {
                 let mut to = evaluation.register(usize::from(instruction.to));
                 if n % LANES == 0 {
                     for root in 0..straight.len() {
-                        if let (Some(memory), true) = (straight[root], program.straight[root] == Some(index)) {
+                        if let (Some(memory), true) = (straight[root], program.code.straight[root] == Some(index)) {
                             to = memory;
                         }
                     }

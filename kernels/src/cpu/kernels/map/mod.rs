@@ -4,14 +4,16 @@
 //! cache. Dense f32 operands are read where they lie and dense f32 results written where they go; everything else (bf16, bools, broadcast
 //! operands) passes through a register. Truth values are 0 and 1.
 
+mod compile;
 mod elements;
 mod evaluation;
 mod steps;
 
 use smallvec::SmallVec;
 use sward_core::program::RunKey;
-use sward_core::scalar::{LinearProgram, ScalarOp, StepOp};
+use sward_core::scalar::LinearProgram;
 
+use compile::Compiled;
 pub use elements::Elements;
 pub(super) use elements::store;
 pub(super) use evaluation::Evaluation;
@@ -34,30 +36,6 @@ pub struct MapInput {
     pub strides: SmallVec<[usize; 6]>,
 }
 
-/// What a step computes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Code {
-    Apply(ScalarOp),
-    /// `a * b + c` in one rounding.
-    MultiplyAdd,
-    Random(u32),
-}
-
-/// Where a step reads.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    Register(u16),
-    Input(u16),
-    Constant(u16),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Instruction {
-    code: Code,
-    operands: [Place; 3],
-    to: u16,
-}
-
 /// How a block of an operand is had.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Access {
@@ -76,17 +54,12 @@ enum Access {
 /// An elementwise program bound to the result's shape and its operands' strides.
 #[derive(Clone, Debug)]
 pub struct MapProgram {
-    instructions: Vec<Instruction>,
-    constants: Vec<f32>,
-    registers: usize,
-    roots: Vec<Place>,
+    code: Compiled,
     inputs: Vec<(MapInput, Access)>,
     /// The result's axes, joined where all operands allow.
     shape: SmallVec<[usize; 6]>,
     elements: usize,
     block: usize,
-    /// For each root, the instruction that may write it straight to memory.
-    straight: Vec<Option<usize>>,
 }
 
 /// Joins axes that are one run of memory in the result and in every operand.
@@ -170,97 +143,7 @@ impl MapProgram {
             .collect();
         let inner = joined[joined.len() - 1];
         let block = block(inner, inputs.iter().any(|(_, access)| *access == Access::Repeated));
-        let mut bound = MapProgram {
-            instructions: Vec::new(),
-            constants: Vec::new(),
-            registers: program.registers.len(),
-            roots: Vec::new(),
-            inputs,
-            elements: shape.iter().product(),
-            shape: joined,
-            block,
-            straight: Vec::new(),
-        };
-        bound.bind(program);
-        bound
-    }
-
-    fn constant(&mut self, value: f32) -> Place {
-        let found = self.constants.iter().position(|constant| constant.to_bits() == value.to_bits());
-        let index = found.unwrap_or_else(|| {
-            self.constants.push(value);
-            self.constants.len() - 1
-        });
-        Place::Constant(index as u16)
-    }
-
-    /// Resolves registers that only hold operands or numbers, and joins a product with the one sum that reads it.
-    fn bind(&mut self, program: &LinearProgram) {
-        // A value is one writing of a register; `readers` counts who reads each.
-        let mut value_in = vec![usize::MAX; program.registers.len()];
-        let mut readers = vec![0usize; program.steps.len()];
-        for (index, step) in program.steps.iter().enumerate() {
-            if let StepOp::Apply(op) = step.op {
-                step.operands[..op.arity()].iter().for_each(|register| readers[value_in[usize::from(*register)]] += 1);
-            }
-            value_in[usize::from(step.destination)] = index;
-        }
-        program.outputs.iter().for_each(|register| readers[value_in[usize::from(*register)]] += 1);
-
-        let mut places = vec![Place::Register(0); program.registers.len()];
-        let mut value_in = vec![usize::MAX; program.registers.len()];
-        for (index, step) in program.steps.iter().enumerate() {
-            let to = step.destination;
-            let operands = step.operands.map(|register| places[usize::from(register)]);
-            let place = match step.op {
-                StepOp::Input(input) => Place::Input(input as u16),
-                StepOp::Number(value) => self.constant(value as f32),
-                StepOp::Bool(value) => self.constant(f32::from(u8::from(value))),
-                StepOp::Random(stream) => {
-                    self.instructions.push(Instruction { code: Code::Random(stream), operands, to });
-                    Place::Register(to)
-                }
-                StepOp::Apply(op) => {
-                    let sources = step.operands.map(|register| value_in[usize::from(register)]);
-                    let product = (0..2).find(|side| {
-                        let previous = self.instructions.last().is_some_and(|last| {
-                            last.code == Code::Apply(ScalarOp::Multiply) && operands[*side] == Place::Register(last.to)
-                        });
-                        op == ScalarOp::Add && previous && readers[sources[*side]] == 1 && operands[0] != operands[1]
-                    });
-                    if let Some(side) = product {
-                        let last = self.instructions.pop().expect("the product");
-                        let [a, b, _] = last.operands;
-                        self.instructions.push(Instruction { code: Code::MultiplyAdd, operands: [a, b, operands[1 - side]], to });
-                    } else {
-                        self.instructions.push(Instruction { code: Code::Apply(op), operands, to });
-                    }
-                    Place::Register(to)
-                }
-            };
-            places[usize::from(to)] = place;
-            value_in[usize::from(to)] = index;
-        }
-        self.roots = program.outputs.iter().map(|register| places[usize::from(*register)]).collect();
-        // A result may be written to memory at once when nothing afterwards reads its register, or an operand that may lie there.
-        self.straight = self
-            .roots
-            .iter()
-            .enumerate()
-            .map(|(position, root)| {
-                let Place::Register(register) = *root else { return None };
-                let index = self.instructions.iter().rposition(|instruction| instruction.to == register)?;
-                let reads_later = self.instructions[index + 1..]
-                    .iter()
-                    .any(|later| later.operands.iter().any(|place| matches!(place, Place::Input(_)) || *place == *root));
-                let is_shared = self
-                    .roots
-                    .iter()
-                    .enumerate()
-                    .any(|(other, place)| other != position && (place == root || matches!(place, Place::Input(_))));
-                (!reads_later && !is_shared).then_some(index)
-            })
-            .collect();
+        MapProgram { code: compile::compile(program), inputs, elements: shape.iter().product(), shape: joined, block }
     }
 
     /// Number of elements of the result.
@@ -270,12 +153,12 @@ impl MapProgram {
 
     /// Number of results.
     pub fn roots(&self) -> usize {
-        self.roots.len()
+        self.code.roots.len()
     }
 
     /// Memory for the registers of one evaluation.
     pub(super) fn scratch_words(&self) -> usize {
-        (self.registers + self.inputs.len()) * self.stride() + (self.constants.len() + self.inputs.len()) * LANES
+        (self.code.registers + self.inputs.len()) * self.stride() + (self.code.constants.len() + self.inputs.len()) * LANES
     }
 
     /// Elements from one register to the next: a block, and a line so that registers do not contend for the same places in the cache.

@@ -3,7 +3,7 @@
 use sward_core::program::RunKey;
 use sward_core::scalar::{ScalarOp, special};
 
-use super::Code;
+use super::compile::Code;
 use crate::cpu::simd::{LANES, Simd, math};
 
 /// Uniform numbers for elements `first .. first + n` of a stream: sixteen Philox blocks at a time, one a lane.
@@ -97,6 +97,14 @@ pub(super) unsafe fn step<S: Simd>(s: S, code: Code, operands: [(*const f32, usi
     let op = match code {
         Code::MultiplyAdd => {
             each!(|x, y, z| s.fma(x, y, z));
+            return;
+        }
+        Code::Gelu => {
+            each!(|x| math::gelu(s, x));
+            return;
+        }
+        Code::GeluSlope => {
+            each!(|x| math::gelu_slope(s, x));
             return;
         }
         Code::Apply(op) => op,
