@@ -8,6 +8,7 @@
 //! fixed order.
 
 pub mod amx;
+mod buffer;
 pub mod features;
 pub mod kernels;
 mod plan;

@@ -1,34 +1,17 @@
 //! A program prepared for this machine.
 
-use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use sward_core::program::{DType, Program, Role, RunKey, TensorType, ValueId};
 
+use super::buffer::Buffer;
 use super::features::Features;
 use super::steps::{self, Operand, Run, Step};
 use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
 use crate::memory::{self, MemoryPlan, Place, Rules};
 use crate::tensor::Tensor;
-
-/// Memory aligned for vectors and tiles.
-#[derive(Debug)]
-struct Buffer {
-    _lines: UnsafeCell<Vec<[u64; 8]>>,
-    pointer: *mut u8,
-}
-
-impl Buffer {
-    fn new(bytes: usize) -> Buffer {
-        // One line more, to begin at a multiple of its size; zeroed pages cost nothing until they are touched.
-        let mut lines = vec![[0u64; 8]; bytes.div_ceil(64) + 1];
-        let start = lines.as_mut_ptr().cast::<u8>();
-        let pointer = start.wrapping_add(start.align_offset(64));
-        Buffer { _lines: UnsafeCell::new(lines), pointer }
-    }
-}
 
 /// What happened to an argument.
 #[derive(Debug)]
@@ -78,8 +61,8 @@ impl CpuPlan {
         let held: Vec<Buffer> = memory.held.iter().map(|bytes| Buffer::new(*bytes)).collect();
         let operand = |value: &ValueId| Operand {
             pointer: match memory.places[value.index()] {
-                Place::Arena(offset) => arena.pointer.wrapping_add(offset),
-                Place::Held(index) => held[index].pointer,
+                Place::Arena(offset) => arena.pointer().wrapping_add(offset),
+                Place::Held(index) => held[index].pointer(),
             },
             tensor_type: program.type_of(*value).clone(),
             is_static: memory.is_static_value[value.index()],
@@ -133,8 +116,8 @@ impl CpuPlan {
 
     fn pointer(&self, value: ValueId) -> *mut u8 {
         match self.memory.places[value.index()] {
-            Place::Arena(offset) => self.arena.pointer.wrapping_add(offset),
-            Place::Held(index) => self.held[index].pointer,
+            Place::Arena(offset) => self.arena.pointer().wrapping_add(offset),
+            Place::Held(index) => self.held[index].pointer(),
         }
     }
 

@@ -114,7 +114,12 @@ fn exp_agrees_with_libm() {
 fn gelu_and_its_slope_agree_with_erfc() {
     let below = |x: f64| 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
     // Without fused multiply-adds what the square lost in rounding stays lost: in the far tail only.
-    assert_close("gelu", |level, x| if level == Level::Portable { Vec::new() } else { unary!(gelu)(level, x) }, |x| x * below(x), 10.0);
+    assert_close(
+        "gelu",
+        |level, x| if level == Level::Portable { Vec::new() } else { unary!(gelu)(level, x) },
+        |x| x * below(x),
+        10.0,
+    );
     assert_close("gelu", unary!(gelu), |x| x * below(x), 90.0);
     // The slope has a zero near -0.75, where its two terms cancel: judged by the larger of them there.
     let x = points();
@@ -126,7 +131,10 @@ fn gelu_and_its_slope_agree_with_erfc() {
             let want = first + second;
             assert_eq!(got.is_nan(), want.is_nan(), "gelu_slope({x}) is {got}, not {want}");
             let error = (f64::from(*got) - want).abs() / first.abs().max(second.abs()).max(f64::from(f32::MIN_POSITIVE));
-            assert!(want.is_nan() || error < if features.level() == Level::Portable { 6e-6 } else { 8e-7 }, "gelu_slope({x}) is {got}, not {want}: {error}");
+            assert!(
+                want.is_nan() || error < if features.level() == Level::Portable { 6e-6 } else { 8e-7 },
+                "gelu_slope({x}) is {got}, not {want}: {error}"
+            );
         }
     }
 }

@@ -199,7 +199,8 @@ fn join_products(values: &mut [Value], roots: &[usize]) {
 /// Writes the instructions of what the roots need. A register is used again after its last reader.
 fn emit(values: &[Value], roots: &[usize]) -> Compiled {
     let mut unread = readers(values, roots);
-    let mut compiled = Compiled { instructions: Vec::new(), constants: Vec::new(), registers: 0, roots: Vec::new(), straight: Vec::new() };
+    let mut compiled =
+        Compiled { instructions: Vec::new(), constants: Vec::new(), registers: 0, roots: Vec::new(), straight: Vec::new() };
     let mut places = vec![Place::Register(0); values.len()];
     let mut free: Vec<u16> = Vec::new();
     for (index, value) in values.iter().enumerate() {

@@ -3,9 +3,9 @@
 use smallvec::SmallVec;
 use sward_core::program::RunKey;
 
+use super::compile::{Code, Place};
 use super::elements::{Elements, copy, fill, one, read};
 use super::steps::{step, uniform};
-use super::compile::{Code, Place};
 use super::{Access, MapProgram};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 

@@ -19,11 +19,13 @@ pub(super) use elements::store;
 pub(super) use evaluation::Evaluation;
 
 use crate::cpu::features::Level;
-use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
+use crate::cpu::simd::{Kernel, LANES, Simd, dispatch, prefetch};
 use crate::cpu::threads::{Scratch, parallel_ranges};
 
 /// Elements of a block, before it is fitted to the rows.
 const BLOCK: usize = 768;
+/// Rows of an epilogue's operands that are asked for ahead: they lie apart, so that the machine does not foresee them.
+const AHEAD: usize = 3;
 /// Elements that one part of a parallel loop computes.
 const GRAIN: usize = 1 << 14;
 
@@ -166,6 +168,22 @@ impl MapProgram {
         self.block.next_multiple_of(LANES) + LANES
     }
 
+    /// Asks for `n` elements of the tile at `tile` and of the dense operands, from the result's element `first` on.
+    #[inline(always)]
+    fn prefetch(&self, first: usize, tile: *const f32, n: usize) {
+        for (input, access) in &self.inputs {
+            let (start, bytes) = match (access, input.elements) {
+                (Access::Tile, _) => (tile.cast::<u8>(), 4),
+                (Access::Dense, Elements::F32(p)) => (p.wrapping_add(first).cast::<u8>().cast_const(), 4),
+                (Access::Dense, Elements::Bf16(p)) => (p.wrapping_add(first).cast::<u8>().cast_const(), 2),
+                _ => continue,
+            };
+            for at in (0..n * bytes).step_by(64) {
+                prefetch(start.wrapping_add(at));
+            }
+        }
+    }
+
     /// The most elements that [`Evaluation::run`] takes at once.
     pub(super) fn block(&self) -> usize {
         self.block
@@ -225,6 +243,10 @@ impl Kernel for EpilogueRows<'_> {
         unsafe {
             let mut evaluation = Evaluation::new(s, program, RunKey::default(), memory.pointer());
             for row in 0..tile.rows {
+                if row + AHEAD < tile.rows {
+                    let first = tile.first + (row + AHEAD) * tile.row_stride;
+                    program.prefetch(first, tile.data.add((row + AHEAD) * tile.stride), tile.columns);
+                }
                 let mut column = 0;
                 while column < tile.columns {
                     let n = program.block.min(tile.columns - column);

@@ -5,7 +5,7 @@
 
 use super::tiles::TileProduct;
 #[cfg(target_arch = "x86_64")]
-use super::tiles::{Order, TILE};
+use super::tiles::{Order, Strip, TILE};
 
 /// Pairs of a tile, and its rows.
 #[cfg(target_arch = "x86_64")]
@@ -22,28 +22,66 @@ pub(super) const DEPTH: usize = 256;
 pub(super) unsafe fn multiply(product: TileProduct) {
     // SAFETY: the caller's promise.
     unsafe {
-        match product.order {
-            Order::Rows => multiply_ordered::<1, PAIRS>(product),
-            Order::Pairs => multiply_ordered::<PAIRS, 1>(product),
+        match product.strip {
+            Strip::Packed(Order::Rows) => multiply_from(product, InTiles::<1, PAIRS>),
+            Strip::Packed(Order::Pairs) => multiply_from(product, InTiles::<PAIRS, 1>),
+            Strip::InPlace(stride) => multiply_from(product, InPlace { stride }),
         }
     }
 }
 
-/// Left pairs lie `PAIR` and their rows `LINE` apart.
-///
+/// Where the left operand's pairs lie.
+#[cfg(target_arch = "x86_64")]
+trait Left: Copy {
+    /// Elements from one step to the next.
+    const STEP: usize;
+    /// Elements from a step's first to a pair of a row.
+    fn offset(self, row: usize, pair: usize) -> usize;
+}
+
+/// In two tiles: pairs lie `PAIR` and their rows `LINE` pairs apart.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct InTiles<const PAIR: usize, const LINE: usize>;
+
+#[cfg(target_arch = "x86_64")]
+impl<const PAIR: usize, const LINE: usize> Left for InTiles<PAIR, LINE> {
+    const STEP: usize = 2 * TILE;
+    #[inline(always)]
+    fn offset(self, row: usize, pair: usize) -> usize {
+        row / 16 * TILE + 2 * (row % 16 * LINE + pair * PAIR)
+    }
+}
+
+/// In rows, `stride` apart.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct InPlace {
+    stride: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Left for InPlace {
+    const STEP: usize = 2 * PAIRS;
+    #[inline(always)]
+    fn offset(self, row: usize, pair: usize) -> usize {
+        row * self.stride + 2 * pair
+    }
+}
+
 /// # Safety
 /// As [`multiply`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn multiply_ordered<const PAIR: usize, const LINE: usize>(product: TileProduct) {
+unsafe fn multiply_from<L: Left>(product: TileProduct, left: L) {
     // SAFETY: the caller's promise.
     unsafe {
-        multiply_rows::<0, 11, PAIR, LINE>(product);
+        multiply_rows::<0, 11, L>(product, left);
         if product.rows > 11 {
-            multiply_rows::<11, 11, PAIR, LINE>(product);
+            multiply_rows::<11, 11, L>(product, left);
         }
         if product.rows > 22 {
-            multiply_rows::<22, 10, PAIR, LINE>(product);
+            multiply_rows::<22, 10, L>(product, left);
         }
     }
 }
@@ -60,10 +98,10 @@ pub(super) unsafe fn multiply(_: TileProduct) {
 /// As [`multiply`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize, const PAIR: usize, const LINE: usize>(product: TileProduct) {
+unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize, L: Left>(product: TileProduct, lines: L) {
     use std::arch::x86_64::*;
-    let TileProduct { mut strip, mut panel, steps, out, out_stride, accumulate, .. } = product;
-    // SAFETY: pairs of row `r` lie in tile `r / 16` of the strip; the caller promises the memory.
+    let TileProduct { mut data, mut panel, steps, out, out_stride, accumulate, .. } = product;
+    // SAFETY: pairs lie where `lines` says; the caller promises the memory.
     unsafe {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         if accumulate {
@@ -73,22 +111,21 @@ unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize, const PAIR: usize
             }
         }
         for _ in 0..steps {
-            let pairs = strip.cast::<i32>();
             for pair in 0..PAIRS {
                 let right: [__m512bh; 2] = [0, TILE].map(|tile| {
                     let vector = _mm512_loadu_si512(panel.add(tile + pair * 2 * PAIRS).cast());
                     std::mem::transmute::<__m512i, __m512bh>(vector)
                 });
                 for row in 0..ROWS {
-                    let (tile, line) = ((FIRST + row) / 16, (FIRST + row) % 16);
-                    let left = _mm512_set1_epi32(pairs.add(tile * TILE / 2 + line * LINE + pair * PAIR).read());
+                    let left = data.add(lines.offset(FIRST + row, pair)).cast::<i32>();
+                    let left = _mm512_set1_epi32(left.read_unaligned());
                     let left = std::mem::transmute::<__m512i, __m512bh>(left);
                     for tile in 0..2 {
                         sums[row][tile] = _mm512_dpbf16_ps(sums[row][tile], left, right[tile]);
                     }
                 }
             }
-            strip = strip.add(2 * TILE);
+            data = data.add(L::STEP);
             panel = panel.add(2 * TILE);
         }
         for row in 0..ROWS {

@@ -19,8 +19,10 @@ mod tests;
 use half::bf16;
 
 pub(super) use small::Panels;
+use source::Block;
 pub use source::{Data, Patches, Source};
 
+use crate::cpu::buffer::Buffer;
 use crate::cpu::features::{Bf16Products, Features, Level};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
@@ -183,7 +185,7 @@ impl Cut {
 /// A right operand in the inner loop's order, to be used by any number of products of the same sizes.
 #[derive(Debug)]
 pub struct Packed {
-    bytes: Vec<[u64; 8]>,
+    buffer: Buffer,
     cut: Cut,
     n: usize,
     k: usize,
@@ -197,15 +199,15 @@ impl Packed {
     pub unsafe fn new(product: &Product<'_>) -> Packed {
         let cut = product.cut();
         let bytes = cut.packed_elements(product.n, product.k) * cut.element_bytes();
-        let mut packed = Packed { bytes: vec![[0; 8]; bytes.div_ceil(64)], cut, n: product.n, k: product.k };
+        let packed = Packed { buffer: Buffer::new(bytes), cut, n: product.n, k: product.k };
         // SAFETY: the buffer is as long as the cut says; the caller promises the operand.
-        unsafe { product.pack_right(cut, 0, packed.bytes.as_mut_ptr().cast()) };
+        unsafe { product.pack_right(cut, 0, packed.buffer.pointer()) };
         packed
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.bytes.len() * 64
+        self.buffer.bytes()
     }
 }
 
@@ -243,7 +245,7 @@ impl Product<'_> {
         // SAFETY: the caller's promise; buffers are as long as the cut says.
         unsafe {
             if let Some(packed) = usable {
-                self.run_packed(cut, 0..self.batch, Some(packed.bytes.as_ptr().cast_mut().cast()));
+                self.run_packed(cut, 0..self.batch, Some(packed.buffer.pointer()));
             } else if self.m <= cut.rows {
                 // Each region packs its own columns: nobody else needs them.
                 self.run_packed(cut, 0..self.batch, None);
@@ -354,6 +356,9 @@ impl Kernel for PackPanel {
     }
 }
 
+/// Columns that are finished at once: whole panels of every inner loop, rows long enough for epilogues.
+const FINISHED: usize = 192;
+
 /// Computes one region of one matrix for a range of `k`.
 struct Region<'a, 'b> {
     product: &'a Product<'b>,
@@ -375,17 +380,23 @@ impl Kernel for Region<'_, '_> {
         let whole = !cut.tiled || (place.rows % tiles::SIDE == 0 && place.columns % tiles::SIDE == 0);
         if let Some(partial) = self.partial {
             // SAFETY: the partial result is a whole region of the cut.
-            unsafe { self.sum(s, partial.pointer(), cut.columns, false) };
+            unsafe { self.sum(s, partial.pointer(), cut.columns, false, |_, _| {}) };
             return;
         }
+        let finish = |tile: *mut f32, stride, in_place| {
+            move |first: usize, columns| {
+                let place = Place { column: place.column + first, columns, ..place };
+                let tile = tile.wrapping_add(first);
+                dispatch(product.features.level(), Finish { product, place, tile, stride, in_place });
+            }
+        };
         match product.out {
             DataMut::F32(out) if whole => {
                 let at = place.batch * product.out_batch_stride + place.row * product.out_row_stride + place.column;
                 // SAFETY: the region lies within the output.
                 unsafe {
                     let out = out.add(at);
-                    self.sum(s, out, product.out_row_stride, product.accumulate);
-                    Finish { product, place, tile: out, stride: product.out_row_stride, in_place: true }.run(s);
+                    self.sum(s, out, product.out_row_stride, product.accumulate, finish(out, product.out_row_stride, true));
                 }
             }
             _ => {
@@ -394,17 +405,17 @@ impl Kernel for Region<'_, '_> {
                 let mut tile = Scratch::words(rows * columns);
                 let tile = tile.pointer();
                 // SAFETY: the tile holds the padded region.
-                unsafe { self.sum(s, tile, columns, false) };
-                Finish { product, place, tile, stride: columns, in_place: false }.run(s);
+                unsafe { self.sum(s, tile, columns, false, finish(tile, columns, false)) };
             }
         }
     }
 }
 
 impl Region<'_, '_> {
-    /// Sums the region into `out`.
+    /// Sums the region into `out`; calls `finish` with the first and the number of the columns that are complete while these are still in a near
+    /// cache.
     #[inline(always)]
-    unsafe fn sum<S: Simd>(&self, s: S, out: *mut f32, stride: usize, accumulate: bool) {
+    unsafe fn sum<S: Simd>(&self, s: S, out: *mut f32, stride: usize, accumulate: bool, finish: impl Fn(usize, usize)) {
         let Region { product, cut, place, ref k, packed, .. } = *self;
         if k.is_empty() {
             if !accumulate {
@@ -413,6 +424,7 @@ impl Region<'_, '_> {
                     unsafe { std::slice::from_raw_parts_mut(out.add(row * stride), place.columns) }.fill(0.0);
                 }
             }
+            finish(0, place.columns);
             return;
         }
         let left = (product.left)(place.batch);
@@ -438,6 +450,13 @@ impl Region<'_, '_> {
                 let nk = cut.depth.min(k.end - k0);
                 let nk_packed = cut.packed_depth(nk);
                 let accumulate = accumulate || k0 != k.start;
+                let finish_up_to = |columns: usize| {
+                    let columns = columns.min(place.columns);
+                    if k0 + nk == k.end && (columns == place.columns || columns % FINISHED == 0) {
+                        let first = (columns - 1) / FINISHED * FINISHED;
+                        finish(first, columns - first);
+                    }
+                };
                 let panels = match packed {
                     Some(packed) => packed.pointer().add((padded_columns * k0 + place.column * nk_packed) * bytes),
                     None => {
@@ -457,13 +476,25 @@ impl Region<'_, '_> {
                     let strip_elements = tiles::SIDE * nk_packed;
                     let strips = place.rows.div_ceil(tiles::SIDE);
                     let order = tiles::strip_order(product.features.bf16_products(), &block);
-                    tiles::pack_strips(s, block, place.rows, nk, order, left_packed.cast());
+                    let reads_in_place = tiles::reads_in_place(product.features.bf16_products(), &block, nk);
+                    // Strips from here on are packed: all, or one that has missing rows.
+                    let packed_from = if reads_in_place { place.rows / tiles::SIDE } else { 0 };
+                    let first = packed_from * tiles::SIDE;
+                    let rest = Block { data: block.data.wrapping_add(first * block.i_stride), ..block };
+                    tiles::pack_strips(s, rest, place.rows - first, nk, order, left_packed.cast());
                     for first in (0..place.columns).step_by(tiles::SIDE) {
                         let panel = panels.cast::<bf16>().add(first * nk_packed);
                         for strip in 0..strips {
+                            let (place_of_rows, data) = if strip < packed_from {
+                                let rows = block.data.add(strip * tiles::SIDE * block.i_stride);
+                                (tiles::Strip::InPlace(block.i_stride), rows)
+                            } else {
+                                let tiles = left_packed.cast::<bf16>().add((strip - packed_from) * strip_elements);
+                                (tiles::Strip::Packed(order), tiles.cast_const())
+                            };
                             tiles.multiply(tiles::TileProduct {
-                                strip: left_packed.cast::<bf16>().add(strip * strip_elements),
-                                order,
+                                data,
+                                strip: place_of_rows,
                                 panel,
                                 steps: nk_packed / tiles::DEPTH,
                                 rows: place.rows - strip * tiles::SIDE,
@@ -472,6 +503,7 @@ impl Region<'_, '_> {
                                 accumulate,
                             });
                         }
+                        finish_up_to(first + tiles::SIDE);
                     }
                 } else {
                     let block = left.block::<S, f32>(s, (place.row, place.rows), (k0, nk), left_copy.cast());
@@ -491,6 +523,7 @@ impl Region<'_, '_> {
                         } else {
                             float::multiply(s, tile, place.rows, columns);
                         }
+                        finish_up_to(first + columns);
                     }
                 }
             }

@@ -99,35 +99,49 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Multiply { panels: &Panels { features, tiled, n, k, data }, left, left_stride, rows, out, out_stride, accumulate } =
-            self;
+        let Multiply {
+            panels: &Panels { features, tiled, n, k, data: panels },
+            left,
+            left_stride,
+            rows,
+            out,
+            out_stride,
+            accumulate,
+        } = self;
         // SAFETY: the caller of `multiply` promises the elements.
         unsafe {
             if S::LEVEL == Level::Avx512 && tiled {
                 let depth = k.next_multiple_of(tiles::DEPTH);
                 let mut scratch = Scratch::words(tiles::SIDE * depth);
                 let rounded: *mut bf16 = scratch.pointer();
-                let strip = rounded.add(tiles::SIDE * depth);
-                let state = tiles::Tiles::new(features.bf16_products());
+                let packed = rounded.add(tiles::SIDE * depth);
+                let products = features.bf16_products();
+                let state = tiles::Tiles::new(products);
+                let block = Block { data: rounded.cast_const(), i_stride: depth, k_stride: 1 };
+                let reads_in_place = tiles::reads_in_place(products, &block, depth);
+                let (data, strip) = if reads_in_place {
+                    (block.data, tiles::Strip::InPlace(depth))
+                } else {
+                    (packed.cast_const(), tiles::Strip::Packed(tiles::Order::Rows))
+                };
                 for first in (0..rows).step_by(tiles::SIDE) {
                     let height = tiles::SIDE.min(rows - first);
                     for row in 0..height {
-                        convert(s, left.add((first + row) * left_stride), rounded.add(row * k), k);
+                        let to = rounded.add(row * depth);
+                        convert(s, left.add((first + row) * left_stride), to, k);
+                        std::slice::from_raw_parts_mut(to.add(k), depth - k).fill(bf16::ZERO);
                     }
-                    let block = Block { data: rounded, i_stride: k, k_stride: 1 };
-                    tiles::pack_strips(s, block, height, k, tiles::Order::Rows, strip);
+                    if !reads_in_place {
+                        tiles::pack_strips(s, block, height, k, tiles::Order::Rows, packed);
+                    }
                     for column in (0..n).step_by(tiles::SIDE) {
-                        let panel = data.cast::<bf16>().add(column * depth);
-                        let out = out.add(first * out_stride + column);
-                        let steps = depth / tiles::DEPTH;
-                        let order = tiles::Order::Rows;
                         state.multiply(tiles::TileProduct {
+                            data,
                             strip,
-                            order,
-                            panel,
-                            steps,
+                            panel: panels.cast::<bf16>().add(column * depth),
+                            steps: depth / tiles::DEPTH,
                             rows: height,
-                            out,
+                            out: out.add(first * out_stride + column),
                             out_stride,
                             accumulate,
                         });
@@ -136,7 +150,7 @@ impl Kernel for Multiply<'_> {
             } else {
                 let width = float::shape(S::LEVEL).1 * LANES;
                 for first in (0..n).step_by(width) {
-                    let right = data.cast::<f32>().add(first * k);
+                    let right = panels.cast::<f32>().add(first * k);
                     let tile = float::Tile { left, left_stride, right, nk: k, out: out.add(first), out_stride, accumulate };
                     float::multiply(s, tile, rows, width.min(n - first));
                 }

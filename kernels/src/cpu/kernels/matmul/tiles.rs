@@ -28,6 +28,15 @@ pub(super) enum Order {
     Pairs,
 }
 
+/// Where the rows of a strip are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Strip {
+    /// In two tiles for each step; AMX takes tiles of rows alone.
+    Packed(Order),
+    /// Where the operand has them, so many elements apart, with summands that are neighbours.
+    InPlace(usize),
+}
+
 /// Packs the tile of sixteen `i` from `i0` on and thirty-two summands from `k` on; what lies beyond `ni` and `nk` is zero.
 ///
 /// # Safety
@@ -82,10 +91,16 @@ unsafe fn pack_tile<S: Simd>(
     }
 }
 
-/// The order in which strips of this block are packed for these products.
+/// How strips of this block are packed for these products.
 pub(super) fn strip_order(products: Bf16Products, block: &Block<bf16>) -> Order {
     // A broadcast reads a pair anywhere: rows that are neighbours in memory stay neighbours.
     if products == Bf16Products::Dot && block.k_stride != 1 { Order::Pairs } else { Order::Rows }
+}
+
+/// Whether whole strips of this block of `nk` summands need no packing for these products.
+pub(super) fn reads_in_place(products: Bf16Products, block: &Block<bf16>, nk: usize) -> bool {
+    // Rows that are whole pages apart would contend for the same places of the nearest cache.
+    products == Bf16Products::Dot && block.k_stride == 1 && nk.is_multiple_of(DEPTH) && !block.i_stride.is_multiple_of(2048)
 }
 
 /// Packs rows in strips of [`SIDE`], each `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands long; missing rows and summands
@@ -134,10 +149,10 @@ pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk
 /// `out (+)= strip * panel`, 32 x 32 f32; rows from `rows` on may then hold anything.
 #[derive(Clone, Copy)]
 pub(super) struct TileProduct {
-    /// `steps` times two left tiles.
-    pub strip: *const bf16,
-    /// How those hold their pairs; AMX takes rows alone.
-    pub order: Order,
+    /// The strip's first element.
+    pub data: *const bf16,
+    /// Where its rows are from there on.
+    pub strip: Strip,
     /// `steps` times two right tiles.
     pub panel: *const bf16,
     pub steps: usize,
@@ -217,7 +232,7 @@ impl Amx {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     unsafe fn multiply(&self, product: TileProduct) {
-        let TileProduct { strip, panel, steps, out, out_stride, accumulate, .. } = product;
+        let TileProduct { data, panel, steps, out, out_stride, accumulate, .. } = product;
         let out_bytes = out_stride * 4;
         // SAFETY: the caller's promise; the tiles are configured while `self` lives.
         unsafe {
@@ -256,7 +271,7 @@ impl Amx {
                 "tilestored [{c} + {stride}*1 + 64], tmm1",
                 "tilestored [{d} + {stride}*1], tmm2",
                 "tilestored [{d} + {stride}*1 + 64], tmm3",
-                a = inout(reg) strip => _,
+                a = inout(reg) data => _,
                 b = inout(reg) panel => _,
                 steps = inout(reg) steps => _,
                 c = in(reg) out,
