@@ -13,6 +13,28 @@ use crate::engine::{InstructionTime, Memory, Plan, PrepareError, RunError};
 use crate::memory::{self, MemoryPlan, Place, Rules};
 use crate::tensor::Tensor;
 
+/// The plan's own buffers, in one run of memory: together they are large enough for large pages.
+struct Held {
+    memory: Buffer,
+    offsets: Vec<usize>,
+}
+
+impl Held {
+    fn new(sizes: &[usize]) -> Held {
+        let mut end = 0;
+        let mut offsets = Vec::with_capacity(sizes.len());
+        for bytes in sizes {
+            offsets.push(end);
+            end += bytes.next_multiple_of(64);
+        }
+        Held { memory: Buffer::new(end), offsets }
+    }
+
+    fn pointer(&self, index: usize) -> *mut u8 {
+        self.memory.pointer().wrapping_add(self.offsets[index])
+    }
+}
+
 /// What happened to an argument.
 #[derive(Debug)]
 struct Slot {
@@ -28,7 +50,7 @@ pub(super) struct CpuPlan {
     pool: Arc<rayon::ThreadPool>,
     memory: MemoryPlan,
     arena: Buffer,
-    held: Vec<Buffer>,
+    held: Held,
     steps: Vec<Step>,
     slots: FxHashMap<String, Slot>,
     /// Static instructions have run since a parameter was set.
@@ -58,11 +80,11 @@ impl CpuPlan {
             return Err(PrepareError::Memory { needed, available });
         }
         let arena = Buffer::new(memory.arena);
-        let held: Vec<Buffer> = memory.held.iter().map(|bytes| Buffer::new(*bytes)).collect();
+        let held = Held::new(&memory.held);
         let operand = |value: &ValueId| Operand {
             pointer: match memory.places[value.index()] {
                 Place::Arena(offset) => arena.pointer().wrapping_add(offset),
-                Place::Held(index) => held[index].pointer(),
+                Place::Held(index) => held.pointer(index),
             },
             tensor_type: program.type_of(*value).clone(),
             is_static: memory.is_static_value[value.index()],
@@ -117,7 +139,7 @@ impl CpuPlan {
     fn pointer(&self, value: ValueId) -> *mut u8 {
         match self.memory.places[value.index()] {
             Place::Arena(offset) => self.arena.pointer().wrapping_add(offset),
-            Place::Held(index) => self.held[index].pointer(),
+            Place::Held(index) => self.held.pointer(index),
         }
     }
 

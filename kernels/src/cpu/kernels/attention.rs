@@ -14,6 +14,8 @@ use crate::cpu::threads::{Scratch, parallel};
 const QUERIES: usize = 64;
 /// Keys of a block.
 const KEYS: usize = 256;
+/// Elements from one query's scores to the next's: a line more than they are, so that queries do not all fall on the same lines of the cache.
+const ROW: usize = KEYS + LANES;
 /// Queries of a part of the forward pass.
 const STRETCH: usize = 512;
 
@@ -235,12 +237,12 @@ impl Kernel for ForwardHead<'_> {
         let mut packed = Scratch::bytes(blocks * (key_bytes + value_bytes));
         let packed: *mut u8 = packed.pointer();
         let out_width = padded(value_width);
-        let mut scratch = Scratch::words(QUERIES * (width + KEYS + out_width + 2));
+        let mut scratch = Scratch::words(QUERIES * (width + ROW + out_width + 2));
         let q: *mut f32 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the head within the operands and results.
         unsafe {
             let scores = q.add(QUERIES * width);
-            let out = scores.add(QUERIES * KEYS);
+            let out = scores.add(QUERIES * ROW);
             let largest = out.add(QUERIES * out_width);
             let total = largest.add(QUERIES);
             let panels: Vec<(Panels, Panels)> = (0..blocks)
@@ -268,9 +270,9 @@ impl Kernel for ForwardHead<'_> {
                         break;
                     }
                     let n = KEYS.min(seen - first_key);
-                    key_panels.multiply(q, width, rows, scores, KEYS, false);
+                    key_panels.multiply(q, width, rows, scores, ROW, false);
                     for row in 0..rows {
-                        let scores = scores.add(row * KEYS);
+                        let scores = scores.add(row * ROW);
                         attention.finish_scores(s, scores, (batch, head, first_query + row), first_key, n);
                         let mut most = s.splat(f32::NEG_INFINITY);
                         for i in (0..n).step_by(LANES) {
@@ -298,7 +300,7 @@ impl Kernel for ForwardHead<'_> {
                         *total.add(row) += sum;
                         *largest.add(row) = new;
                     }
-                    value_panels.multiply(scores, KEYS, rows, out, out_width, true);
+                    value_panels.multiply(scores, ROW, rows, out, out_width, true);
                 }
                 for row in 0..rows {
                     let sum = *total.add(row);
@@ -370,7 +372,7 @@ impl Kernel for BackwardHead<'_> {
         let blocks = keys.div_ceil(KEYS);
         let mut packed = Scratch::bytes(blocks * bytes.iter().sum::<usize>() + side[0] + side[1]);
         let packed: *mut u8 = packed.pointer();
-        let row = width + 2 * value_width + 4 * KEYS + key_width + 1;
+        let row = width + 2 * value_width + 2 * ROW + key_width + 1;
         let mut scratch = Scratch::words(QUERIES * row);
         let q: *mut f32 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the head within the operands and results.
@@ -379,10 +381,8 @@ impl Kernel for BackwardHead<'_> {
             let dout = q.add(QUERIES * width);
             let out = dout.add(QUERIES * value_width);
             let p = out.add(QUERIES * value_width);
-            let dp = p.add(QUERIES * KEYS);
-            let turned = dp.add(QUERIES * KEYS);
-            let turned_ds = turned.add(QUERIES * KEYS);
-            let dq = turned_ds.add(QUERIES * KEYS);
+            let dp = p.add(QUERIES * ROW);
+            let dq = dp.add(QUERIES * ROW);
             let delta = dq.add(QUERIES * key_width);
             let panels: Vec<[Panels; 3]> = (0..blocks)
                 .map(|block| {
@@ -424,10 +424,10 @@ impl Kernel for BackwardHead<'_> {
                         break;
                     }
                     let n = KEYS.min(keys - first_key);
-                    for_scores.multiply(q, width, rows, p, KEYS, false);
-                    for_dp.multiply(dout, value_width, rows, dp, KEYS, false);
+                    for_scores.multiply(q, width, rows, p, ROW, false);
+                    for_dp.multiply(dout, value_width, rows, dp, ROW, false);
                     for row in 0..rows {
-                        let (p, dp) = (p.add(row * KEYS), dp.add(row * KEYS));
+                        let (p, dp) = (p.add(row * ROW), dp.add(row * ROW));
                         attention.finish_scores(s, p, (batch, head, first_query + row), first_key, n);
                         let logsumexp = *tensors.logsumexp.add((batch * heads + head) * queries + first_query + row);
                         // A query that sees nothing has no probabilities.
@@ -449,12 +449,10 @@ impl Kernel for BackwardHead<'_> {
                             s.store(dp.add(i), s.mul(score, scale));
                         }
                     }
-                    for_dq.multiply(dp, KEYS, rows, dq, key_width, true);
-                    turn(s, p, rows, n, turned);
-                    turn(s, dp, rows, n, turned_ds);
+                    for_dq.multiply(dp, ROW, rows, dq, key_width, true);
                     // In steps of a tile's rows, so that the padding stays within the sums.
-                    dout_panels.multiply(turned, rows, n, dv.add(first_key * out_width), out_width, true);
-                    q_panels.multiply(turned_ds, rows, n, dk.add(first_key * key_width), key_width, true);
+                    dout_panels.multiply_turned(p, ROW, n, dv.add(first_key * out_width), out_width, true);
+                    q_panels.multiply_turned(dp, ROW, n, dk.add(first_key * key_width), key_width, true);
                 }
                 let at = ((batch * queries + first_query) * heads + head) * width;
                 scatter(s, dq, key_width, rows, width, tensors.dq, at, heads * width);
@@ -463,28 +461,6 @@ impl Kernel for BackwardHead<'_> {
             scatter(s, dk, key_width, keys, width, tensors.dk, at, heads * width);
             let at = (batch * keys * heads + head) * value_width;
             scatter(s, dv, out_width, keys, value_width, tensors.dv, at, heads * value_width);
-        }
-    }
-}
-
-/// `to[key][query] = from[query][key]` for blocks of rows [`KEYS`] apart; `to` is dense.
-#[inline(always)]
-unsafe fn turn<S: Simd>(s: S, from: *const f32, queries: usize, keys: usize, to: *mut f32) {
-    // SAFETY: the caller promises the block on both sides.
-    unsafe {
-        for query in (0..queries).step_by(LANES) {
-            let height = LANES.min(queries - query);
-            for key in (0..keys).step_by(LANES) {
-                let width = LANES.min(keys - key);
-                let mut tile = [s.zero(); LANES];
-                for i in 0..height {
-                    tile[i] = load(s, from.add((query + i) * KEYS + key), width);
-                }
-                let tile = s.transpose(tile);
-                for i in 0..width {
-                    save(s, to.add((key + i) * queries + query), height, tile[i]);
-                }
-            }
         }
     }
 }

@@ -166,6 +166,16 @@ pub(super) unsafe fn multiply<S: Simd>(s: S, tile: Tile, rows: usize, columns: u
     unsafe { multiply_as::<S, Rows>(s, tile, rows, columns) }
 }
 
+/// As [`multiply`] for a left operand whose rows are neighbours and whose summands lie `left_stride` apart.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline(always)]
+pub(super) unsafe fn multiply_turned<S: Simd>(s: S, tile: Tile, rows: usize, columns: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { multiply_as::<S, Summands>(s, tile, rows, columns) }
+}
+
 #[inline(always)]
 unsafe fn multiply_as<S: Simd, L: Layout>(s: S, mut tile: Tile, mut rows: usize, columns: usize) {
     macro_rules! take {

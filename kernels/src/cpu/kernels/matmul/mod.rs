@@ -133,10 +133,17 @@ impl Cut {
         };
         let blocks = k.div_ceil(target).max(1);
         let depth = k.div_ceil(blocks).next_multiple_of(unit).max(unit);
-        let mut columns = 480usize.next_multiple_of(tile_columns).min(n.max(1).next_multiple_of(tile_columns));
+        // Regions of equal columns, 480 at most.
+        let mut columns = n.max(1).div_ceil(n.div_ceil(480).max(1)).next_multiple_of(tile_columns);
         // What a region sums stays in the second cache, a quarter of a megabyte at most, beside the operands that pass by. Tall regions of few
-        // columns read long runs of a transposed operand. AMX adds into a result once for a thousand summands, and a shallow product once at all.
-        let elements = if k <= 128 || (tiled && features.bf16_products() == Bf16Products::Tiles) { 122_880 } else { 49_152 };
+        // columns read long runs of a transposed operand. AMX adds into a result once for a thousand summands, and a shallow product once at
+        // all; dot products read most left operands in place, so that many small regions cost nothing and end together.
+        let elements = match (tiled, features.bf16_products()) {
+            _ if k <= 128 => 122_880,
+            (true, Bf16Products::Tiles) => 122_880,
+            (true, _) => 24_576,
+            (false, _) => 49_152,
+        };
         let most_rows = (elements / columns).clamp(32, 512).next_multiple_of(tile_rows);
         let mut rows = most_rows.min(m.max(1).next_multiple_of(tile_rows));
         let regions = |rows: usize, columns: usize| batch * m.div_ceil(rows) * n.div_ceil(columns);

@@ -50,7 +50,25 @@ impl Panels {
         out_stride: usize,
         accumulate: bool,
     ) {
-        dispatch(self.features.level(), Multiply { panels: self, left, left_stride, rows, out, out_stride, accumulate });
+        let turned = false;
+        dispatch(self.features.level(), Multiply { panels: self, left, left_stride, turned, rows, out, out_stride, accumulate });
+    }
+
+    /// As [`Panels::multiply`] for a left operand whose rows are neighbours: its summands lie `left_stride` apart.
+    ///
+    /// # Safety
+    /// `left` has `k` rows of `rows`, `out` the padded rows and columns, `out_stride` apart.
+    pub unsafe fn multiply_turned(
+        &self,
+        left: *const f32,
+        left_stride: usize,
+        rows: usize,
+        out: *mut f32,
+        out_stride: usize,
+        accumulate: bool,
+    ) {
+        let turned = true;
+        dispatch(self.features.level(), Multiply { panels: self, left, left_stride, turned, rows, out, out_stride, accumulate });
     }
 }
 
@@ -88,6 +106,8 @@ struct Multiply<'a> {
     panels: &'a Panels,
     left: *const f32,
     left_stride: usize,
+    /// Strides are those from summand to summand.
+    turned: bool,
     rows: usize,
     out: *mut f32,
     out_stride: usize,
@@ -103,6 +123,7 @@ impl Kernel for Multiply<'_> {
             panels: &Panels { features, tiled, n, k, data: panels },
             left,
             left_stride,
+            turned,
             rows,
             out,
             out_stride,
@@ -110,7 +131,36 @@ impl Kernel for Multiply<'_> {
         } = self;
         // SAFETY: the caller of `multiply` promises the elements.
         unsafe {
-            if S::LEVEL == Level::Avx512 && tiled {
+            if S::LEVEL == Level::Avx512 && tiled && turned {
+                let depth = k.next_multiple_of(tiles::DEPTH);
+                let stride = rows.next_multiple_of(LANES);
+                let strip_elements = tiles::SIDE * depth;
+                let mut scratch = Scratch::bytes(2 * (k * stride + rows.div_ceil(tiles::SIDE) * strip_elements));
+                let rounded: *mut bf16 = scratch.pointer();
+                let packed = rounded.add(k * stride);
+                for row in 0..k {
+                    convert(s, left.add(row * left_stride), rounded.add(row * stride), rows);
+                }
+                let products = features.bf16_products();
+                let state = tiles::Tiles::new(products);
+                let block = Block { data: rounded.cast_const(), i_stride: 1, k_stride: stride };
+                let order = tiles::strip_order(products, &block);
+                tiles::pack_strips(s, block, rows, k, order, packed);
+                for column in (0..n).step_by(tiles::SIDE) {
+                    for first in (0..rows).step_by(tiles::SIDE) {
+                        state.multiply(tiles::TileProduct {
+                            data: packed.add(first * depth),
+                            strip: tiles::Strip::Packed(order),
+                            panel: panels.cast::<bf16>().add(column * depth),
+                            steps: depth / tiles::DEPTH,
+                            rows: rows - first,
+                            out: out.add(first * out_stride + column),
+                            out_stride,
+                            accumulate,
+                        });
+                    }
+                }
+            } else if S::LEVEL == Level::Avx512 && tiled {
                 let depth = k.next_multiple_of(tiles::DEPTH);
                 let mut scratch = Scratch::words(tiles::SIDE * depth);
                 let rounded: *mut bf16 = scratch.pointer();
@@ -152,7 +202,11 @@ impl Kernel for Multiply<'_> {
                 for first in (0..n).step_by(width) {
                     let right = panels.cast::<f32>().add(first * k);
                     let tile = float::Tile { left, left_stride, right, nk: k, out: out.add(first), out_stride, accumulate };
-                    float::multiply(s, tile, rows, width.min(n - first));
+                    if turned {
+                        float::multiply_turned(s, tile, rows, width.min(n - first));
+                    } else {
+                        float::multiply(s, tile, rows, width.min(n - first));
+                    }
                 }
             }
         }
