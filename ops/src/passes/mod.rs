@@ -20,6 +20,7 @@ mod hoist;
 mod joins;
 mod layout;
 mod maps;
+mod narrow;
 mod precision;
 mod query_folding;
 mod reshapes;
@@ -80,6 +81,7 @@ pub const PIPELINE: &[Pass] = &[
     forward("algebra_again", algebra::run, "layout and reshapes leave chains of movements behind"),
     forward("common_again", common::run, "equal work under different layouts is equal only now"),
     forward("attention", attention::run, "needs the product and softmax as they were written, before maps are fused"),
+    forward("narrow", narrow::run, "needs attentions as such: their queries are narrowed, their keys are not"),
     forward(
         "query_folding",
         query_folding::run,

@@ -136,6 +136,65 @@ fn many_queries_keep_their_attention() {
     assert_eq!(count(&found, "attention"), 1, "{found}");
 }
 
+const CLASS_TOKEN: &str = r#"Module(
+    inputs: { "image": F32(["b", 3, 8, 12]) },
+    nodes: {
+        "model": Use(
+            module: "backbones/vit.ron",
+            from: "image",
+            params: { "embedding": 8, "depth": 2, "heads": 2, "hidden": 32, "patch": 4, "grid": 2, "layers": [0, 1], "drop_path": 0.0, "classes": 3 },
+        ),
+    },
+    outputs: { "logits": "model:logits" },
+)"#;
+
+#[test]
+fn only_the_class_token_goes_through_the_last_block() {
+    let sizes = [("b", 3)];
+    let program = lowered(CLASS_TOKEN, &sizes, false).finish();
+    let found = optimized(program.clone());
+    // Of six patches and a class token, in the products of the last MLP and projection of attention.
+    let rows: Vec<usize> = (found.instructions.iter())
+        .filter(|own| own.op.downcast::<MatMul>().is_some())
+        .map(|own| found.type_of(own.outputs[0]).shape[0])
+        .collect();
+    assert_eq!(rows, [21, 21, 21, 21, 21, 3, 3, 3, 3], "{found}");
+    let given = arguments(&program, 6);
+    assert_same("class token", &run(&program, &given), &run(&found, &given), 1e-12);
+    let plain = gradients(lowered(CLASS_TOKEN, &sizes, true), false);
+    let narrowed = optimized(gradients(lowered(CLASS_TOKEN, &sizes, true), true));
+    assert!(narrowed.flops() < 0.75 * optimized(plain.clone()).flops(), "{narrowed}");
+    let given = arguments(&plain, 7);
+    assert_same("gradients of the class token", &run(&plain, &given), &run(&narrowed, &given), 1e-9);
+}
+
+#[test]
+fn what_is_read_as_a_whole_or_at_several_places_is_computed_as_a_whole() {
+    let part = |name: &str, start: usize, end: usize| format!(r#""{name}": Slice(from: "h", axis: 1, start: {start}, end: {end}),"#);
+    let cases = [
+        (part("y", 0, 2), 4),
+        (part("y", 4, 6), 4),
+        (part("y", 0, 5), 12),
+        (format!(r#"{} {} "y": Formula("a * b"),"#, part("a", 0, 2), part("b", 4, 6)), 12),
+        (format!(r#"{} "m": Mean(from: "h", axes: [1], keep: true), "y": Formula("a * m"),"#, part("a", 0, 2)), 12),
+    ];
+    for (nodes, rows) in cases {
+        let text = format!(
+            r#"Module(
+                inputs: {{ "x": F32(["b", 6, 4]) }},
+                nodes: {{ "h": Chain(from: "x", layers: {{ "fc": Linear(units: 5), "act": Gelu }}), {nodes} }},
+                outputs: {{ "y": "y" }},
+            )"#
+        );
+        let program = lowered(&text, &[("b", 2)], false).finish();
+        let found = optimized(program.clone());
+        let product = found.instructions.iter().find(|own| own.op.downcast::<MatMul>().is_some()).expect("a product");
+        assert_eq!(found.type_of(product.outputs[0]).shape[0], rows, "{nodes}: {found}");
+        let given = arguments(&program, 8);
+        assert_same(&nodes, &run(&program, &given), &run(&found, &given), 1e-12);
+    }
+}
+
 #[test]
 fn gradients_of_a_splits_parts_are_joined() {
     let text = r#"Module(

@@ -1,4 +1,4 @@
-//! Parameters of a plan from checkpoints, and from their start where no checkpoint is given.
+//! Parameters of a program from checkpoints, and from their start where no checkpoint is given.
 
 use super::Exit;
 use super::weights::load_failure;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
 use sward_core::program::Program;
-use sward_kernels::{Plan, RunError};
+use sward_kernels::{Plan, RunError, Tensor};
 
 /// Where values come from.
 pub(super) struct Values<'a> {
@@ -23,7 +23,7 @@ pub(super) struct Values<'a> {
     pub seed: u64,
 }
 
-/// Gives every parameter and buffer of a program its value. What was loaded is said on standard error.
+/// Gives every parameter and buffer of a program its value in a plan. What was loaded is said on standard error.
 pub(super) fn fill(
     plan: &mut dyn Plan,
     checked: &Checked,
@@ -31,19 +31,31 @@ pub(super) fn fill(
     program: &Program,
     values: &Values<'_>,
 ) -> Result<(), (Exit, String)> {
+    each_value(checked, sizes, program, values, |name, tensor| plan.set(name, &tensor))
+}
+
+/// Hands `take` the value of every parameter and buffer of a program, one after the other, so that no more than one tensor of a checkpoint need be
+/// held. What was loaded is said on standard error.
+pub(super) fn each_value(
+    checked: &Checked,
+    sizes: &Sizes,
+    program: &Program,
+    values: &Values<'_>,
+    mut take: impl FnMut(&str, Tensor) -> Result<(), RunError>,
+) -> Result<(), (Exit, String)> {
     let loaded = match values.parts {
         [] => Vec::new(),
         parts => load_several(checked, sizes, parts, values.mapping, values.keep).map_err(load_failure)?,
     };
     let names: HashSet<String> = loaded.iter().flat_map(Loaded::names).collect();
     for (name, tensor) in initial_values_but(checked, program, values.seed, &|name| names.contains(name)) {
-        plan.set(&name, &tensor).map_err(|error| (Exit::Fault, error.to_string()))?;
+        take(&name, tensor).map_err(|error| (Exit::Fault, error.to_string()))?;
     }
     for loaded in loaded {
         let start = Instant::now();
         let result = loaded.for_each(|name, tensor| {
             // A program leaves out what none of its outputs needs.
-            if program.argument(name).is_none() { Ok(()) } else { plan.set(name, &tensor).map_err(FillError::Plan) }
+            if program.argument(name).is_none() { Ok(()) } else { take(name, tensor).map_err(FillError::Plan) }
         });
         result.map_err(|error| match error {
             FillError::File(error) => (Exit::Usage, error.to_string()),

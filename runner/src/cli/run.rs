@@ -1,16 +1,15 @@
 //! `sward run`: tensors in, tensors out, so that any other program can be compared with ours.
 
 use super::Exit;
+use super::fill::{Values, each_value};
 use super::graph::{GraphOptions, Opened, open};
 use super::outputs::{exit_of_weights, refuse_same, sources_on_disk, weight_files};
-use super::weights::load_failure;
 use crate::engines::{EngineChoice, engine};
-use crate::initialize::initial_values_but;
 use crate::parameters::write_tensors;
 use crate::tensors::from_view;
-use crate::weights::{Loaded, Part, WeightError, WeightSet, load_several};
+use crate::weights::{Part, WeightSet};
 use clap::Args;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use sward_core::check::Checked;
 use sward_core::dim::Sizes;
@@ -229,20 +228,16 @@ fn held_values(
     sizes: &Sizes,
     program: &Program,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
-    let mapping = arguments.mapping.as_deref();
-    let loaded = match arguments.weights.as_slice() {
-        [] => Vec::new(),
-        parts => load_several(checked, sizes, parts, mapping, &arguments.keep).map_err(load_failure)?,
+    let from = Values {
+        parts: &arguments.weights,
+        mapping: arguments.mapping.as_deref(),
+        keep: &arguments.keep,
+        seed: arguments.seed,
     };
-    let names: HashSet<String> = loaded.iter().flat_map(Loaded::names).collect();
-    let mut values = initial_values_but(checked, program, arguments.seed, &|name| names.contains(name));
-    for loaded in loaded {
-        eprintln!("{}", loaded.report.summary());
-        let read = loaded.for_each(|name, tensor| {
-            values.push((name.to_string(), tensor));
-            Ok::<(), WeightError>(())
-        });
-        read.map_err(usage)?;
-    }
+    let mut values = Vec::new();
+    each_value(checked, sizes, program, &from, |name, tensor| {
+        values.push((name.to_string(), tensor));
+        Ok(())
+    })?;
     Ok(values)
 }
