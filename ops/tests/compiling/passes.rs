@@ -169,6 +169,23 @@ fn only_the_class_token_goes_through_the_last_block() {
 }
 
 #[test]
+fn random_chains_over_tokens_keep_their_meaning_where_few_are_read() {
+    let mut cheaper = 0;
+    for seed in 0..300 {
+        let program = random::tokens_program(seed).finish();
+        let given = arguments(&program, seed);
+        let found = optimized(program.clone());
+        cheaper += usize::from(found.flops() < 0.7 * program.flops());
+        assert_same(&format!("seed {seed}\n{found}"), &run(&program, &given), &run(&found, &given), 1e-9);
+        let plain = gradients(random::tokens_program(seed), false);
+        let given = arguments(&plain, seed);
+        let found = optimized(gradients(random::tokens_program(seed), true));
+        assert_same(&format!("gradients, seed {seed}\n{found}"), &run(&plain, &given), &run(&found, &given), 1e-7);
+    }
+    assert!(cheaper > 60, "{cheaper}");
+}
+
+#[test]
 fn what_is_read_as_a_whole_or_at_several_places_is_computed_as_a_whole() {
     let part = |name: &str, start: usize, end: usize| format!(r#""{name}": Slice(from: "h", axis: 1, start: {start}, end: {end}),"#);
     let cases = [
