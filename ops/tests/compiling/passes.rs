@@ -187,7 +187,8 @@ fn random_chains_over_tokens_keep_their_meaning_where_few_are_read() {
 
 #[test]
 fn what_is_read_as_a_whole_or_at_several_places_is_computed_as_a_whole() {
-    let part = |name: &str, start: usize, end: usize| format!(r#""{name}": Slice(from: "h", axis: 1, start: {start}, end: {end}),"#);
+    let part =
+        |name: &str, start: usize, end: usize| format!(r#""{name}": Slice(from: "h", axis: 1, start: {start}, end: {end}),"#);
     let cases = [
         (part("y", 0, 2), 4),
         (part("y", 4, 6), 4),

@@ -228,12 +228,8 @@ fn held_values(
     sizes: &Sizes,
     program: &Program,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
-    let from = Values {
-        parts: &arguments.weights,
-        mapping: arguments.mapping.as_deref(),
-        keep: &arguments.keep,
-        seed: arguments.seed,
-    };
+    let from =
+        Values { parts: &arguments.weights, mapping: arguments.mapping.as_deref(), keep: &arguments.keep, seed: arguments.seed };
     let mut values = Vec::new();
     each_value(checked, sizes, program, &from, |name, tensor| {
         values.push((name.to_string(), tensor));

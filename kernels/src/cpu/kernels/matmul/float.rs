@@ -27,6 +27,9 @@ pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<f32>, n: usize, nk: 
         if block.i_stride == 1 {
             for k in 0..nk {
                 for v in 0..vectors {
+                    prefetch(block.data.wrapping_add((k + AHEAD) * block.k_stride + v * LANES));
+                }
+                for v in 0..vectors {
                     let vector = s.load_part(block.data.add(k * block.k_stride + v * LANES), columns_of(v));
                     s.store(to.add(k * step + v * LANES), vector);
                 }

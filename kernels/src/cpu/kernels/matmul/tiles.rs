@@ -139,6 +139,12 @@ pub(super) unsafe fn pack_strips<S: Simd>(s: S, block: Block<bf16>, ni: usize, n
 #[inline(always)]
 pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, to: *mut bf16) {
     for (step, k) in (0..nk).step_by(DEPTH).enumerate() {
+        if block.k_stride != 1 {
+            // Summands lie apart: the machine does not foresee them.
+            for next in k + DEPTH..(k + 2 * DEPTH).min(nk) {
+                prefetch(block.data.wrapping_add(next * block.k_stride));
+            }
+        }
         for half in 0..2 {
             // SAFETY: the tile lies within the panel.
             unsafe { pack_tile(s, block, (half * LANES, ni), (k, nk), Order::Pairs, to.add((2 * step + half) * TILE)) };
