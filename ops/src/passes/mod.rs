@@ -22,6 +22,7 @@ mod layout;
 mod maps;
 mod narrow;
 mod precision;
+mod projection;
 mod query_folding;
 mod reshapes;
 mod rewrite;

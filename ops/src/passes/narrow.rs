@@ -4,10 +4,12 @@
 //! same positions is marked; going forward, what works position by position computes these alone, up to where every position is needed (the
 //! keys and values of an attention), and takes its operands' slices there.
 
-use super::rewrite::{Rewrite, Uses};
+use super::dead;
+use super::projection::Projection;
+use super::rewrite::{Rewrite, Uses, rewrite};
 use crate::primitives::{Attention, AttentionMask, EmitExt, LayerNorm, Map, MatMul, Reshape, Slice, Softmax};
-use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use sward_core::program::{BuildError, Instruction, Primitive, Program, Shape, ValueId};
 
@@ -64,6 +66,73 @@ impl Positions {
 }
 
 pub(super) fn run(program: &mut Program) -> Result<usize, BuildError> {
+    let split = split_projections(program)?;
+    if split > 0 {
+        // What the parts replaced is read by nothing, and must not count as a reader.
+        dead::run(program)?;
+    }
+    Ok(split + narrow(program)?)
+}
+
+/// Takes a linear layer apart whose parts are read on their own, one of them at some positions alone: queries, keys and values come from one product,
+/// and only the queries of a few tokens are wanted.
+fn split_projections(program: &mut Program) -> Result<usize, BuildError> {
+    let demands = demands(program);
+    let mut parted: FxHashSet<ValueId> = FxHashSet::default();
+    for instruction in &program.instructions {
+        if let Some(x) = part_of(program, instruction)
+            && matches!(demands[instruction.outputs[0].index()], Demand::Some(_))
+            && demands[x.index()] == Demand::All
+        {
+            parted.insert(x);
+        }
+    }
+    for instruction in &program.instructions {
+        if part_of(program, instruction).is_none() {
+            instruction.inputs.iter().for_each(|input| _ = parted.remove(input));
+        }
+    }
+    for output in &program.outputs {
+        parted.remove(&output.value);
+    }
+    if parted.is_empty() {
+        return Ok(0);
+    }
+    let uses = Uses::of(program);
+    rewrite(program, |rewrite, instruction| {
+        let Some(slice) = instruction.op.downcast::<Slice>() else { return Ok(None) };
+        let x = instruction.inputs[0];
+        if !parted.contains(&x) {
+            return Ok(None);
+        }
+        let view = rewrite.producer(x).filter(|view| view.op.downcast::<Reshape>().is_some() && uses.count(view.inputs[0]) == 1);
+        let product = view.map_or(x, |view| view.inputs[0]);
+        if rewrite.builder.shape(product).last() != rewrite.builder.shape(x).last() {
+            return Ok(None);
+        }
+        let Some(whole) = Projection::of(rewrite, &uses, product) else { return Ok(None) };
+        let shape = rewrite.shape(instruction.outputs[0]);
+        let dtype = rewrite.builder.type_of(x).dtype;
+        let builder = &mut rewrite.builder;
+        let weight = builder.slice(whole.weight, 0, slice.start, slice.length, 1)?;
+        let mut part =
+            builder.emit_one(MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: None }, &[whole.tokens, weight])?;
+        if let Some(bias) = whole.bias {
+            let bias = builder.slice(bias, 1, slice.start, slice.length, 1)?;
+            part = builder.add(part, bias)?;
+        }
+        Ok(Some(smallvec![builder.reshape(part, &shape)?]))
+    })
+}
+
+/// The value that a slice takes columns of.
+fn part_of(program: &Program, instruction: &Instruction) -> Option<ValueId> {
+    let slice = instruction.op.downcast::<Slice>()?;
+    let x = instruction.inputs[0];
+    (slice.step == 1 && slice.axis + 1 == program.type_of(x).shape.len()).then_some(x)
+}
+
+fn narrow(program: &mut Program) -> Result<usize, BuildError> {
     let demands = demands(program);
     if !demands.iter().any(|demand| matches!(demand, Demand::Some(_))) {
         return Ok(0);

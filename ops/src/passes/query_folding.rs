@@ -4,24 +4,14 @@
 //! `(q Wk^T) x` (`q bk` is the same for all keys, and softmax does not see it), and the result is `(p x) Wv + bv` since the weights p sum to 1:
 //! both projections act on a few rows instead of on every token.
 
+use super::projection::Projection;
 use super::rewrite::{Rewrite, Uses, rewrite};
-use crate::primitives::{Attention, AttentionMask, AttentionSizes, EmitExt, Map, MatMul, Reshape, Softmax};
+use crate::primitives::{Attention, AttentionMask, AttentionSizes, EmitExt, MatMul, Reshape, Softmax};
 use smallvec::smallvec;
 use sward_core::program::{BuildError, Builder, Program, ValueId};
-use sward_core::scalar::{ScalarNode, ScalarOp};
 
 /// What the folded form must cost at most, as a share of the cost as it stands.
 const WORTH_IT: f64 = 0.7;
-
-/// A linear layer of tokens whose result is read as `[b,tk,h,d]`.
-struct Projection {
-    /// `[b * tk, c]`
-    tokens: ValueId,
-    /// `[h * d, c]`
-    weight: ValueId,
-    /// `[1, h * d]`
-    bias: Option<ValueId>,
-}
 
 pub(super) fn run(program: &mut Program) -> Result<usize, BuildError> {
     let uses = Uses::of(program);
@@ -56,41 +46,22 @@ fn pays(sizes: &AttentionSizes, width: usize) -> bool {
     batch > 0 && folded < WORTH_IT * as_it_is
 }
 
-/// Reads a projection off the value that an attention takes as keys or values and nothing else reads.
+/// Reads a projection off the value `[b,tk,h,d]` that an attention takes as keys or values and nothing else reads.
 fn projection(rewrite: &mut Rewrite, uses: &Uses, value: ValueId) -> Option<Projection> {
-    let once = |rewrite: &mut Rewrite, value: ValueId| {
-        if uses.count(value) == 1 { rewrite.producer(value) } else { None }
-    };
-    let view = once(rewrite, value)?;
-    view.op.downcast::<Reshape>()?;
     let columns: usize = rewrite.builder.shape(value)[2..].iter().product();
-    let mut source = view.inputs[0];
-    // Another order of sizes would mix tokens.
-    if rewrite.builder.shape(source).last() != Some(&columns) || rewrite.builder.shape(source).len() != 2 {
-        return None;
-    }
-    let mut producer = once(rewrite, source)?;
-    let mut bias = None;
-    if let Some(map) = producer.op.downcast::<Map>() {
-        let [root] = map.roots.as_slice() else { return None };
-        let ScalarNode::Apply { op: ScalarOp::Add, operands } = *map.scalars.node(*root) else { return None };
-        let input = |position: usize| match map.scalars.node(operands[position]) {
-            ScalarNode::Input { index, .. } => Some(producer.inputs[*index as usize]),
-            _ => None,
-        };
-        let (left, right) = (input(0)?, input(1)?);
-        let is_row = |value: ValueId| rewrite.builder.shape(value) == [1, columns];
-        let (product, row) = if is_row(right) { (left, right) } else { (right, left) };
-        if !is_row(row) || rewrite.builder.type_of(product) != rewrite.builder.type_of(source) {
+    let mut source = value;
+    loop {
+        if uses.count(source) != 1 {
             return None;
         }
-        bias = Some(row);
-        source = product;
-        producer = once(rewrite, source)?;
+        match rewrite.producer(source) {
+            Some(view) if view.op.downcast::<Reshape>().is_some() => source = view.inputs[0],
+            _ => break,
+        }
     }
-    let matmul = producer.op.downcast::<MatMul>()?;
-    let is_linear = matmul.transpose_b && !matmul.transpose_a && matmul.epilogue.is_none();
-    is_linear.then(|| Projection { tokens: producer.inputs[0], weight: producer.inputs[1], bias })
+    // Another order of sizes would mix tokens.
+    let is_fit = source != value && rewrite.builder.shape(source).last() == Some(&columns);
+    if is_fit { Projection::of(rewrite, uses, source) } else { None }
 }
 
 fn folded(

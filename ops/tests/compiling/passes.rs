@@ -153,17 +153,17 @@ fn only_the_class_token_goes_through_the_last_block() {
     let sizes = [("b", 3)];
     let program = lowered(CLASS_TOKEN, &sizes, false).finish();
     let found = optimized(program.clone());
-    // Of six patches and a class token, in the products of the last MLP and projection of attention.
+    // Of six patches and a class token: the first block's four products see all, the last block's, whose keys and values move to the query, none.
     let rows: Vec<usize> = (found.instructions.iter())
         .filter(|own| own.op.downcast::<MatMul>().is_some())
         .map(|own| found.type_of(own.outputs[0]).shape[0])
         .collect();
-    assert_eq!(rows, [21, 21, 21, 21, 21, 3, 3, 3, 3], "{found}");
+    assert_eq!((rows.len(), rows.iter().filter(|rows| **rows == 21).count()), (13, 4), "{found}");
     let given = arguments(&program, 6);
     assert_same("class token", &run(&program, &given), &run(&found, &given), 1e-12);
     let plain = gradients(lowered(CLASS_TOKEN, &sizes, true), false);
     let narrowed = optimized(gradients(lowered(CLASS_TOKEN, &sizes, true), true));
-    assert!(narrowed.flops() < 0.75 * optimized(plain.clone()).flops(), "{narrowed}");
+    assert!(narrowed.flops() < 0.65 * optimized(plain.clone()).flops(), "{narrowed}");
     let given = arguments(&plain, 7);
     assert_same("gradients of the class token", &run(&plain, &given), &run(&narrowed, &given), 1e-9);
 }

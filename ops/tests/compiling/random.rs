@@ -101,10 +101,11 @@ pub fn tokens_program(seed: u64) -> Builder {
     let input = |builder: &mut Builder, name: &str, shape: &[usize]| builder.argument(name, Role::Input, TensorType::f32(shape));
     let [tokens, positions, row] = [("tokens", &[2, 6, 8][..]), ("positions", &[1, 6, 8]), ("row", &[8])]
         .map(|(name, shape)| input(&mut builder, name, shape));
-    let weight = builder.argument("weight", Role::Parameter { trained: true }, TensorType::f32(&[8, 8]));
+    let [weight, qkv, bias] = [("weight", &[8, 8][..]), ("qkv", &[24, 8]), ("bias", &[1, 24])]
+        .map(|(name, shape)| builder.argument(name, Role::Parameter { trained: true }, TensorType::f32(shape)));
     let mut x = tokens;
     for _ in 0..draw.between(1, 7) {
-        x = token_step(&mut builder, &mut draw, x, [tokens, positions, row, weight]).expect("sizes that fit");
+        x = token_step(&mut builder, &mut draw, x, [tokens, positions, row, weight, qkv, bias]).expect("sizes that fit");
     }
     let length = draw.between(1, 3);
     let start = draw.below(6 - length + 1);
@@ -120,10 +121,10 @@ fn token_step(
     builder: &mut Builder,
     draw: &mut Draw,
     x: ValueId,
-    [tokens, positions, row, weight]: [ValueId; 4],
+    [tokens, positions, row, weight, qkv, bias]: [ValueId; 6],
 ) -> Result<ValueId, BuildError> {
     let flat = |builder: &mut Builder, x: ValueId| builder.reshape(x, &[12, 8]);
-    match draw.below(8) {
+    match draw.below(10) {
         0 => builder.add(x, tokens),
         1 => builder.mul(x, positions),
         2 => builder.add(x, row),
@@ -144,6 +145,20 @@ fn token_step(
             let attention = Attention { scale: 0.5, causal: draw.flag(), mask: AttentionMask::None };
             let out = builder.emit(attention, &[heads, heads, heads])?[0];
             builder.reshape(out, &[2, 6, 8])
+        }
+        7 | 8 => {
+            let rows = flat(builder, x)?;
+            let all = builder.matmul_transposed(rows, false, qkv, true)?;
+            let all = if draw.flag() { builder.add(all, bias)? } else { all };
+            let all = builder.reshape(all, &[2, 6, 24])?;
+            let mut parts = Vec::new();
+            for start in [0, 8, 16] {
+                let part = builder.slice(all, 2, start, 8, 1)?;
+                parts.push(builder.reshape(part, &[2, 6, 2, 4])?);
+            }
+            let out = builder.emit(Attention { scale: 0.5, causal: false, mask: AttentionMask::None }, &parts)?[0];
+            let out = builder.reshape(out, &[2, 6, 8])?;
+            builder.add(x, out)
         }
         _ => {
             let [left, right] = [0, 4].map(|start| builder.slice(x, 2, start, 4, 1));
