@@ -42,7 +42,7 @@ impl Positions {
         let mut before = 1;
         for (axis, size) in shape.iter().enumerate() {
             let through = before * size;
-            if self.before % before == 0 && through >= self.before * self.size && through % (self.before * self.size) == 0 {
+            if self.before.is_multiple_of(before) && through.is_multiple_of(self.before * self.size) {
                 return Some(axis);
             }
             before = through;

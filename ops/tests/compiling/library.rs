@@ -133,18 +133,21 @@ fn convolutional_backbones_train_channels_last_with_one_permute_of_the_image() {
 #[test]
 fn a_vision_transformer_trains_without_any_permute_of_heads() {
     let program = step("vit_small_patch16_224", 224, DType::F32);
-    assert_eq!(moved_activations(&program).len(), 1, "{:#?}", moved_activations(&program));
-    assert_eq!(count(&program, "slice_gradient"), 1, "{program}");
-    assert_eq!(count(&program, "attention_gradient"), 12);
+    // The image; all others are of one query an image, in the last block, whose keys and values move to the class token.
+    let moved = moved_activations(&program);
+    assert!(moved[1..].iter().all(|own| own.contains("[8,6,") || own.contains("[6,8,")), "{moved:#?}");
+    assert_eq!(count(&program, "attention_gradient"), 11);
+    assert!(count(&program, "slice_gradient") <= 4, "{program}");
 }
 
 #[test]
 fn linear_layers_take_bias_activation_and_residual_into_their_products_at_inference() {
     let program = lowered(&backbone("vit_small_patch16_224", 224), &[("batch", 1)], false).finish();
     let program = optimize(program, &all()).unwrap_or_else(|error| panic!("{error}"));
-    // Four products a block, each with its epilogue; patches, the class token and the norms are what remains.
-    assert_eq!(count(&program, "matmul"), 48);
-    assert!(count(&program, "map") <= 2, "{program}");
+    // Four products a block, each with its epilogue; patches, the class token and the norms are what remains. In the last block the class token's
+    // query, two products of weights and two of tokens stand for one of all tokens; two small maps scale that query and add its heads' bias.
+    assert_eq!(count(&program, "matmul"), 52);
+    assert!(count(&program, "map") <= 4, "{program}");
 }
 
 #[test]

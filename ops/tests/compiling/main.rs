@@ -5,4 +5,5 @@ mod library;
 mod passes;
 mod random;
 mod support;
+mod tokens;
 mod training;

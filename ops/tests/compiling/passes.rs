@@ -2,6 +2,7 @@
 
 use super::random;
 use super::support::{arguments, assert_same, count, lowered, run};
+use super::tokens;
 use sward_core::program::{Builder, DType, Program, Role, TensorType, verify};
 use sward_ops::passes::{PIPELINE, PassError, PassOptions, Stage, optimize, optimize_forward, parameter_only};
 use sward_ops::primitives::{Convolution, EmitExt, MatMul};
@@ -172,14 +173,14 @@ fn only_the_class_token_goes_through_the_last_block() {
 fn random_chains_over_tokens_keep_their_meaning_where_few_are_read() {
     let mut cheaper = 0;
     for seed in 0..300 {
-        let program = random::tokens_program(seed).finish();
+        let program = tokens::program(seed).finish();
         let given = arguments(&program, seed);
         let found = optimized(program.clone());
         cheaper += usize::from(found.flops() < 0.7 * program.flops());
         assert_same(&format!("seed {seed}\n{found}"), &run(&program, &given), &run(&found, &given), 1e-9);
-        let plain = gradients(random::tokens_program(seed), false);
+        let plain = gradients(tokens::program(seed), false);
         let given = arguments(&plain, seed);
-        let found = optimized(gradients(random::tokens_program(seed), true));
+        let found = optimized(gradients(tokens::program(seed), true));
         assert_same(&format!("gradients, seed {seed}\n{found}"), &run(&plain, &given), &run(&found, &given), 1e-7);
     }
     assert!(cheaper > 60, "{cheaper}");
