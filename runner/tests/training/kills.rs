@@ -33,9 +33,17 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bits() {
                 None => project.command(&["train", "experiment.ron", "--quiet", "--output", &root]),
             };
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-            std::thread::sleep(moment(attempts));
+            // A run that ends before is not waited for: the first one may have taken long, beside other tests.
+            let until = Instant::now() + moment(attempts);
             attempts += 1;
-            let ended = child.try_wait().unwrap();
+            let ended = loop {
+                let ended = child.try_wait().unwrap();
+                let left = until.saturating_duration_since(Instant::now());
+                if ended.is_some() || left.is_zero() {
+                    break ended;
+                }
+                std::thread::sleep(left.min(Duration::from_millis(2)));
+            };
             if ended.is_none() {
                 child.kill().unwrap();
                 kills += 1;
