@@ -5,7 +5,7 @@
 //! keys and values of an attention), and takes its operands' slices there.
 
 use super::dead;
-use super::projection::Projection;
+use super::projection::{Projection, with_bias};
 use super::rewrite::{Rewrite, Uses, rewrite};
 use crate::primitives::{Attention, AttentionMask, EmitExt, LayerNorm, Map, MatMul, Reshape, Slice, Softmax};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -119,7 +119,7 @@ fn split_projections(program: &mut Program) -> Result<usize, BuildError> {
             builder.emit_one(MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: None }, &[whole.tokens, weight])?;
         if let Some(bias) = whole.bias {
             let bias = builder.slice(bias, 1, slice.start, slice.length, 1)?;
-            part = builder.add(part, bias)?;
+            part = with_bias(builder, part, bias)?;
         }
         Ok(Some(smallvec![builder.reshape(part, &shape)?]))
     })
@@ -264,10 +264,8 @@ impl Narrowing {
             return self.narrow(&instruction, positions);
         }
         // The slice that the positions come from is what they are.
-        if let Some(slice) = instruction.op.downcast::<Slice>()
-            && let Some(positions) = taken(self.rewrite.builder.program(), &instruction)
+        if let Some(positions) = taken(self.rewrite.builder.program(), &instruction)
             && self.demands[instruction.inputs[0].index()] == Demand::Some(positions)
-            && slice.length == positions.length
         {
             let value = self.at(instruction.inputs[0], positions)?;
             self.rewrite.replace(output, value);

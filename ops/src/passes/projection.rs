@@ -1,8 +1,8 @@
 //! Linear layers as passes find them: a product of rows with a weight, and perhaps a bias added to it.
 
 use super::rewrite::{Rewrite, Uses};
-use crate::primitives::{Map, MatMul};
-use sward_core::program::ValueId;
+use crate::primitives::{EmitExt, Map, MatMul};
+use sward_core::program::{BuildError, Builder, ValueId};
 use sward_core::scalar::{ScalarNode, ScalarOp};
 
 /// A linear layer of rows.
@@ -44,4 +44,10 @@ impl Projection {
         let is_linear = matmul.transpose_b && !matmul.transpose_a && matmul.epilogue.is_none();
         is_linear.then(|| Projection { tokens: producer.inputs[0], weight: producer.inputs[1], bias })
     }
+}
+
+/// A product with a bias added, in the product's dtype whatever the bias has.
+pub(super) fn with_bias(builder: &mut Builder, product: ValueId, bias: ValueId) -> Result<ValueId, BuildError> {
+    let dtype = builder.type_of(product).dtype;
+    builder.map_as(dtype, &[product, bias], |graph, operands| graph.add(operands[0], operands[1]))
 }

@@ -4,7 +4,7 @@
 //! `(q Wk^T) x` (`q bk` is the same for all keys, and softmax does not see it), and the result is `(p x) Wv + bv` since the weights p sum to 1:
 //! both projections act on a few rows instead of on every token.
 
-use super::projection::Projection;
+use super::projection::{Projection, with_bias};
 use super::rewrite::{Rewrite, Uses, rewrite};
 use crate::primitives::{Attention, AttentionMask, AttentionSizes, EmitExt, MatMul, Reshape, Softmax};
 use smallvec::smallvec;
@@ -100,7 +100,7 @@ fn folded(
     let mut out = product(builder, pooled, value_weight, true)?;
     if let Some(bias) = values.bias {
         let bias = builder.reshape(bias, &[heads, 1, e])?;
-        out = builder.add(out, bias)?;
+        out = with_bias(builder, out, bias)?;
     }
     let out = builder.reshape(out, &[heads, batch, queries, e])?;
     builder.permute(out, &[1, 2, 0, 3])

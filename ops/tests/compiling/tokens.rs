@@ -2,7 +2,7 @@
 
 use sward_core::program::{BuildError, Builder, DType, Role, TensorType, ValueId};
 use sward_ops::primitives::problems::{Draw, Extent};
-use sward_ops::primitives::{Attention, AttentionMask, EmitExt, LayerNorm};
+use sward_ops::primitives::{Attention, AttentionMask, EmitExt, LayerNorm, MatMul};
 
 /// A random chain of what works token by token, of which a few tokens are read in the end: `[2, 6, 8]`, perhaps as `[12, 8]` or by heads on the way.
 pub fn program(seed: u64) -> Builder {
@@ -57,9 +57,15 @@ fn step(
             builder.reshape(out, &[2, 6, 8])
         }
         7 | 8 => {
+            // In either dtype, with a bias of f32: what stands for a value has its dtype.
+            let dtype = draw.choose(&[DType::F32, DType::BF16]);
             let rows = flat(builder, x)?;
-            let all = builder.matmul_transposed(rows, false, qkv, true)?;
-            let all = if draw.flag() { builder.add(all, bias)? } else { all };
+            let (rows, qkv) = (builder.cast(rows, dtype)?, builder.cast(qkv, dtype)?);
+            let product = MatMul { transpose_a: false, transpose_b: true, dtype, epilogue: None };
+            let mut all = builder.emit_one(product, &[rows, qkv])?;
+            if draw.flag() {
+                all = builder.map_as(dtype, &[all, bias], |graph, operands| graph.add(operands[0], operands[1]))?;
+            }
             let all = builder.reshape(all, &[2, 6, 24])?;
             let mut parts = Vec::new();
             for start in [0, 8, 16] {
