@@ -4,7 +4,7 @@
 //!
 //! One part of the work is one head of one example (and, forward, a stretch of its queries); within it everything runs in one order.
 
-use super::matmul::{Data, DataMut, Panels, Source};
+use super::matmul::{Data, DataMut, Left, Panels, Source};
 use super::rows::{convert, load, save, sum_lanes};
 use crate::cpu::features::{Bf16Products, Features};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch, math};
@@ -270,7 +270,7 @@ impl Kernel for ForwardHead<'_> {
                         break;
                     }
                     let n = KEYS.min(seen - first_key);
-                    key_panels.multiply(q, width, rows, scores, ROW, false);
+                    key_panels.multiply(Left::Rows(q, width), rows, scores, ROW, false);
                     for row in 0..rows {
                         let scores = scores.add(row * ROW);
                         attention.finish_scores(s, scores, (batch, head, first_query + row), first_key, n);
@@ -300,7 +300,7 @@ impl Kernel for ForwardHead<'_> {
                         *total.add(row) += sum;
                         *largest.add(row) = new;
                     }
-                    value_panels.multiply(scores, ROW, rows, out, out_width, true);
+                    value_panels.multiply(Left::Rows(scores, ROW), rows, out, out_width, true);
                 }
                 for row in 0..rows {
                     let sum = *total.add(row);
@@ -424,8 +424,8 @@ impl Kernel for BackwardHead<'_> {
                         break;
                     }
                     let n = KEYS.min(keys - first_key);
-                    for_scores.multiply(q, width, rows, p, ROW, false);
-                    for_dp.multiply(dout, value_width, rows, dp, ROW, false);
+                    for_scores.multiply(Left::Rows(q, width), rows, p, ROW, false);
+                    for_dp.multiply(Left::Rows(dout, value_width), rows, dp, ROW, false);
                     for row in 0..rows {
                         let (p, dp) = (p.add(row * ROW), dp.add(row * ROW));
                         attention.finish_scores(s, p, (batch, head, first_query + row), first_key, n);
@@ -449,10 +449,10 @@ impl Kernel for BackwardHead<'_> {
                             s.store(dp.add(i), s.mul(score, scale));
                         }
                     }
-                    for_dq.multiply(dp, ROW, rows, dq, key_width, true);
+                    for_dq.multiply(Left::Rows(dp, ROW), rows, dq, key_width, true);
                     // In steps of a tile's rows, so that the padding stays within the sums.
-                    dout_panels.multiply_turned(p, ROW, n, dv.add(first_key * out_width), out_width, true);
-                    q_panels.multiply_turned(dp, ROW, n, dk.add(first_key * key_width), key_width, true);
+                    dout_panels.multiply(Left::Summands(p, ROW), n, dv.add(first_key * out_width), out_width, true);
+                    q_panels.multiply(Left::Summands(dp, ROW), n, dk.add(first_key * key_width), key_width, true);
                 }
                 let at = ((batch * queries + first_query) * heads + head) * width;
                 scatter(s, dq, key_width, rows, width, tensors.dq, at, heads * width);

@@ -18,7 +18,7 @@ mod tests;
 
 use half::bf16;
 
-pub(super) use small::Panels;
+pub(super) use small::{Left, Panels};
 use source::Block;
 pub use source::{Data, Patches, Source};
 

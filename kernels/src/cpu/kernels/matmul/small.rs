@@ -19,6 +19,15 @@ pub(in crate::cpu::kernels) struct Panels {
     data: *mut u8,
 }
 
+/// A left operand, and the elements from one of its lines to the next.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cpu::kernels) enum Left {
+    /// A line holds the summands of one row.
+    Rows(*const f32, usize),
+    /// A line holds one summand of every row.
+    Summands(*const f32, usize),
+}
+
 impl Panels {
     /// Bytes that a packed operand takes.
     pub fn bytes(n: usize, k: usize) -> usize {
@@ -36,39 +45,12 @@ impl Panels {
         panels
     }
 
-    /// `out (+)= left * right` for `rows` rows of f32, `left_stride` apart. The result's memory is padded to whole tiles: rows and columns to a
-    /// multiple of 32.
+    /// `out (+)= left * right` for `rows` rows of f32. The result's memory is padded to whole tiles: rows and columns to a multiple of 32.
     ///
     /// # Safety
     /// `left` has `rows` rows of `k`, `out` the padded rows and columns, `out_stride` apart.
-    pub unsafe fn multiply(
-        &self,
-        left: *const f32,
-        left_stride: usize,
-        rows: usize,
-        out: *mut f32,
-        out_stride: usize,
-        accumulate: bool,
-    ) {
-        let turned = false;
-        dispatch(self.features.level(), Multiply { panels: self, left, left_stride, turned, rows, out, out_stride, accumulate });
-    }
-
-    /// As [`Panels::multiply`] for a left operand whose rows are neighbours: its summands lie `left_stride` apart.
-    ///
-    /// # Safety
-    /// `left` has `k` rows of `rows`, `out` the padded rows and columns, `out_stride` apart.
-    pub unsafe fn multiply_turned(
-        &self,
-        left: *const f32,
-        left_stride: usize,
-        rows: usize,
-        out: *mut f32,
-        out_stride: usize,
-        accumulate: bool,
-    ) {
-        let turned = true;
-        dispatch(self.features.level(), Multiply { panels: self, left, left_stride, turned, rows, out, out_stride, accumulate });
+    pub unsafe fn multiply(&self, left: Left, rows: usize, out: *mut f32, out_stride: usize, accumulate: bool) {
+        dispatch(self.features.level(), Multiply { panels: self, left, rows, out, out_stride, accumulate });
     }
 }
 
@@ -104,10 +86,7 @@ impl Kernel for Pack {
 
 struct Multiply<'a> {
     panels: &'a Panels,
-    left: *const f32,
-    left_stride: usize,
-    /// Strides are those from summand to summand.
-    turned: bool,
+    left: Left,
     rows: usize,
     out: *mut f32,
     out_stride: usize,
@@ -119,93 +98,97 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Multiply {
-            panels: &Panels { features, tiled, n, k, data: panels },
-            left,
-            left_stride,
-            turned,
-            rows,
-            out,
-            out_stride,
-            accumulate,
-        } = self;
         // SAFETY: the caller of `multiply` promises the elements.
         unsafe {
-            if S::LEVEL == Level::Avx512 && tiled && turned {
-                let depth = k.next_multiple_of(tiles::DEPTH);
-                let stride = rows.next_multiple_of(LANES);
-                let strip_elements = tiles::SIDE * depth;
-                let mut scratch = Scratch::bytes(2 * (k * stride + rows.div_ceil(tiles::SIDE) * strip_elements));
-                let rounded: *mut bf16 = scratch.pointer();
-                let packed = rounded.add(k * stride);
-                for row in 0..k {
-                    convert(s, left.add(row * left_stride), rounded.add(row * stride), rows);
-                }
-                let products = features.bf16_products();
-                let state = tiles::Tiles::new(products);
-                let block = Block { data: rounded.cast_const(), i_stride: 1, k_stride: stride };
-                let order = tiles::strip_order(products, &block);
-                tiles::pack_strips(s, block, rows, k, order, packed);
-                for column in (0..n).step_by(tiles::SIDE) {
-                    for first in (0..rows).step_by(tiles::SIDE) {
-                        state.multiply(tiles::TileProduct {
-                            data: packed.add(first * depth),
-                            strip: tiles::Strip::Packed(order),
-                            panel: panels.cast::<bf16>().add(column * depth),
-                            steps: depth / tiles::DEPTH,
-                            rows: rows - first,
-                            out: out.add(first * out_stride + column),
-                            out_stride,
-                            accumulate,
-                        });
-                    }
-                }
-            } else if S::LEVEL == Level::Avx512 && tiled {
-                let depth = k.next_multiple_of(tiles::DEPTH);
-                let mut scratch = Scratch::words(tiles::SIDE * depth);
-                let rounded: *mut bf16 = scratch.pointer();
-                let packed = rounded.add(tiles::SIDE * depth);
-                let products = features.bf16_products();
-                let state = tiles::Tiles::new(products);
-                let block = Block { data: rounded.cast_const(), i_stride: depth, k_stride: 1 };
-                let reads_in_place = tiles::reads_in_place(products, &block, depth);
-                let (data, strip) = if reads_in_place {
-                    (block.data, tiles::Strip::InPlace(depth))
-                } else {
-                    (packed.cast_const(), tiles::Strip::Packed(tiles::Order::Rows))
-                };
-                for first in (0..rows).step_by(tiles::SIDE) {
-                    let height = tiles::SIDE.min(rows - first);
-                    for row in 0..height {
-                        let to = rounded.add(row * depth);
-                        convert(s, left.add((first + row) * left_stride), to, k);
-                        std::slice::from_raw_parts_mut(to.add(k), depth - k).fill(bf16::ZERO);
-                    }
-                    if !reads_in_place {
-                        tiles::pack_strips(s, block, height, k, tiles::Order::Rows, packed);
-                    }
-                    for column in (0..n).step_by(tiles::SIDE) {
-                        state.multiply(tiles::TileProduct {
-                            data,
-                            strip,
-                            panel: panels.cast::<bf16>().add(column * depth),
-                            steps: depth / tiles::DEPTH,
-                            rows: height,
-                            out: out.add(first * out_stride + column),
-                            out_stride,
-                            accumulate,
-                        });
-                    }
-                }
+            if S::LEVEL == Level::Avx512 && self.panels.tiled {
+                self.tiled(s);
             } else {
-                let width = float::shape(S::LEVEL).1 * LANES;
-                for first in (0..n).step_by(width) {
-                    let right = panels.cast::<f32>().add(first * k);
-                    let tile = float::Tile { left, left_stride, right, nk: k, out: out.add(first), out_stride, accumulate };
-                    if turned {
-                        float::multiply_turned(s, tile, rows, width.min(n - first));
-                    } else {
-                        float::multiply(s, tile, rows, width.min(n - first));
+                self.float(s);
+            }
+        }
+    }
+}
+
+impl Multiply<'_> {
+    #[inline(always)]
+    unsafe fn float<S: Simd>(self, s: S) {
+        let Multiply { panels: &Panels { n, k, data, .. }, left, rows, out, out_stride, accumulate } = self;
+        let width = float::shape(S::LEVEL).1 * LANES;
+        let (Left::Rows(first_of_left, left_stride) | Left::Summands(first_of_left, left_stride)) = left;
+        for first in (0..n).step_by(width) {
+            let columns = width.min(n - first);
+            // SAFETY: the caller of `multiply` promises the elements.
+            unsafe {
+                let right = data.cast::<f32>().add(first * k);
+                let out = out.add(first);
+                let tile = float::Tile { left: first_of_left, left_stride, right, nk: k, out, out_stride, accumulate };
+                match left {
+                    Left::Rows(..) => float::multiply(s, tile, rows, columns),
+                    Left::Summands(..) => float::multiply_turned(s, tile, rows, columns),
+                }
+            }
+        }
+    }
+
+    /// The left operand is rounded to bf16.
+    #[inline(always)]
+    unsafe fn tiled<S: Simd>(self, s: S) {
+        let Multiply { panels: &Panels { features, n, k, data: panels, .. }, left, rows, out, out_stride, accumulate } = self;
+        let depth = k.next_multiple_of(tiles::DEPTH);
+        let strip_elements = tiles::SIDE * depth;
+        let products = features.bf16_products();
+        // SAFETY: the caller of `multiply` promises the elements; all parts lie within their scratch.
+        unsafe {
+            let state = tiles::Tiles::new(products);
+            let multiply = |data, strip, first: usize| {
+                for column in (0..n).step_by(tiles::SIDE) {
+                    state.multiply(tiles::TileProduct {
+                        data,
+                        strip,
+                        panel: panels.cast::<bf16>().add(column * depth),
+                        steps: depth / tiles::DEPTH,
+                        rows: rows - first,
+                        out: out.add(first * out_stride + column),
+                        out_stride,
+                        accumulate,
+                    });
+                }
+            };
+            match left {
+                Left::Rows(left, left_stride) => {
+                    let mut scratch = Scratch::words(strip_elements);
+                    let rounded: *mut bf16 = scratch.pointer();
+                    let packed = rounded.add(strip_elements);
+                    let block = Block { data: rounded.cast_const(), i_stride: depth, k_stride: 1 };
+                    let reads_in_place = tiles::reads_in_place(products, &block, depth);
+                    for first in (0..rows).step_by(tiles::SIDE) {
+                        let height = tiles::SIDE.min(rows - first);
+                        for row in 0..height {
+                            let to = rounded.add(row * depth);
+                            convert(s, left.add((first + row) * left_stride), to, k);
+                            std::slice::from_raw_parts_mut(to.add(k), depth - k).fill(bf16::ZERO);
+                        }
+                        if reads_in_place {
+                            multiply(block.data, tiles::Strip::InPlace(depth), first);
+                        } else {
+                            tiles::pack_strips(s, block, height, k, tiles::Order::Rows, packed);
+                            multiply(packed.cast_const(), tiles::Strip::Packed(tiles::Order::Rows), first);
+                        }
+                    }
+                }
+                Left::Summands(left, left_stride) => {
+                    let stride = rows.next_multiple_of(LANES);
+                    let mut scratch = Scratch::bytes(2 * (k * stride + rows.div_ceil(tiles::SIDE) * strip_elements));
+                    let rounded: *mut bf16 = scratch.pointer();
+                    let packed = rounded.add(k * stride);
+                    for row in 0..k {
+                        convert(s, left.add(row * left_stride), rounded.add(row * stride), rows);
+                    }
+                    let block = Block { data: rounded.cast_const(), i_stride: 1, k_stride: stride };
+                    let order = tiles::strip_order(products, &block);
+                    tiles::pack_strips(s, block, rows, k, order, packed);
+                    for first in (0..rows).step_by(tiles::SIDE) {
+                        multiply(packed.add(first * depth).cast_const(), tiles::Strip::Packed(order), first);
                     }
                 }
             }
