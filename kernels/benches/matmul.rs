@@ -22,7 +22,7 @@ const fn case(name: &'static str, m: usize, k: usize, n: usize, transpose_left: 
     Case { name, m, k, n, transpose_left, transpose_right }
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 15] = [
     case("linear", 1568, 768, 3072, false, true),
     case("input gradient", 1568, 3072, 768, false, false),
     case("weight gradient", 768, 1568, 3072, true, false),
@@ -31,6 +31,14 @@ const CASES: [Case; 8] = [
     case("narrow weight gradient", 384, 25088, 96, true, false),
     case("head", 8, 768, 1000, false, true),
     case("square", 1024, 1024, 1024, false, false),
+    // Eight examples through a block of ViT-S/16.
+    case("token query, key, value", 1576, 384, 1152, false, true),
+    case("token projection", 1576, 384, 384, false, true),
+    case("token fc1", 1576, 384, 1536, false, true),
+    case("token fc2", 1576, 1536, 384, false, true),
+    case("token fc1 back", 1576, 1536, 384, false, false),
+    case("token fc2 back", 1576, 384, 1536, false, false),
+    case("token weight gradient", 1536, 1576, 384, true, false),
 ];
 
 fn main() {

@@ -326,3 +326,14 @@ fn every_family_agrees_with_the_reference() {
         .collect();
     assert!(failed.is_empty(), "families that disagree: {failed:?}");
 }
+
+/// Attentions of several blocks of queries and keys, and of widths that fill no tile.
+#[test]
+fn attentions_of_many_tokens_agree_with_the_reference() {
+    for dtype in [DType::F32, DType::BF16] {
+        for problem in op::problems::attentions(dtype).iter().chain(&op::problems::attention_gradients(dtype)) {
+            let tensors: Vec<Tensor> = problem.inputs.iter().map(Tensor::from_array).collect();
+            check(&problem.program(), &tensors, 2e-4);
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //!
 //! One part of the work is one head of one example (and, forward, a stretch of its queries); within it everything runs in one order.
 
+use half::bf16;
+
 use super::matmul::{Data, DataMut, Left, Panels, Source};
 use super::rows::{convert, load, save, sum_lanes};
 use crate::cpu::features::{Bf16Products, Features};
@@ -11,11 +13,11 @@ use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch, math};
 use crate::cpu::threads::{Scratch, parallel};
 
 /// Queries of a block.
-const QUERIES: usize = 64;
+const QUERIES: Blocks = Blocks { size: 64, rest: 16 };
 /// Keys of a block.
-const KEYS: usize = 256;
+const KEYS: Blocks = Blocks { size: 256, rest: 32 };
 /// Elements from one query's scores to the next's: a line more than they are, so that queries do not all fall on the same lines of the cache.
-const ROW: usize = KEYS + LANES;
+const ROW: usize = KEYS.most() + LANES;
 /// Queries of a part of the forward pass.
 const STRETCH: usize = 512;
 
@@ -107,7 +109,34 @@ unsafe impl Send for Backward {}
 unsafe impl Sync for Backward {}
 
 fn padded(n: usize) -> usize {
-    n.next_multiple_of(32)
+    n.next_multiple_of(Left::WHOLE)
+}
+
+/// How tokens are cut into blocks: of one size, but the last, which takes what would be a small block of its own.
+#[derive(Clone, Copy, Debug)]
+struct Blocks {
+    size: usize,
+    /// What the last block may have more.
+    rest: usize,
+}
+
+impl Blocks {
+    const fn most(self) -> usize {
+        self.size + self.rest
+    }
+
+    fn count(self, tokens: usize) -> usize {
+        if tokens == 0 { 0 } else { tokens.saturating_sub(self.rest).div_ceil(self.size).max(1) }
+    }
+
+    /// The first token of each block and its number of tokens.
+    fn of(self, tokens: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let blocks = self.count(tokens.len());
+        (0..blocks).map(move |block| {
+            let first = tokens.start + block * self.size;
+            (first, if block + 1 == blocks { tokens.end - first } else { self.size })
+        })
+    }
 }
 
 impl Attention {
@@ -128,27 +157,28 @@ impl Attention {
         if self.causal { self.keys.min(end) } else { self.keys }
     }
 
-    /// Turns products into scores: scales, adds the mask, and puts -inf where a query may not attend and in the padding.
+    /// Turns a query's products with `keys` keys into scores, a vector after the other: scales, adds the mask, and puts -inf where the query may
+    /// not attend and in the padding.
     #[inline(always)]
-    unsafe fn finish_scores<S: Simd>(
+    unsafe fn scores<S: Simd>(
         &self,
         s: S,
-        row: *mut f32,
+        products: *const f32,
         (batch, head, query): (usize, usize, usize),
-        first_key: usize,
-        keys: usize,
+        (first_key, keys): (usize, usize),
+        mut take: impl FnMut(usize, S::V),
     ) {
         let scale = s.splat(self.scale);
-        let mask_at = batch * self.mask_strides[0] + head * self.mask_strides[1] + query * self.mask_strides[2] + first_key;
-        // SAFETY: the row holds `keys` padded to whole vectors; the mask has the keys.
-        unsafe {
-            for i in (0..keys).step_by(LANES) {
+        let mask_at = self.mask_at(batch, head, query) + first_key;
+        let visible = if self.causal { (query + 1).saturating_sub(first_key).min(keys) } else { keys };
+        for i in (0..keys).step_by(LANES) {
+            // SAFETY: the products are padded to whole vectors; the mask has the keys.
+            let score = unsafe {
                 let n = LANES.min(keys - i);
-                let mut score = s.mul(s.load(row.add(i)), scale);
+                let score = s.mul(s.load(products.add(i)), scale);
                 match self.mask {
-                    Mask::None => {}
-                    Mask::Additive(Data::F32(p)) => score = s.add(score, load(s, p.add(mask_at + i), n)),
-                    Mask::Additive(Data::Bf16(p)) => score = s.add(score, Element::load_part(s, p.add(mask_at + i), n)),
+                    Mask::None => score,
+                    Mask::Additive(mask) => s.add(score, load_from(s, mask, mask_at + i, n)),
                     Mask::Boolean(p) => {
                         let mut lanes = s.to_array(score);
                         for j in 0..n {
@@ -156,29 +186,110 @@ impl Attention {
                                 lanes[j] = f32::NEG_INFINITY;
                             }
                         }
-                        score = s.from_array(lanes);
+                        s.from_array(lanes)
                     }
                 }
-                s.store(row.add(i), score);
-            }
-            let visible = if self.causal { (query + 1).saturating_sub(first_key).min(keys) } else { keys };
-            for i in visible..keys.next_multiple_of(LANES) {
-                *row.add(i) = f32::NEG_INFINITY;
-            }
+            };
+            let seen = visible.saturating_sub(i);
+            take(i, if seen >= LANES { score } else { first_lanes(s, score, seen, f32::NEG_INFINITY) });
+        }
+    }
+
+    /// Elements from the mask's first to that of a query's first key.
+    fn mask_at(&self, batch: usize, head: usize, query: usize) -> usize {
+        let [of_batch, of_head, of_query] = self.mask_strides;
+        batch * of_batch + head * of_head + query * of_query
+    }
+}
+
+/// The first `n` lanes, `other` in the others.
+#[inline(always)]
+fn first_lanes<S: Simd>(s: S, x: S::V, n: usize, other: f32) -> S::V {
+    let mut lanes = s.to_array(x);
+    lanes[n..].fill(other);
+    s.from_array(lanes)
+}
+
+/// `n` elements from `at` on, the other lanes zero.
+#[inline(always)]
+unsafe fn load_from<S: Simd>(s: S, data: Data, at: usize, n: usize) -> S::V {
+    // SAFETY: the caller promises the elements.
+    unsafe {
+        match data {
+            Data::F32(p) => load(s, p.add(at), n),
+            Data::Bf16(p) if n == LANES => Element::load(s, p.add(at)),
+            Data::Bf16(p) => Element::load_part(s, p.add(at), n),
         }
     }
 }
 
-/// Copies `rows` rows as f32.
+/// Rows as products want them: in place, or as f32 in `scratch` where these multiply f32 alone.
 #[inline(always)]
-unsafe fn gather<S: Simd>(s: S, (data, stride): (Data, usize), rows: usize, width: usize, to: *mut f32) {
-    for row in 0..rows {
-        // SAFETY: the caller promises the rows on both sides.
-        unsafe {
-            match data {
-                Data::F32(p) => convert(s, p.add(row * stride), to.add(row * width), width),
-                Data::Bf16(p) => convert(s, p.add(row * stride), to.add(row * width), width),
+unsafe fn operand<S: Simd>(
+    s: S,
+    tiled: bool,
+    (data, stride): (Data, usize),
+    rows: usize,
+    width: usize,
+    scratch: *mut f32,
+) -> (Data, usize) {
+    match data {
+        Data::Bf16(p) if !tiled => {
+            for row in 0..rows {
+                // SAFETY: the caller promises the rows on both sides.
+                unsafe { convert(s, p.add(row * stride), scratch.add(row * width), width) };
             }
+            (Data::F32(scratch), width)
+        }
+        _ => (data, stride),
+    }
+}
+
+/// Where a block's probabilities, or the gradients of its scores, are kept for the products that follow: `[query][ROW]` of their dtype.
+#[derive(Clone, Copy)]
+enum Kept {
+    F32(*mut f32),
+    Bf16(*mut bf16),
+}
+
+impl Kept {
+    /// f32 where it is computed, bf16 behind.
+    fn new(tiled: bool, f32: *mut f32, bf16: *mut bf16) -> Kept {
+        if tiled { Kept::Bf16(bf16) } else { Kept::F32(f32) }
+    }
+
+    fn row(self, row: usize) -> Kept {
+        match self {
+            Kept::F32(p) => Kept::F32(p.wrapping_add(row * ROW)),
+            Kept::Bf16(p) => Kept::Bf16(p.wrapping_add(row * ROW)),
+        }
+    }
+
+    fn data(self) -> Data {
+        match self {
+            Kept::F32(p) => Data::F32(p),
+            Kept::Bf16(p) => Data::Bf16(p),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(self, s: S, i: usize, x: S::V) {
+        // SAFETY: the caller promises a vector from `i` on.
+        unsafe {
+            match self {
+                Kept::F32(p) => s.store(p.add(i), x),
+                Kept::Bf16(p) => s.store_bf16(p.add(i), x),
+            }
+        }
+    }
+
+    /// Zeros behind `n` elements, up to whole tiles.
+    #[inline(always)]
+    unsafe fn pad<S: Simd>(self, s: S, n: usize) {
+        let n = n.next_multiple_of(LANES);
+        if n < padded(n) {
+            // SAFETY: a row holds whole tiles.
+            unsafe { self.store(s, n, s.zero()) };
         }
     }
 }
@@ -232,23 +343,25 @@ impl Kernel for ForwardHead<'_> {
         let Attention { features, keys, width, value_width, .. } = *attention;
         let tiled = attention.tiled();
         let seen = attention.seen(queries.end);
-        let blocks = seen.div_ceil(KEYS);
-        let (key_bytes, value_bytes) = (Panels::bytes(KEYS, width), Panels::bytes(value_width, KEYS));
+        let blocks = KEYS.count(seen);
+        let (key_bytes, value_bytes) = (Panels::bytes(KEYS.most(), width), Panels::bytes(value_width, KEYS.most()));
         let mut packed = Scratch::bytes(blocks * (key_bytes + value_bytes));
         let packed: *mut u8 = packed.pointer();
+        let most = padded(QUERIES.most());
         let out_width = padded(value_width);
-        let mut scratch = Scratch::words(QUERIES * (width + ROW + out_width + 2));
-        let q: *mut f32 = scratch.pointer();
+        let mut scratch = Scratch::words(most * (width + ROW + ROW / 2 + out_width + 2));
+        let scores: *mut f32 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the head within the operands and results.
         unsafe {
-            let scores = q.add(QUERIES * width);
-            let out = scores.add(QUERIES * ROW);
-            let largest = out.add(QUERIES * out_width);
-            let total = largest.add(QUERIES);
-            let panels: Vec<(Panels, Panels)> = (0..blocks)
-                .map(|block| {
-                    let first = block * KEYS;
-                    let n = KEYS.min(seen - first);
+            let probabilities = Kept::new(tiled, scores, scores.add(most * ROW).cast());
+            let out = scores.add(most * (ROW + ROW / 2));
+            let q = out.add(most * out_width);
+            let largest = q.add(most * width);
+            let total = largest.add(most);
+            let panels: Vec<(Panels, Panels)> = KEYS
+                .of(0..seen)
+                .enumerate()
+                .map(|(block, (first, n))| {
                     let (data, stride) = attention.head(attention.k, batch, head, keys, first, width);
                     let source = Source::Matrix { data, i_stride: stride, k_stride: 1 };
                     let at = packed.add(block * (key_bytes + value_bytes));
@@ -258,36 +371,36 @@ impl Kernel for ForwardHead<'_> {
                     (key_panels, Panels::pack(features, tiled, source, value_width, n, at.add(key_bytes)))
                 })
                 .collect();
-            for first_query in queries.clone().step_by(QUERIES) {
-                let rows = QUERIES.min(queries.end - first_query);
-                gather(s, attention.head(attention.q, batch, head, attention.queries, first_query, width), rows, width, q);
-                std::slice::from_raw_parts_mut(out, QUERIES * out_width).fill(0.0);
+            for (first_query, rows) in QUERIES.of(queries.clone()) {
+                let q_rows = attention.head(attention.q, batch, head, attention.queries, first_query, width);
+                let (q, q_stride) = operand(s, tiled, q_rows, rows, width, q);
+                std::slice::from_raw_parts_mut(out, most * out_width).fill(0.0);
                 std::slice::from_raw_parts_mut(largest, rows).fill(f32::NEG_INFINITY);
                 std::slice::from_raw_parts_mut(total, rows).fill(0.0);
-                for (block, (key_panels, value_panels)) in panels.iter().enumerate() {
-                    let first_key = block * KEYS;
+                for ((first_key, n), (key_panels, value_panels)) in KEYS.of(0..seen).zip(&panels) {
                     if attention.causal && first_key >= first_query + rows {
                         break;
                     }
-                    let n = KEYS.min(seen - first_key);
-                    key_panels.multiply(Left::Rows(q, width), rows, scores, ROW, false);
+                    key_panels.multiply(Left::Rows(q, q_stride), rows, scores, ROW, false);
                     for row in 0..rows {
                         let scores = scores.add(row * ROW);
-                        attention.finish_scores(s, scores, (batch, head, first_query + row), first_key, n);
                         let mut most = s.splat(f32::NEG_INFINITY);
-                        for i in (0..n).step_by(LANES) {
-                            most = s.max_nan(most, s.load(scores.add(i)));
-                        }
+                        attention.scores(s, scores, (batch, head, first_query + row), (first_key, n), |i, score| {
+                            most = s.max_nan(most, score);
+                            s.store(scores.add(i), score);
+                        });
                         let most = s.max_lane(most);
                         let old = *largest.add(row);
                         let new = if most.is_nan() || most > old { most } else { old };
                         // Nothing seen yet: every probability is zero.
                         let shift = s.splat(if new == f32::NEG_INFINITY { 0.0 } else { new });
+                        let kept = probabilities.row(row);
                         let sum = sum_lanes!(s, n.next_multiple_of(LANES), |i, _n| {
                             let p = math::exp(s, s.sub(s.load(scores.add(i)), shift));
-                            s.store(scores.add(i), p);
+                            kept.store(s, i, p);
                             p
                         });
+                        kept.pad(s, n);
                         if new != old {
                             let fade = if old == f32::NEG_INFINITY { 0.0 } else { (old - new).exp() };
                             *total.add(row) *= fade;
@@ -300,7 +413,7 @@ impl Kernel for ForwardHead<'_> {
                         *total.add(row) += sum;
                         *largest.add(row) = new;
                     }
-                    value_panels.multiply(Left::Rows(scores, ROW), rows, out, out_width, true);
+                    value_panels.multiply(Left::WholeRows(probabilities.data(), ROW), rows, out, out_width, true);
                 }
                 for row in 0..rows {
                     let sum = *total.add(row);
@@ -367,27 +480,29 @@ impl Kernel for BackwardHead<'_> {
         let mut sums = Scratch::words(all_keys * (key_width + out_width));
         let dk: *mut f32 = sums.pointer();
         let dv = dk.wrapping_add(all_keys * key_width);
-        let bytes = [Panels::bytes(KEYS, width), Panels::bytes(KEYS, value_width), Panels::bytes(width, KEYS)];
-        let side = [Panels::bytes(width, QUERIES), Panels::bytes(value_width, QUERIES)];
-        let blocks = keys.div_ceil(KEYS);
+        let bytes =
+            [Panels::bytes(KEYS.most(), width), Panels::bytes(KEYS.most(), value_width), Panels::bytes(width, KEYS.most())];
+        let most = padded(QUERIES.most());
+        let side = [Panels::bytes(width, most), Panels::bytes(value_width, most)];
+        let blocks = KEYS.count(keys);
         let mut packed = Scratch::bytes(blocks * bytes.iter().sum::<usize>() + side[0] + side[1]);
         let packed: *mut u8 = packed.pointer();
-        let row = width + 2 * value_width + 2 * ROW + key_width + 1;
-        let mut scratch = Scratch::words(QUERIES * row);
-        let q: *mut f32 = scratch.pointer();
+        let mut scratch = Scratch::words(most * (3 * ROW + key_width + width + value_width + 1));
+        let p: *mut f32 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the head within the operands and results.
         unsafe {
             std::slice::from_raw_parts_mut(dk, all_keys * (key_width + out_width)).fill(0.0);
-            let dout = q.add(QUERIES * width);
-            let out = dout.add(QUERIES * value_width);
-            let p = out.add(QUERIES * value_width);
-            let dp = p.add(QUERIES * ROW);
-            let dq = dp.add(QUERIES * ROW);
-            let delta = dq.add(QUERIES * key_width);
-            let panels: Vec<[Panels; 3]> = (0..blocks)
-                .map(|block| {
-                    let first = block * KEYS;
-                    let n = KEYS.min(keys - first);
+            let dp = p.add(most * ROW);
+            let kept: *mut bf16 = dp.add(most * ROW).cast();
+            let (probabilities, dscores) = (Kept::new(tiled, p, kept), Kept::new(tiled, dp, kept.add(most * ROW)));
+            let dq = dp.add(2 * most * ROW);
+            let q = dq.add(most * key_width);
+            let dout = q.add(most * width);
+            let delta = dout.add(most * value_width);
+            let panels: Vec<[Panels; 3]> = KEYS
+                .of(0..keys)
+                .enumerate()
+                .map(|(block, (first, n))| {
                     let at = packed.add(block * bytes.iter().sum::<usize>());
                     let (k, k_stride) = attention.head(attention.k, batch, head, keys, first, width);
                     let (v, v_stride) = attention.head(attention.v, batch, head, keys, first, value_width);
@@ -402,57 +517,63 @@ impl Kernel for BackwardHead<'_> {
                 })
                 .collect();
             let side_at = packed.add(blocks * bytes.iter().sum::<usize>());
-            for first_query in (0..queries).step_by(QUERIES) {
-                let rows = QUERIES.min(queries - first_query);
-                let (q_data, q_stride) = attention.head(attention.q, batch, head, queries, first_query, width);
-                let (dout_data, dout_stride) = attention.head(tensors.dout, batch, head, queries, first_query, value_width);
-                gather(s, (q_data, q_stride), rows, width, q);
-                gather(s, (dout_data, dout_stride), rows, value_width, dout);
-                gather(s, attention.head(tensors.out, batch, head, queries, first_query, value_width), rows, value_width, out);
+            for (first_query, rows) in QUERIES.of(0..queries) {
+                let q_rows = attention.head(attention.q, batch, head, queries, first_query, width);
+                let dout_rows = attention.head(tensors.dout, batch, head, queries, first_query, value_width);
+                let (out, out_stride) = attention.head(tensors.out, batch, head, queries, first_query, value_width);
                 for row in 0..rows {
-                    let (a, b) = (dout.add(row * value_width), out.add(row * value_width));
-                    *delta.add(row) = sum_lanes!(s, value_width, |i, n| s.mul(load(s, a.add(i), n), load(s, b.add(i), n)));
+                    let (a, b) = (row * dout_rows.1, row * out_stride);
+                    *delta.add(row) = sum_lanes!(s, value_width, |i, n| {
+                        s.mul(load_from(s, dout_rows.0, a + i, n), load_from(s, out, b + i, n))
+                    });
                 }
-                let source = Source::Matrix { data: q_data, i_stride: 1, k_stride: q_stride };
-                let q_panels = Panels::pack(features, tiled, source, width, rows, side_at);
-                let source = Source::Matrix { data: dout_data, i_stride: 1, k_stride: dout_stride };
-                let dout_panels = Panels::pack(features, tiled, source, value_width, rows, side_at.add(side[0]));
-                std::slice::from_raw_parts_mut(dq, QUERIES * key_width).fill(0.0);
-                for (block, [for_scores, for_dp, for_dq]) in panels.iter().enumerate() {
-                    let first_key = block * KEYS;
+                let pack = |(data, stride), n, to| {
+                    let source = Source::Matrix { data, i_stride: 1, k_stride: stride };
+                    Panels::pack(features, tiled, source, n, rows, to)
+                };
+                let q_panels = pack(q_rows, width, side_at);
+                let dout_panels = pack(dout_rows, value_width, side_at.add(side[0]));
+                let (q, q_stride) = operand(s, tiled, q_rows, rows, width, q);
+                let (dout, dout_stride) = operand(s, tiled, dout_rows, rows, value_width, dout);
+                std::slice::from_raw_parts_mut(dq, most * key_width).fill(0.0);
+                for ((first_key, n), [for_scores, for_dp, for_dq]) in KEYS.of(0..keys).zip(&panels) {
                     if attention.causal && first_key >= first_query + rows {
                         break;
                     }
-                    let n = KEYS.min(keys - first_key);
-                    for_scores.multiply(Left::Rows(q, width), rows, p, ROW, false);
-                    for_dp.multiply(Left::Rows(dout, value_width), rows, dp, ROW, false);
+                    for_scores.multiply(Left::Rows(q, q_stride), rows, p, ROW, false);
+                    for_dp.multiply(Left::Rows(dout, dout_stride), rows, dp, ROW, false);
                     for row in 0..rows {
+                        let query = first_query + row;
                         let (p, dp) = (p.add(row * ROW), dp.add(row * ROW));
-                        attention.finish_scores(s, p, (batch, head, first_query + row), first_key, n);
-                        let logsumexp = *tensors.logsumexp.add((batch * heads + head) * queries + first_query + row);
+                        let (probabilities, dscores) = (probabilities.row(row), dscores.row(row));
+                        let logsumexp = *tensors.logsumexp.add((batch * heads + head) * queries + query);
                         // A query that sees nothing has no probabilities.
                         let shift = s.splat(if logsumexp == f32::NEG_INFINITY { f32::INFINITY } else { logsumexp });
                         let (delta, scale) = (s.splat(*delta.add(row)), s.splat(attention.scale));
-                        let strides = attention.mask_strides;
-                        let mask_at = batch * strides[0] + head * strides[1] + (first_query + row) * strides[2] + first_key;
-                        let dmask = tensors.dmask.map(|dmask| dmask.add(mask_at));
-                        for i in (0..n).step_by(LANES) {
-                            let probability = math::exp(s, s.sub(s.load(p.add(i)), shift));
-                            s.store(p.add(i), probability);
+                        let dmask = tensors.dmask.map(|dmask| dmask.add(attention.mask_at(batch, head, query) + first_key));
+                        attention.scores(s, p, (batch, head, query), (first_key, n), |i, score| {
+                            let n = LANES.min(n - i);
+                            let probability = math::exp(s, s.sub(score, shift));
+                            probabilities.store(s, i, probability);
                             // Beyond the keys the products are not defined.
-                            let product = load(s, dp.add(i), LANES.min(n - i));
-                            let score = s.mul(probability, s.sub(product, delta));
+                            let dscore = s.mul(probability, s.sub(load(s, dp.add(i), n), delta));
                             if let Some(dmask) = dmask {
-                                let n = LANES.min(n - i);
-                                save(s, dmask.add(i), n, s.add(load(s, dmask.add(i), n), score));
+                                save(s, dmask.add(i), n, s.add(load(s, dmask.add(i), n), dscore));
                             }
-                            s.store(dp.add(i), s.mul(score, scale));
-                        }
+                            dscores.store(s, i, s.mul(dscore, scale));
+                        });
+                        dscores.pad(s, n);
                     }
-                    for_dq.multiply(Left::Rows(dp, ROW), rows, dq, key_width, true);
+                    for_dq.multiply(Left::WholeRows(dscores.data(), ROW), rows, dq, key_width, true);
                     // In steps of a tile's rows, so that the padding stays within the sums.
-                    dout_panels.multiply(Left::Summands(p, ROW), n, dv.add(first_key * out_width), out_width, true);
-                    q_panels.multiply(Left::Summands(dp, ROW), n, dk.add(first_key * key_width), key_width, true);
+                    dout_panels.multiply(
+                        Left::Summands(probabilities.data(), ROW),
+                        n,
+                        dv.add(first_key * out_width),
+                        out_width,
+                        true,
+                    );
+                    q_panels.multiply(Left::Summands(dscores.data(), ROW), n, dk.add(first_key * key_width), key_width, true);
                 }
                 let at = ((batch * queries + first_query) * heads + head) * width;
                 scatter(s, dq, key_width, rows, width, tensors.dq, at, heads * width);

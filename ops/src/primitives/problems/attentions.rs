@@ -9,7 +9,7 @@ use crate::primitives::{Attention, AttentionGradient, AttentionMask};
 type Sizes = (usize, usize, usize, usize, bool);
 
 /// One query, few, a tile and a bit, several tiles; widths that tensor cores take as they are and others.
-const FORWARD: [(Sizes, AttentionMask); 15] = [
+const FORWARD: [(Sizes, AttentionMask); 17] = [
     ((1, 300, 64, 64, false), AttentionMask::None),
     ((1, 900, 32, 32, false), AttentionMask::Boolean),
     ((3, 77, 128, 128, true), AttentionMask::Additive),
@@ -25,10 +25,12 @@ const FORWARD: [(Sizes, AttentionMask); 15] = [
     ((65, 257, 128, 128, false), AttentionMask::None),
     ((128, 64, 128, 64, true), AttentionMask::Additive),
     ((150, 150, 64, 64, true), AttentionMask::Boolean),
+    ((80, 288, 48, 40, false), AttentionMask::None),
+    ((81, 289, 36, 33, true), AttentionMask::Additive),
 ];
 
 /// The same of gradients.
-const GRADIENT: [(Sizes, AttentionMask); 7] = [
+const GRADIENT: [(Sizes, AttentionMask); 9] = [
     ((130, 130, 64, 64, true), AttentionMask::None),
     ((200, 260, 64, 64, false), AttentionMask::None),
     ((140, 70, 64, 64, false), AttentionMask::Boolean),
@@ -36,6 +38,8 @@ const GRADIENT: [(Sizes, AttentionMask); 7] = [
     ((65, 70, 128, 128, false), AttentionMask::Boolean),
     ((70, 130, 64, 128, true), AttentionMask::None),
     ((128, 64, 128, 64, false), AttentionMask::None),
+    ((80, 288, 48, 40, false), AttentionMask::None),
+    ((81, 289, 33, 36, true), AttentionMask::Additive),
 ];
 
 fn operands(

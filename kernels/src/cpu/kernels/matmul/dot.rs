@@ -11,8 +11,8 @@ use super::tiles::{Order, Strip, TILE};
 #[cfg(target_arch = "x86_64")]
 const PAIRS: usize = 16;
 
-/// Summands of a block: a panel of that depth takes half of the nearest cache.
-pub(super) const DEPTH: usize = 256;
+/// Summands of a block: a panel of that depth takes three quarters of the nearest cache.
+pub(super) const DEPTH: usize = 384;
 
 /// As [`Tiles::multiply`](super::tiles::Tiles::multiply).
 ///
@@ -100,7 +100,8 @@ pub(super) unsafe fn multiply(_: TileProduct) {
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize, L: Left>(product: TileProduct, lines: L) {
     use std::arch::x86_64::*;
-    let TileProduct { mut data, mut panel, steps, out, out_stride, accumulate, .. } = product;
+    let TileProduct { mut data, mut panel, depth, out, out_stride, accumulate, .. } = product;
+    let pairs = depth.div_ceil(2);
     // SAFETY: pairs lie where `lines` says; the caller promises the memory.
     unsafe {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
@@ -110,23 +111,29 @@ unsafe fn multiply_rows<const FIRST: usize, const ROWS: usize, L: Left>(product:
                 sums[row] = [_mm512_loadu_ps(out), _mm512_loadu_ps(out.add(16))];
             }
         }
-        for _ in 0..steps {
-            for pair in 0..PAIRS {
-                let right: [__m512bh; 2] = [0, TILE].map(|tile| {
-                    let vector = _mm512_loadu_si512(panel.add(tile + pair * 2 * PAIRS).cast());
-                    std::mem::transmute::<__m512i, __m512bh>(vector)
-                });
-                for row in 0..ROWS {
-                    let left = data.add(lines.offset(FIRST + row, pair)).cast::<i32>();
-                    let left = _mm512_set1_epi32(left.read_unaligned());
-                    let left = std::mem::transmute::<__m512i, __m512bh>(left);
-                    for tile in 0..2 {
-                        sums[row][tile] = _mm512_dpbf16_ps(sums[row][tile], left, right[tile]);
-                    }
+        let mut add = |data: *const half::bf16, panel: *const half::bf16, pair: usize| {
+            let right: [__m512bh; 2] = [0, TILE].map(|tile| {
+                let vector = _mm512_loadu_si512(panel.add(tile + pair * 2 * PAIRS).cast());
+                std::mem::transmute::<__m512i, __m512bh>(vector)
+            });
+            for row in 0..ROWS {
+                let left = data.add(lines.offset(FIRST + row, pair)).cast::<i32>();
+                let left = _mm512_set1_epi32(left.read_unaligned());
+                let left = std::mem::transmute::<__m512i, __m512bh>(left);
+                for tile in 0..2 {
+                    sums[row][tile] = _mm512_dpbf16_ps(sums[row][tile], left, right[tile]);
                 }
+            }
+        };
+        for _ in 0..pairs / PAIRS {
+            for pair in 0..PAIRS {
+                add(data, panel, pair);
             }
             data = data.add(L::STEP);
             panel = panel.add(2 * TILE);
+        }
+        for pair in 0..pairs % PAIRS {
+            add(data, panel, pair);
         }
         for row in 0..ROWS {
             let out = out.add((FIRST + row) * out_stride);

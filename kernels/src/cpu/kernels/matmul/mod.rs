@@ -503,7 +503,7 @@ impl Region<'_, '_> {
                                 data,
                                 strip: place_of_rows,
                                 panel,
-                                steps: nk_packed / tiles::DEPTH,
+                                depth: nk,
                                 rows: place.rows - strip * tiles::SIDE,
                                 out: out.add(strip * tiles::SIDE * stride + first),
                                 out_stride: stride,

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::source::{Block, Source, convert};
+use super::source::{Block, Data, Source};
 use super::{float, tiles};
 use crate::cpu::features::{Features, Level};
 use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
@@ -19,13 +19,20 @@ pub(in crate::cpu::kernels) struct Panels {
     data: *mut u8,
 }
 
-/// A left operand, and the elements from one of its lines to the next.
+/// A left operand of the panels' dtype, and the elements from one of its lines to the next.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cpu::kernels) enum Left {
     /// A line holds the summands of one row.
-    Rows(*const f32, usize),
+    Rows(Data, usize),
+    /// As `Rows`, where zeros follow the summands up to a multiple of [`Left::WHOLE`], and lines of anything the rows.
+    WholeRows(Data, usize),
     /// A line holds one summand of every row.
-    Summands(*const f32, usize),
+    Summands(Data, usize),
+}
+
+impl Left {
+    /// What rows and summands of [`Left::WholeRows`] are whole multiples of.
+    pub const WHOLE: usize = 32;
 }
 
 impl Panels {
@@ -45,7 +52,7 @@ impl Panels {
         panels
     }
 
-    /// `out (+)= left * right` for `rows` rows of f32. The result's memory is padded to whole tiles: rows and columns to a multiple of 32.
+    /// `out (+)= left * right` for `rows` rows. The result's memory is padded to whole tiles: rows and columns to a multiple of 32.
     ///
     /// # Safety
     /// `left` has `rows` rows of `k`, `out` the padded rows and columns, `out_stride` apart.
@@ -114,7 +121,10 @@ impl Multiply<'_> {
     unsafe fn float<S: Simd>(self, s: S) {
         let Multiply { panels: &Panels { n, k, data, .. }, left, rows, out, out_stride, accumulate } = self;
         let width = float::shape(S::LEVEL).1 * LANES;
-        let (Left::Rows(first_of_left, left_stride) | Left::Summands(first_of_left, left_stride)) = left;
+        let (Left::Rows(first_of_left, left_stride)
+        | Left::WholeRows(first_of_left, left_stride)
+        | Left::Summands(first_of_left, left_stride)) = left;
+        let Data::F32(first_of_left) = first_of_left else { unreachable!("the operands of panels of f32 are f32") };
         for first in (0..n).step_by(width) {
             let columns = width.min(n - first);
             // SAFETY: the caller of `multiply` promises the elements.
@@ -123,73 +133,56 @@ impl Multiply<'_> {
                 let out = out.add(first);
                 let tile = float::Tile { left: first_of_left, left_stride, right, nk: k, out, out_stride, accumulate };
                 match left {
-                    Left::Rows(..) => float::multiply(s, tile, rows, columns),
+                    Left::Rows(..) | Left::WholeRows(..) => float::multiply(s, tile, rows, columns),
                     Left::Summands(..) => float::multiply_turned(s, tile, rows, columns),
                 }
             }
         }
     }
 
-    /// The left operand is rounded to bf16.
     #[inline(always)]
     unsafe fn tiled<S: Simd>(self, s: S) {
         let Multiply { panels: &Panels { features, n, k, data: panels, .. }, left, rows, out, out_stride, accumulate } = self;
-        let depth = k.next_multiple_of(tiles::DEPTH);
-        let strip_elements = tiles::SIDE * depth;
         let products = features.bf16_products();
-        // SAFETY: the caller of `multiply` promises the elements; all parts lie within their scratch.
+        let (first_of_left, i_stride, k_stride, whole) = match left {
+            Left::Rows(data, stride) => (data, stride, 1, false),
+            Left::WholeRows(data, stride) => (data, stride, 1, true),
+            Left::Summands(data, stride) => (data, 1, stride, false),
+        };
+        let Data::Bf16(first_of_left) = first_of_left else { unreachable!("the operands of panels of bf16 are bf16") };
+        let block = Block { data: first_of_left, i_stride, k_stride };
+        let depth = k.next_multiple_of(tiles::DEPTH);
+        // Rows from here on are packed: all, those of a strip that lacks some, or none.
+        let packed_from = match tiles::reads_in_place(products, &block, if whole { depth } else { k }) {
+            true if whole => rows,
+            true => rows / tiles::SIDE * tiles::SIDE,
+            false => 0,
+        };
+        let order = tiles::strip_order(products, &block);
+        let mut scratch = Scratch::bytes(2 * (rows - packed_from).next_multiple_of(tiles::SIDE) * depth);
+        let packed: *mut bf16 = scratch.pointer();
+        // SAFETY: the caller of `multiply` promises the elements; strips lie within the scratch.
         unsafe {
             let state = tiles::Tiles::new(products);
-            let multiply = |data, strip, first: usize| {
+            let rest = Block { data: block.data.wrapping_add(packed_from * i_stride), ..block };
+            tiles::pack_strips(s, rest, rows - packed_from, k, order, packed);
+            for first in (0..rows).step_by(tiles::SIDE) {
+                let (strip, data) = if first < packed_from {
+                    (tiles::Strip::InPlace(i_stride), block.data.add(first * i_stride))
+                } else {
+                    (tiles::Strip::Packed(order), packed.add((first - packed_from) * depth).cast_const())
+                };
                 for column in (0..n).step_by(tiles::SIDE) {
                     state.multiply(tiles::TileProduct {
                         data,
                         strip,
                         panel: panels.cast::<bf16>().add(column * depth),
-                        steps: depth / tiles::DEPTH,
+                        depth: k,
                         rows: rows - first,
                         out: out.add(first * out_stride + column),
                         out_stride,
                         accumulate,
                     });
-                }
-            };
-            match left {
-                Left::Rows(left, left_stride) => {
-                    let mut scratch = Scratch::words(strip_elements);
-                    let rounded: *mut bf16 = scratch.pointer();
-                    let packed = rounded.add(strip_elements);
-                    let block = Block { data: rounded.cast_const(), i_stride: depth, k_stride: 1 };
-                    let reads_in_place = tiles::reads_in_place(products, &block, depth);
-                    for first in (0..rows).step_by(tiles::SIDE) {
-                        let height = tiles::SIDE.min(rows - first);
-                        for row in 0..height {
-                            let to = rounded.add(row * depth);
-                            convert(s, left.add((first + row) * left_stride), to, k);
-                            std::slice::from_raw_parts_mut(to.add(k), depth - k).fill(bf16::ZERO);
-                        }
-                        if reads_in_place {
-                            multiply(block.data, tiles::Strip::InPlace(depth), first);
-                        } else {
-                            tiles::pack_strips(s, block, height, k, tiles::Order::Rows, packed);
-                            multiply(packed.cast_const(), tiles::Strip::Packed(tiles::Order::Rows), first);
-                        }
-                    }
-                }
-                Left::Summands(left, left_stride) => {
-                    let stride = rows.next_multiple_of(LANES);
-                    let mut scratch = Scratch::bytes(2 * (k * stride + rows.div_ceil(tiles::SIDE) * strip_elements));
-                    let rounded: *mut bf16 = scratch.pointer();
-                    let packed = rounded.add(k * stride);
-                    for row in 0..k {
-                        convert(s, left.add(row * left_stride), rounded.add(row * stride), rows);
-                    }
-                    let block = Block { data: rounded.cast_const(), i_stride: 1, k_stride: stride };
-                    let order = tiles::strip_order(products, &block);
-                    tiles::pack_strips(s, block, rows, k, order, packed);
-                    for first in (0..rows).step_by(tiles::SIDE) {
-                        multiply(packed.add(first * depth).cast_const(), tiles::Strip::Packed(order), first);
-                    }
                 }
             }
         }

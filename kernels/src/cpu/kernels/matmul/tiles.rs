@@ -100,7 +100,7 @@ pub(super) fn strip_order(products: Bf16Products, block: &Block<bf16>) -> Order 
 /// Whether whole strips of this block of `nk` summands need no packing for these products.
 pub(super) fn reads_in_place(products: Bf16Products, block: &Block<bf16>, nk: usize) -> bool {
     // Rows that are whole pages apart would contend for the same places of the nearest cache.
-    products == Bf16Products::Dot && block.k_stride == 1 && nk.is_multiple_of(DEPTH) && !block.i_stride.is_multiple_of(2048)
+    products == Bf16Products::Dot && block.k_stride == 1 && nk.is_multiple_of(2) && !block.i_stride.is_multiple_of(2048)
 }
 
 /// Packs rows in strips of [`SIDE`], each `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands long; missing rows and summands
@@ -159,9 +159,10 @@ pub(super) struct TileProduct {
     pub data: *const bf16,
     /// Where its rows are from there on.
     pub strip: Strip,
-    /// `steps` times two right tiles.
+    /// Two right tiles for every [`DEPTH`] summands.
     pub panel: *const bf16,
-    pub steps: usize,
+    /// Summands; of an odd number the panel's last pair ends in zeros, and so does a strip's.
+    pub depth: usize,
     pub rows: usize,
     /// Thirty-two rows of thirty-two f32, `out_stride` apart.
     pub out: *mut f32,
@@ -238,7 +239,7 @@ impl Amx {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     unsafe fn multiply(&self, product: TileProduct) {
-        let TileProduct { data, panel, steps, out, out_stride, accumulate, .. } = product;
+        let TileProduct { data, panel, depth, out, out_stride, accumulate, .. } = product;
         let out_bytes = out_stride * 4;
         // SAFETY: the caller's promise; the tiles are configured while `self` lives.
         unsafe {
@@ -279,7 +280,7 @@ impl Amx {
                 "tilestored [{d} + {stride}*1 + 64], tmm3",
                 a = inout(reg) data => _,
                 b = inout(reg) panel => _,
-                steps = inout(reg) steps => _,
+                steps = inout(reg) depth.div_ceil(DEPTH) => _,
                 c = in(reg) out,
                 d = in(reg) out.add(16 * out_stride),
                 stride = in(reg) out_bytes,
