@@ -174,6 +174,11 @@ impl Cut {
         self.padded(n) * self.packed_depth(k)
     }
 
+    /// Columns whose panels are packed side by side: neighbours in memory are read while they are near.
+    fn packed_at_once(&self) -> usize {
+        if self.tiled { 4 * tiles::SIDE } else { self.tile_columns }
+    }
+
     /// Columns as packed.
     fn padded(&self, columns: usize) -> usize {
         columns.next_multiple_of(if self.tiled { tiles::SIDE } else { LANES })
@@ -275,18 +280,20 @@ impl Product<'_> {
     /// Packs the whole right operand, block by block of `k`, panel by panel.
     unsafe fn pack_right(&self, cut: Cut, batch: usize, to: *mut u8) {
         let source = (self.right)(batch);
-        let panels = self.n.div_ceil(cut.tile_columns);
+        let width = cut.packed_at_once();
+        let parts = self.n.div_ceil(width);
         let blocks = self.k.div_ceil(cut.depth);
         let padded = cut.padded(self.n);
         let to = Shared::from_pointer(to);
-        parallel(panels * blocks, |part| {
-            let (block, panel) = (part / panels, part % panels);
+        parallel(parts * blocks, |part| {
+            let (block, part) = (part / parts, part % parts);
             let k0 = block * cut.depth;
             let nk = cut.depth.min(self.k - k0);
-            let first = panel * cut.tile_columns;
-            let columns = cut.tile_columns.min(self.n - first);
+            let first = part * width;
+            let columns = width.min(self.n - first);
             let at = padded * k0 + first * cut.packed_depth(nk);
-            let pack = PackPanel { cut, source, first, columns, k0, nk, to: to.pointer().wrapping_add(at * cut.element_bytes()) };
+            let pack =
+                PackPanels { cut, source, first, columns, k0, nk, to: to.pointer().wrapping_add(at * cut.element_bytes()) };
             dispatch(self.features.level(), pack);
         });
     }
@@ -332,8 +339,8 @@ impl Product<'_> {
     }
 }
 
-/// Packs one panel of one block.
-struct PackPanel {
+/// Packs columns of one block that are packed at once.
+struct PackPanels {
     cut: Cut,
     source: Source,
     first: usize,
@@ -343,18 +350,18 @@ struct PackPanel {
     to: *mut u8,
 }
 
-impl Kernel for PackPanel {
+impl Kernel for PackPanels {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let PackPanel { cut, source, first, columns, k0, nk, to } = self;
+        let PackPanels { cut, source, first, columns, k0, nk, to } = self;
         let mut scratch = Scratch::bytes(Source::scratch(columns, nk) * cut.element_bytes());
         // SAFETY: the panel lies within the operand, the buffers are as long as the cut says.
         unsafe {
             if S::LEVEL == Level::Avx512 && cut.tiled {
                 let block = source.block::<S, bf16>(s, (first, columns), (k0, nk), scratch.pointer());
-                tiles::pack_panel(s, block, columns, nk, to.cast());
+                tiles::pack_strips(s, block, columns, nk, tiles::Order::Pairs, to.cast());
             } else {
                 let block = source.block::<S, f32>(s, (first, columns), (k0, nk), scratch.pointer());
                 float::pack_panel(s, block, columns, nk, columns.div_ceil(LANES), to.cast());
@@ -467,10 +474,10 @@ impl Region<'_, '_> {
                 let panels = match packed {
                     Some(packed) => packed.pointer().add((padded_columns * k0 + place.column * nk_packed) * bytes),
                     None => {
-                        for first in (0..place.columns).step_by(cut.tile_columns) {
-                            let columns = cut.tile_columns.min(place.columns - first);
+                        for first in (0..place.columns).step_by(cut.packed_at_once()) {
+                            let columns = cut.packed_at_once().min(place.columns - first);
                             let to = own_panels.add(first * nk_packed * bytes);
-                            let panel = PackPanel { cut, source: right, first: place.column + first, columns, k0, nk, to };
+                            let panel = PackPanels { cut, source: right, first: place.column + first, columns, k0, nk, to };
                             dispatch(product.features.level(), panel);
                         }
                         own_panels

@@ -81,7 +81,7 @@ impl Kernel for Pack {
             unsafe {
                 if S::LEVEL == Level::Avx512 && tiled {
                     let block = source.block::<S, bf16>(s, (first, columns), (0, k), scratch.pointer());
-                    tiles::pack_panel(s, block, columns, k, data.cast::<bf16>().add(first * depth));
+                    tiles::pack_strips(s, block, columns, k, tiles::Order::Pairs, data.cast::<bf16>().add(first * depth));
                 } else {
                     let block = source.block::<S, f32>(s, (first, columns), (0, k), scratch.pointer());
                     float::pack_panel(s, block, columns, k, columns.div_ceil(LANES), data.cast::<f32>().add(first * depth));

@@ -55,38 +55,50 @@ unsafe fn pack_tile<S: Simd>(
     // SAFETY: reads stay within the block (lanes beyond are not read), writes within the tile.
     unsafe {
         let from = block.data.add(if rows == 0 { 0 } else { i0 * block.i_stride });
-        // One f32 lane stands for a pair of summands; its bits are only moved.
-        let mut lanes = [s.zero(); LANES];
-        let own = if block.k_stride == 1 {
-            for i in 0..rows {
-                let pairs = from.add(i * block.i_stride + k);
-                lanes[i] = if depth == DEPTH {
-                    s.load(pairs.cast())
-                } else {
-                    let mut part = [bf16::ZERO; DEPTH];
-                    std::ptr::copy_nonoverlapping(pairs, part.as_mut_ptr(), depth);
-                    s.load(part.as_ptr().cast())
-                };
-            }
-            Order::Rows
-        } else {
-            for pair in 0..depth.div_ceil(2) {
+        let to = to.cast::<f32>();
+        let own = if block.k_stride == 1 { Order::Rows } else { Order::Pairs };
+        // One f32 lane stands for a pair of summands; its bits are only moved. Whole tiles stay in registers.
+        if rows == LANES && depth == DEPTH && own == Order::Pairs && order == Order::Pairs {
+            for pair in 0..LANES {
                 let low = from.add((k + 2 * pair) * block.k_stride);
-                let high = low.add(block.k_stride);
-                lanes[pair] = if rows == LANES && 2 * pair + 1 < depth {
-                    s.interleave_bf16(s.load_bf16(low), s.load_bf16(high))
-                } else {
-                    let high = if 2 * pair + 1 < depth { bf16::load_part(s, high, rows) } else { s.zero() };
-                    s.interleave_bf16(bf16::load_part(s, low, rows), high)
-                };
+                let lanes = s.interleave_bf16(s.load_bf16(low), s.load_bf16(low.add(block.k_stride)));
+                s.store(to.add(pair * LANES), lanes);
             }
-            Order::Pairs
-        };
+            return;
+        }
+        if rows == LANES && depth == DEPTH && own == Order::Rows && order == Order::Pairs {
+            let mut lanes = [s.zero(); LANES];
+            for i in 0..LANES {
+                lanes[i] = s.load(from.add(i * block.i_stride + k).cast());
+            }
+            lanes = s.transpose(lanes);
+            for i in 0..LANES {
+                s.store(to.add(i * LANES), lanes[i]);
+            }
+            return;
+        }
+        let mut lanes = [s.zero(); LANES];
+        match own {
+            Order::Rows => {
+                for i in 0..rows {
+                    let mut part = [bf16::ZERO; DEPTH];
+                    std::ptr::copy_nonoverlapping(from.add(i * block.i_stride + k), part.as_mut_ptr(), depth);
+                    lanes[i] = s.load(part.as_ptr().cast());
+                }
+            }
+            Order::Pairs => {
+                for pair in 0..depth.div_ceil(2) {
+                    let low = from.add((k + 2 * pair) * block.k_stride);
+                    let high = if 2 * pair + 1 < depth { bf16::load_part(s, low.add(block.k_stride), rows) } else { s.zero() };
+                    lanes[pair] = s.interleave_bf16(bf16::load_part(s, low, rows), high);
+                }
+            }
+        }
         if own != order {
             lanes = s.transpose(lanes);
         }
         for i in 0..LANES {
-            s.store(to.cast::<f32>().add(i * LANES), lanes[i]);
+            s.store(to.add(i * LANES), lanes[i]);
         }
     }
 }
@@ -103,8 +115,8 @@ pub(super) fn reads_in_place(products: Bf16Products, block: &Block<bf16>, nk: us
     products == Bf16Products::Dot && block.k_stride == 1 && nk.is_multiple_of(2) && !block.i_stride.is_multiple_of(2048)
 }
 
-/// Packs rows in strips of [`SIDE`], each `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands long; missing rows and summands
-/// are zero.
+/// Packs rows in strips of [`SIDE`] or, in the order of pairs, columns in panels of [`SIDE`]: each `SIDE` elements for each of `nk` rounded up to
+/// [`DEPTH`] summands long; missing rows and summands are zero.
 ///
 /// # Safety
 /// The block has `ni` rows and `nk` summands; `to` holds the strips.
@@ -118,8 +130,8 @@ pub(super) unsafe fn pack_strips<S: Simd>(s: S, block: Block<bf16>, ni: usize, n
         for second in 0..inner {
             let (strip, step) = if strips_first { (first, second) } else { (second, first) };
             if !strips_first {
-                let (strip, step) = if strip + 1 < strips { (strip + 1, step) } else { (0, step + 1) };
-                for k in step * DEPTH..(step + 1) * DEPTH {
+                // Summands lie apart: the machine does not foresee them.
+                for k in (step + 1) * DEPTH..nk.min((step + 2) * DEPTH) {
                     prefetch(block.data.wrapping_add(strip * SIDE + k * block.k_stride));
                 }
             }
@@ -128,26 +140,6 @@ pub(super) unsafe fn pack_strips<S: Simd>(s: S, block: Block<bf16>, ni: usize, n
                 // SAFETY: the tile lies within its strip.
                 unsafe { pack_tile(s, block, (strip * SIDE + half * LANES, ni), (step * DEPTH, nk), order, to.add(at)) };
             }
-        }
-    }
-}
-
-/// Packs a panel of up to [`SIDE`] columns; missing columns and summands are zero.
-///
-/// # Safety
-/// The block has `ni` columns and `nk` summands; `to` holds `SIDE` elements for each of `nk` rounded up to [`DEPTH`] summands.
-#[inline(always)]
-pub(super) unsafe fn pack_panel<S: Simd>(s: S, block: Block<bf16>, ni: usize, nk: usize, to: *mut bf16) {
-    for (step, k) in (0..nk).step_by(DEPTH).enumerate() {
-        if block.k_stride != 1 {
-            // Summands lie apart: the machine does not foresee them.
-            for next in k + DEPTH..(k + 2 * DEPTH).min(nk) {
-                prefetch(block.data.wrapping_add(next * block.k_stride));
-            }
-        }
-        for half in 0..2 {
-            // SAFETY: the tile lies within the panel.
-            unsafe { pack_tile(s, block, (half * LANES, ni), (k, nk), Order::Pairs, to.add((2 * step + half) * TILE)) };
         }
     }
 }
