@@ -111,11 +111,11 @@ fn detect_level() -> Level {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_dot() -> bool {
+pub(super) fn has_dot() -> bool {
     is_x86_feature_detected!("avx512bf16")
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn has_dot() -> bool {
+pub(super) fn has_dot() -> bool {
     false
 }

@@ -7,9 +7,9 @@
 use half::bf16;
 
 use super::matmul::{Data, DataMut, Left, Panels, Source};
-use super::rows::{convert, load, save, sum_lanes};
+use super::rows::{load, save, sum_lanes};
 use crate::cpu::features::{Bf16Products, Features};
-use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch, math};
+use crate::cpu::simd::{Element, Kernel, LANES, Simd, convert, dispatch, math};
 use crate::cpu::threads::{Scratch, parallel};
 
 /// Queries of a block.

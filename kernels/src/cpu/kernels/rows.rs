@@ -1,26 +1,7 @@
 //! Rows of float tensors as f32, wherever they lie.
 
 use super::matmul::{Data, DataMut};
-use crate::cpu::simd::{Element, LANES, Simd};
-
-/// Copies `n` elements, converting.
-///
-/// # Safety
-/// Both sides have `n` elements.
-#[inline(always)]
-pub(super) unsafe fn convert<S: Simd, T: Element, U: Element>(s: S, from: *const T, to: *mut U, n: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut i = 0;
-        while i + LANES <= n {
-            U::store(s, to.add(i), T::load(s, from.add(i)));
-            i += LANES;
-        }
-        if i < n {
-            U::store_part(s, to.add(i), n - i, T::load_part(s, from.add(i), n - i));
-        }
-    }
-}
+use crate::cpu::simd::{LANES, Simd, convert};
 
 /// `n` elements from `at` on, in place if they are f32, else converted into `scratch`.
 ///

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use crate::cpu::features::Level;
+use crate::cpu::features::{Level, has_dot};
 
 use super::{LANES, Simd};
 
@@ -27,6 +27,29 @@ const _: () = assert!(LANES == 16);
 #[inline(always)]
 fn first(n: usize) -> __mmask16 {
     ((1u32 << n) - 1) as __mmask16
+}
+
+/// As [`Simd::narrow`].
+///
+/// # Safety
+/// As there, and the machine must have AVX-512 BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn narrow(from: *const f32, to: *mut bf16, n: usize) {
+    // SAFETY: the caller promises the elements; masks leave out what is not among them.
+    unsafe {
+        let mut i = 0;
+        while i + 2 * LANES <= n {
+            let pair = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from.add(i + LANES)), _mm512_loadu_ps(from.add(i)));
+            _mm512_storeu_si512(to.add(i).cast(), std::mem::transmute::<__m512bh, __m512i>(pair));
+            i += 2 * LANES;
+        }
+        while i < n {
+            let lanes = first(LANES.min(n - i));
+            let part = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(lanes, from.add(i)));
+            _mm256_mask_storeu_epi16(to.add(i).cast(), lanes, std::mem::transmute::<__m256bh, __m256i>(part));
+            i += LANES;
+        }
+    }
 }
 
 /// Methods that are one expression of intrinsics.
@@ -87,6 +110,15 @@ impl Simd for Avx512 {
         }
     }
 
+    #[inline(always)]
+    unsafe fn narrow(self, from: *const f32, to: *mut bf16, n: usize) -> bool {
+        if !has_dot() {
+            return false;
+        }
+        // SAFETY: the caller's promise, and the machine has the instructions.
+        unsafe { narrow(from, to, n) };
+        true
+    }
     methods! {
         splat(x: f32) -> Self::V = _mm512_set1_ps(x);
         add(a: Self::V, b: Self::V) -> Self::V = _mm512_add_ps(a, b);

@@ -7,6 +7,7 @@
 //! `min` and `max` follow the x86 rule at every level: the second operand is the answer when either is not a number.
 
 use half::bf16;
+use sward_core::program::DType;
 
 use super::features::Level;
 
@@ -62,6 +63,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `p` must be valid for writing sixteen bf16.
     unsafe fn store_bf16(self, p: *mut bf16, x: Self::V);
 
+    /// Rounds `n` f32 to bf16 by an instruction for that, which takes subnormal numbers for zero; false where there is none, and nothing was done.
+    /// # Safety
+    /// `from` must be valid for reading and `to` for writing `n` elements.
+    #[inline(always)]
+    unsafe fn narrow(self, from: *const f32, to: *mut bf16, n: usize) -> bool {
+        let _ = (from, to, n);
+        false
+    }
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
@@ -212,6 +221,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
 pub trait Element: Copy + Send + Sync + Default + PartialEq + std::fmt::Debug + 'static {
     /// Bytes of one element.
     const BYTES: usize = size_of::<Self>();
+    /// This type.
+    const DTYPE: DType;
     /// The value as f32.
     fn to_f32(self) -> f32;
     /// The nearest value, ties to even.
@@ -235,6 +246,7 @@ pub trait Element: Copy + Send + Sync + Default + PartialEq + std::fmt::Debug + 
 }
 
 impl Element for f32 {
+    const DTYPE: DType = DType::F32;
     #[inline(always)]
     fn to_f32(self) -> f32 {
         self
@@ -266,6 +278,7 @@ impl Element for f32 {
 }
 
 impl Element for bf16 {
+    const DTYPE: DType = DType::BF16;
     #[inline(always)]
     fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
@@ -311,6 +324,28 @@ fn round_to_bf16(x: f32) -> u16 {
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     let quiet = (bits >> 16) | 0x40;
     (if x.is_nan() { quiet } else { rounded }) as u16
+}
+
+/// Copies `n` elements, converting.
+///
+/// # Safety
+/// Both sides have `n` elements.
+#[inline(always)]
+pub unsafe fn convert<S: Simd, T: Element, U: Element>(s: S, from: *const T, to: *mut U, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if T::DTYPE == DType::F32 && U::DTYPE == DType::BF16 && s.narrow(from.cast(), to.cast(), n) {
+            return;
+        }
+        let mut i = 0;
+        while i + LANES <= n {
+            U::store(s, to.add(i), T::load(s, from.add(i)));
+            i += LANES;
+        }
+        if i < n {
+            U::store_part(s, to.add(i), n - i, T::load_part(s, from.add(i), n - i));
+        }
+    }
 }
 
 /// Asks for the line of an address before it is read. Any address may be named: nothing is read where there is no memory.

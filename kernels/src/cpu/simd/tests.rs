@@ -219,6 +219,35 @@ fn sine_and_cosine_agree_with_libm_in_absolute_terms() {
     }
 }
 
+/// Converts a slice to bf16.
+struct Convert<'a>(&'a [f32]);
+
+impl Kernel for Convert<'_> {
+    type Output = Vec<bf16>;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Vec<bf16> {
+        let mut out = vec![bf16::MAX; self.0.len() + 1];
+        // SAFETY: both hold as many elements.
+        unsafe { convert(s, self.0.as_ptr(), out.as_mut_ptr(), self.0.len()) };
+        assert_eq!(out.pop(), Some(bf16::MAX), "what lies behind is left alone");
+        out
+    }
+}
+
+#[test]
+fn rows_of_any_length_become_bf16_at_every_level() {
+    let points = points();
+    for features in Features::available() {
+        for n in 0..points.len() {
+            for (x, got) in points[..n].iter().zip(dispatch(features.level(), Convert(&points[..n]))) {
+                let want = bf16::from_f32(*x);
+                let flushed = x.abs() < f32::MIN_POSITIVE && got.to_f32() == 0.0;
+                assert!(got == want || flushed || (x.is_nan() && got.is_nan()), "{x} became {got} at {:?}", features.level());
+            }
+        }
+    }
+}
+
 #[test]
 fn bf16_rounds_like_half_at_every_level() {
     let mut x = points();

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::cpu::simd::{Element, LANES, Simd};
+use crate::cpu::simd::{Element, LANES, Simd, convert};
 
 /// The elements of an operand or a result.
 #[derive(Clone, Copy, Debug)]
@@ -38,28 +38,13 @@ pub(super) unsafe fn read<S: Simd>(s: S, elements: Elements, at: usize, n: usize
     // SAFETY: the caller promises `n` elements on both sides.
     unsafe {
         match elements {
-            Elements::F32(p) => copy(s, p.add(at).cast_const(), n, to),
-            Elements::Bf16(p) => copy(s, p.add(at).cast_const(), n, to),
+            Elements::F32(p) => convert(s, p.add(at).cast_const(), to, n),
+            Elements::Bf16(p) => convert(s, p.add(at).cast_const(), to, n),
             Elements::Bool(p) => {
                 for i in 0..n {
                     *to.add(i) = f32::from(*p.add(at + i));
                 }
             }
-        }
-    }
-}
-
-#[inline(always)]
-pub(super) unsafe fn copy<S: Simd, T: Element>(s: S, from: *const T, n: usize, to: *mut f32) {
-    // SAFETY: the caller promises `n` elements on both sides.
-    unsafe {
-        let mut i = 0;
-        while i + LANES <= n {
-            s.store(to.add(i), T::load(s, from.add(i)));
-            i += LANES;
-        }
-        if i < n {
-            s.store_part(to.add(i), n - i, T::load_part(s, from.add(i), n - i));
         }
     }
 }
@@ -77,6 +62,11 @@ pub(super) unsafe fn fill<S: Simd>(s: S, value: f32, n: usize, to: *mut f32) {
 #[inline(always)]
 pub(in crate::cpu::kernels) unsafe fn store<S: Simd>(s: S, from: (*const f32, usize), elements: Elements, at: usize, n: usize) {
     let (from, mask) = from;
+    if let (Elements::Bf16(p), usize::MAX) = (elements, mask) {
+        // SAFETY: the caller promises `n` elements on both sides.
+        unsafe { convert(s, from, p.add(at), n) };
+        return;
+    }
     for i in (0..n).step_by(LANES) {
         let part = LANES.min(n - i);
         // SAFETY: the caller promises `n` elements on both sides; registers and lines hold whole vectors, memory is read in place only then.

@@ -4,10 +4,10 @@ use smallvec::SmallVec;
 use sward_core::program::RunKey;
 
 use super::compile::{Code, Place};
-use super::elements::{Elements, copy, fill, one, read};
+use super::elements::{Elements, fill, one, read};
 use super::steps::{step, uniform};
 use super::{Access, MapProgram};
-use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
+use crate::cpu::simd::{Element, Kernel, LANES, Simd, convert, dispatch};
 
 /// One thread's registers for a program.
 pub(in crate::cpu::kernels) struct Evaluation<'a> {
@@ -105,7 +105,7 @@ impl<'a> Evaluation<'a> {
                     Access::Scalar => {}
                     Access::Tile => {
                         if !n.is_multiple_of(LANES) {
-                            copy(s, self.tile, n, to);
+                            convert(s, self.tile, to, n);
                         }
                     }
                     Access::Dense => {

@@ -24,7 +24,7 @@ pub use source::{Data, Patches, Source};
 
 use crate::cpu::buffer::Buffer;
 use crate::cpu::features::{Bf16Products, Features, Level};
-use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
+use crate::cpu::simd::{Element, Kernel, LANES, Simd, convert, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
 
 /// What happens to a result before it is stored.
@@ -611,8 +611,8 @@ impl Kernel for Finish<'_, '_> {
                 if !in_place {
                     for row in 0..rows {
                         match product.out {
-                            DataMut::F32(out) => source::convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
-                            DataMut::Bf16(out) => source::convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
+                            DataMut::F32(out) => convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
+                            DataMut::Bf16(out) => convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
                         }
                     }
                 }

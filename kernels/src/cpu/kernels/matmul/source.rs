@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
+use crate::cpu::simd::{Element, Kernel, Simd, convert, dispatch};
 
 /// The address of f32 or bf16 elements.
 #[derive(Clone, Copy, Debug)]
@@ -199,22 +199,6 @@ impl<U: Element> Kernel for Fetch<'_, U> {
 #[inline(always)]
 fn is<A: 'static, B: 'static>() -> bool {
     std::any::TypeId::of::<A>() == std::any::TypeId::of::<B>()
-}
-
-/// Copies `n` contiguous elements, converting.
-#[inline(always)]
-pub(super) unsafe fn convert<S: Simd, T: Element, U: Element>(s: S, from: *const T, to: *mut U, n: usize) {
-    // SAFETY: the caller promises `n` elements on both sides.
-    unsafe {
-        let mut i = 0;
-        while i + LANES <= n {
-            U::store(s, to.add(i), T::load(s, from.add(i)));
-            i += LANES;
-        }
-        if i < n {
-            U::store_part(s, to.add(i), n - i, T::load_part(s, from.add(i), n - i));
-        }
-    }
 }
 
 /// Copies a strided matrix to a dense one.
