@@ -337,3 +337,28 @@ fn attentions_of_many_tokens_agree_with_the_reference() {
         }
     }
 }
+
+/// Masks in use: the least number, which leaves a query with nothing else all keys alike, and -inf, which leaves it none.
+#[test]
+fn additive_masks_of_the_least_number_and_of_infinity_differ() {
+    let (queries, keys, width) = (4, 19, 8);
+    let mask: Vec<f64> = (0..queries * keys)
+        .map(|i| match (i / keys, i % keys) {
+            (0, _) => f64::from(f32::MIN),
+            (1, key) if key != 2 => f64::NEG_INFINITY,
+            (2, _) => f64::NEG_INFINITY,
+            (3, key) if key > 9 => f64::from(f32::MIN),
+            _ => 0.0,
+        })
+        .collect();
+    let operand = |tokens, salt| tensor(&TensorType::new(DType::F32, &[1, tokens, 1, width]), salt);
+    let operands = [
+        operand(queries, 1),
+        operand(keys, 2),
+        operand(keys, 3),
+        Tensor::from_array(&Array::new(DType::F32, &[1, 1, queries, keys], mask)),
+    ];
+    let attention = op::Attention { scale: 0.5, causal: false, mask: op::AttentionMask::Additive };
+    let types: Vec<TensorType> = operands.iter().map(|operand| operand.to_array().tensor_type()).collect();
+    check(&single(attention, &types), &operands, 1e-5);
+}

@@ -204,11 +204,13 @@ impl Primitive for Attention {
             if logsumexp.data[row] == f64::NEG_INFINITY {
                 return;
             }
+            // Not from the logarithm of the sum, which is lost beside a largest score that is huge.
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+            let total: f64 = weights.iter().sum();
             for column in 0..sizes.value_width {
                 let target = out.offset(&[batch, query, head, column]);
-                out.data[target] = (0..sizes.keys)
-                    .map(|key| (scores[key] - logsumexp.data[row]).exp() * v.at(&[batch, key, head, column]))
-                    .sum();
+                out.data[target] = (0..sizes.keys).map(|key| weights[key] / total * v.at(&[batch, key, head, column])).sum();
             }
         });
         vec![out, logsumexp]
