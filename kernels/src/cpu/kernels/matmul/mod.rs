@@ -7,7 +7,9 @@
 //! The result is cut into regions by the problem's shape alone. A region's sum over `k` runs in blocks of one fixed order; when there are few
 //! regions and many summands, `k` is cut into a fixed number of parts that are added in order. So bits do not depend on threads.
 
+mod cut;
 mod dot;
+mod finish;
 mod float;
 mod small;
 mod source;
@@ -18,13 +20,15 @@ mod tests;
 
 use half::bf16;
 
+use cut::Cut;
+use finish::{AddParts, Finish};
 pub(super) use small::{Left, Panels};
 use source::Block;
 pub use source::{Data, Patches, Source};
 
 use crate::cpu::buffer::Buffer;
 use crate::cpu::features::{Bf16Products, Features, Level};
-use crate::cpu::simd::{Element, Kernel, LANES, Simd, convert, dispatch};
+use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
 
 /// What happens to a result before it is stored.
@@ -98,100 +102,6 @@ pub struct Product<'a> {
     pub accumulate: bool,
     /// What is done to the result before it is stored.
     pub epilogue: Option<&'a dyn Epilogue>,
-}
-
-/// How the problem is cut: a function of its shape and the inner loop only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut {
-    /// Both operands stay bf16, packed in tiles of pairs.
-    tiled: bool,
-    /// Rows and columns of the inner loop's tile.
-    tile_rows: usize,
-    tile_columns: usize,
-    /// Rows and columns of a region.
-    rows: usize,
-    columns: usize,
-    /// Summands of a block.
-    depth: usize,
-    /// Parts of `k`, each a whole number of blocks.
-    splits: usize,
-}
-
-impl Cut {
-    fn new(features: Features, tiled: bool, batch: usize, m: usize, n: usize, k: usize) -> Cut {
-        let (tile_rows, tile_columns) = if tiled {
-            (tiles::SIDE, tiles::SIDE)
-        } else {
-            let (rows, vectors) = float::shape(features.level());
-            (rows, vectors * LANES)
-        };
-        let (target, unit) = match (tiled, features.bf16_products()) {
-            (true, Bf16Products::Tiles) => (1024, tiles::DEPTH),
-            // A panel of that depth stays in the nearest cache while a strip's rows go by in turns.
-            (true, _) => (dot::DEPTH, tiles::DEPTH),
-            (false, _) => (512, 1),
-        };
-        let blocks = k.div_ceil(target).max(1);
-        let depth = k.div_ceil(blocks).next_multiple_of(unit).max(unit);
-        // Regions of equal columns, 480 at most.
-        let mut columns = n.max(1).div_ceil(n.div_ceil(480).max(1)).next_multiple_of(tile_columns);
-        // What a region sums stays in the second cache, a quarter of a megabyte at most, beside the operands that pass by. Tall regions of few
-        // columns read long runs of a transposed operand. AMX adds into a result once for a thousand summands, and a shallow product once at
-        // all; dot products read most left operands in place, so that many small regions cost nothing and end together.
-        let elements = match (tiled, features.bf16_products()) {
-            _ if k <= 128 => 122_880,
-            (true, Bf16Products::Tiles) => 122_880,
-            (true, _) => 24_576,
-            (false, _) => 49_152,
-        };
-        let most_rows = (elements / columns).clamp(32, 512).next_multiple_of(tile_rows);
-        let mut rows = most_rows.min(m.max(1).next_multiple_of(tile_rows));
-        let regions = |rows: usize, columns: usize| batch * m.div_ceil(rows) * n.div_ceil(columns);
-        // Small problems are not worth cutting; the others get enough regions to keep many threads at work.
-        // Where `k` is long, its parts are that work: narrow regions would read few neighbours of each row of a transposed operand.
-        let parts = |rows: usize, columns: usize| regions(rows, columns) * (k.div_ceil(depth) / 2).max(1);
-        if m * n * k * batch > 1 << 20 {
-            while parts(rows, columns) < 16 {
-                if rows >= columns && rows >= 2 * tile_rows.max(32) {
-                    rows = (rows / 2).next_multiple_of(tile_rows);
-                } else if columns >= 2 * tile_columns.max(64) {
-                    columns = (columns / 2).next_multiple_of(tile_columns);
-                } else if rows >= 2 * tile_rows.max(32) {
-                    rows = (rows / 2).next_multiple_of(tile_rows);
-                } else {
-                    break;
-                }
-            }
-        }
-        let blocks = k.div_ceil(depth).max(1);
-        let splits =
-            if m * n * k * batch > 1 << 22 { 16usize.div_ceil(regions(rows, columns)).min(blocks / 2).max(1) } else { 1 };
-        Cut { tiled, tile_rows, tile_columns, rows, columns, depth, splits }
-    }
-
-    /// Elements of a packed right operand.
-    fn packed_elements(&self, n: usize, k: usize) -> usize {
-        self.padded(n) * self.packed_depth(k)
-    }
-
-    /// Columns whose panels are packed side by side: neighbours in memory are read while they are near.
-    fn packed_at_once(&self) -> usize {
-        if self.tiled { 4 * tiles::SIDE } else { self.tile_columns }
-    }
-
-    /// Columns as packed.
-    fn padded(&self, columns: usize) -> usize {
-        columns.next_multiple_of(if self.tiled { tiles::SIDE } else { LANES })
-    }
-
-    /// Summands of a block as packed.
-    fn packed_depth(&self, nk: usize) -> usize {
-        if self.tiled { nk.next_multiple_of(tiles::DEPTH) } else { nk }
-    }
-
-    fn element_bytes(&self) -> usize {
-        if self.tiled { 2 } else { 4 }
-    }
 }
 
 /// A right operand in the inner loop's order, to be used by any number of products of the same sizes.
@@ -542,91 +452,5 @@ impl Region<'_, '_> {
                 }
             }
         }
-    }
-}
-
-/// Adds the parts of a split sum into the first, in order.
-struct AddParts {
-    sum: *mut f32,
-    splits: usize,
-    elements: usize,
-}
-
-impl Kernel for AddParts {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for i in (0..self.elements).step_by(LANES) {
-            let n = LANES.min(self.elements - i);
-            // SAFETY: the parts lie one after the other, each `elements` long.
-            unsafe {
-                let mut sum = s.load_part(self.sum.add(i), n);
-                for split in 1..self.splits {
-                    sum = s.add(sum, s.load_part(self.sum.add(split * self.elements + i), n));
-                }
-                s.store_part(self.sum.add(i), n, sum);
-            }
-        }
-    }
-}
-
-/// Adds the old contents where asked, applies the epilogue and stores a region in the result's dtype.
-struct Finish<'a, 'b> {
-    product: &'a Product<'b>,
-    place: Place,
-    tile: *mut f32,
-    stride: usize,
-    /// The tile is the output itself, with the old contents added.
-    in_place: bool,
-}
-
-impl Kernel for Finish<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Finish { product, place, tile, stride, in_place } = self;
-        // Bands of few rows stay in the nearest cache between the steps.
-        let band = (8192 / place.columns.max(1)).clamp(1, place.rows.max(1));
-        for first in (0..place.rows).step_by(band) {
-            let rows = band.min(place.rows - first);
-            // SAFETY: rows lie within the region, the region within the output.
-            unsafe {
-                let tile = tile.add(first * stride);
-                let at = |row: usize| {
-                    place.batch * product.out_batch_stride + (place.row + first + row) * product.out_row_stride + place.column
-                };
-                if product.accumulate && !in_place {
-                    for row in 0..rows {
-                        match product.out {
-                            DataMut::F32(out) => add(s, tile.add(row * stride), out.add(at(row)), place.columns),
-                            DataMut::Bf16(out) => add(s, tile.add(row * stride), out.add(at(row)), place.columns),
-                        }
-                    }
-                }
-                if let Some(epilogue) = product.epilogue {
-                    epilogue.apply(Place { row: place.row + first, rows, ..place }, tile, stride);
-                }
-                if !in_place {
-                    for row in 0..rows {
-                        match product.out {
-                            DataMut::F32(out) => convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
-                            DataMut::Bf16(out) => convert(s, tile.add(row * stride), out.add(at(row)), place.columns),
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `sum += old` for `n` elements.
-#[inline(always)]
-unsafe fn add<S: Simd, T: Element>(s: S, sum: *mut f32, old: *const T, n: usize) {
-    for i in (0..n).step_by(LANES) {
-        let part = LANES.min(n - i);
-        // SAFETY: the caller promises `n` elements of each.
-        unsafe { s.store_part(sum.add(i), part, s.add(s.load_part(sum.add(i), part), T::load_part(s, old.add(i), part))) };
     }
 }
