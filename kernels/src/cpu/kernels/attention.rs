@@ -253,7 +253,7 @@ enum Kept {
 }
 
 impl Kept {
-    /// f32 where it is computed, bf16 behind.
+    /// As f32 in place of what they are computed from, or as bf16 in memory of their own.
     fn new(tiled: bool, f32: *mut f32, bf16: *mut bf16) -> Kept {
         if tiled { Kept::Bf16(bf16) } else { Kept::F32(f32) }
     }

@@ -37,6 +37,34 @@ pub(super) enum Strip {
     InPlace(usize),
 }
 
+/// Packs a tile that lacks nothing without a branch, so that it stays in registers. Lines are rows, or summands, `stride` apart; the tile holds them
+/// as they are or turned.
+///
+/// # Safety
+/// `from` has sixteen rows of thirty-two or thirty-two summands of sixteen; `to` holds a tile.
+#[inline(always)]
+unsafe fn whole_tile<S: Simd, const ROWS: bool, const TURNED: bool>(s: S, from: *const bf16, stride: usize, to: *mut f32) {
+    // One f32 lane stands for a pair of summands; its bits are only moved.
+    let mut lanes = [s.zero(); LANES];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for i in 0..LANES {
+            lanes[i] = if ROWS {
+                s.load(from.add(i * stride).cast())
+            } else {
+                let low = from.add(2 * i * stride);
+                s.interleave_bf16(s.load_bf16(low), s.load_bf16(low.add(stride)))
+            };
+        }
+        if TURNED {
+            lanes = s.transpose(lanes);
+        }
+        for i in 0..LANES {
+            s.store(to.add(i * LANES), lanes[i]);
+        }
+    }
+}
+
 /// Packs the tile of sixteen `i` from `i0` on and thirty-two summands from `k` on; what lies beyond `ni` and `nk` is zero.
 ///
 /// # Safety
@@ -57,23 +85,13 @@ unsafe fn pack_tile<S: Simd>(
         let from = block.data.add(if rows == 0 { 0 } else { i0 * block.i_stride });
         let to = to.cast::<f32>();
         let own = if block.k_stride == 1 { Order::Rows } else { Order::Pairs };
-        // One f32 lane stands for a pair of summands; its bits are only moved. Whole tiles stay in registers.
-        if rows == LANES && depth == DEPTH && own == Order::Pairs && order == Order::Pairs {
-            for pair in 0..LANES {
-                let low = from.add((k + 2 * pair) * block.k_stride);
-                let lanes = s.interleave_bf16(s.load_bf16(low), s.load_bf16(low.add(block.k_stride)));
-                s.store(to.add(pair * LANES), lanes);
-            }
-            return;
-        }
-        if rows == LANES && depth == DEPTH && own == Order::Rows && order == Order::Pairs {
-            let mut lanes = [s.zero(); LANES];
-            for i in 0..LANES {
-                lanes[i] = s.load(from.add(i * block.i_stride + k).cast());
-            }
-            lanes = s.transpose(lanes);
-            for i in 0..LANES {
-                s.store(to.add(i * LANES), lanes[i]);
+        if rows == LANES && depth == DEPTH {
+            let from = from.add(k * block.k_stride);
+            match (own, order) {
+                (Order::Rows, Order::Rows) => whole_tile::<S, true, false>(s, from, block.i_stride, to),
+                (Order::Rows, Order::Pairs) => whole_tile::<S, true, true>(s, from, block.i_stride, to),
+                (Order::Pairs, Order::Pairs) => whole_tile::<S, false, false>(s, from, block.k_stride, to),
+                (Order::Pairs, Order::Rows) => whole_tile::<S, false, true>(s, from, block.k_stride, to),
             }
             return;
         }
