@@ -1,6 +1,6 @@
 //! Kernels that are bound by memory, as a share of a copy of the same bytes measured in the same run; depthwise convolution as GFLOP/s.
 //!
-//! `cargo bench -p sward-kernels --bench memory`
+//! `cargo bench -p sward-kernels --bench memory`; `EXAMPLES=64` for tensors that no cache holds, `THREADS` for other than two threads.
 
 mod common;
 
@@ -18,38 +18,40 @@ use sward_kernels::cpu::kernels::reduce::{Reduce, Reduction};
 use sward_kernels::cpu::kernels::softmax;
 use sward_kernels::cpu::threads::{Shared, parallel_ranges};
 
-const ROWS: usize = 8 * 56 * 56;
 const WIDTH: usize = 96;
-const N: usize = ROWS * WIDTH;
 
 type Build = fn(&mut ScalarGraph, &[ScalarId]) -> ScalarId;
 
 fn main() {
     let threads: usize = std::env::var("THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    // Eight examples of a first stage fit into a shared cache of 32 MB; sixty-four do not.
+    let examples: usize = std::env::var("EXAMPLES").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
+    let rows = examples * 56 * 56;
+    let n = rows * WIDTH;
     let features = Features::detect();
     let level = features.level();
-    println!("{features:?}, {threads} threads, tensors of {} MB", N * 4 / 1_000_000);
+    println!("{features:?}, {threads} threads, tensors of {} MB", n * 4 / 1_000_000);
     pool(threads).install(|| {
-        let a = Buffer::<f32>::filled(N, |i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0);
-        let b = Buffer::<f32>::filled(N, |i| ((i * 104_729) % 1000) as f32 / 500.0 - 1.0);
+        let a = Buffer::<f32>::filled(n, |i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0);
+        let b = Buffer::<f32>::filled(n, |i| ((i * 104_729) % 1000) as f32 / 500.0 - 1.0);
         let row = Buffer::<f32>::filled(WIDTH, |i| i as f32);
-        let mut out = Buffer::<f32>::filled(N, |_| 0.0);
-        let mut copied = Buffer::<f32>::filled(N, |_| 0.0);
-        let mut row_out = Buffer::<f32>::filled(4 * ROWS, |_| 0.0);
+        let mut out = Buffer::<f32>::filled(n, |_| 0.0);
+        let mut copied = Buffer::<f32>::filled(n, |_| 0.0);
+        let mut row_out = Buffer::<f32>::filled(4 * rows, |_| 0.0);
         let out = out.as_mut_ptr();
         let row_out = row_out.as_mut_ptr();
         let mut copy = {
             let (from, to) = (Shared::from_pointer(a.as_ptr().cast_mut()), Shared::new(&mut copied));
             move || {
                 // SAFETY: ranges are disjoint parts of both buffers.
-                parallel_ranges(N, 1 << 16, |range| unsafe {
+                parallel_ranges(n, 1 << 16, |range| unsafe {
                     std::ptr::copy_nonoverlapping(from.pointer().add(range.start), to.pointer().add(range.start), range.len());
                 });
             }
         };
         let mut report = |name: &str, bytes: usize, flops: usize, kernel: &mut dyn FnMut()| {
             let seconds = quartile_seconds_of_each(&mut [&mut copy, kernel]);
-            let (copy_rate, rate) = (8.0 * N as f64 / seconds[0], bytes as f64 / seconds[1]);
+            let (copy_rate, rate) = (8.0 * n as f64 / seconds[0], bytes as f64 / seconds[1]);
             println!(
                 "{name:28} {:6.1} GB/s, {:4.0} % of a copy's {:5.1}; {:6.1} GFLOP/s; {:.2} ms",
                 rate / 1e9,
@@ -90,20 +92,20 @@ fn main() {
         ];
         for (name, tensors, inputs, build) in maps {
             let function = ScalarFunction::build(&vec![ScalarKind::Number; inputs.len()], build);
-            let program = MapProgram::new(&function.linearize(), &[ROWS, WIDTH], inputs);
+            let program = MapProgram::new(&function.linearize(), &[rows, WIDTH], inputs);
             // SAFETY: all buffers have the shape's elements.
-            report(name, tensors * 4 * N, 0, &mut || unsafe { map(level, &program, RunKey::default(), &[Elements::F32(out)]) });
+            report(name, tensors * 4 * n, 0, &mut || unsafe { map(level, &program, RunKey::default(), &[Elements::F32(out)]) });
         }
         let identity = ScalarFunction::build(&[ScalarKind::Number], |_, x| x[0]).linearize();
-        let program = MapProgram::new(&identity, &[ROWS, WIDTH], vec![dense(&a)]);
+        let program = MapProgram::new(&identity, &[rows, WIDTH], vec![dense(&a)]);
         for (name, axes) in [("sum of rows", vec![1]), ("sum of columns", vec![0]), ("sum of all", vec![0, 1])] {
-            let reduce = Reduce::new(Reduction::Sum, &[ROWS, WIDTH], &axes);
+            let reduce = Reduce::new(Reduction::Sum, &[rows, WIDTH], &axes);
             // SAFETY: as above.
-            report(name, 4 * N, 0, &mut || unsafe { reduce.run(level, &program, RunKey::default(), Elements::F32(row_out)) });
+            report(name, 4 * n, 0, &mut || unsafe { reduce.run(level, &program, RunKey::default(), Elements::F32(row_out)) });
         }
-        let norm = LayerNorm { rows: ROWS, width: WIDTH, epsilon: 1e-6, centered: true };
+        let norm = LayerNorm { rows, width: WIDTH, epsilon: 1e-6, centered: true };
         let weight = Some(Data::F32(row.as_ptr()));
-        let statistics = [Shared::from_pointer(row_out), Shared::from_pointer(row_out.wrapping_add(ROWS))];
+        let statistics = [Shared::from_pointer(row_out), Shared::from_pointer(row_out.wrapping_add(rows))];
         let forward = layer_norm::Forward {
             x: Data::F32(a.as_ptr()),
             weight,
@@ -113,7 +115,7 @@ fn main() {
             rstd: statistics[1],
         };
         // SAFETY: as above.
-        report("layer norm", 8 * N, 0, &mut || unsafe { layer_norm::forward(level, norm, &forward) });
+        report("layer norm", 8 * n, 0, &mut || unsafe { layer_norm::forward(level, norm, &forward) });
         let backward = layer_norm::Backward {
             dy: Data::F32(b.as_ptr()),
             x: Data::F32(a.as_ptr()),
@@ -121,25 +123,25 @@ fn main() {
             mean: statistics[0].pointer(),
             rstd: statistics[1].pointer(),
             dx: DataMut::F32(out),
-            dweight: Some(row_out.wrapping_add(2 * ROWS)),
-            dbias: Some(row_out.wrapping_add(3 * ROWS)),
+            dweight: Some(row_out.wrapping_add(2 * rows)),
+            dbias: Some(row_out.wrapping_add(3 * rows)),
         };
         // SAFETY: as above.
-        report("layer norm gradient", 12 * N, 0, &mut || unsafe { layer_norm::backward(level, norm, &backward) });
+        report("layer norm gradient", 12 * n, 0, &mut || unsafe { layer_norm::backward(level, norm, &backward) });
         // SAFETY: as above.
-        report("softmax", 8 * N, 0, &mut || unsafe {
-            softmax::forward(level, ROWS, WIDTH, false, Data::F32(a.as_ptr()), DataMut::F32(out));
+        report("softmax", 8 * n, 0, &mut || unsafe {
+            softmax::forward(level, rows, WIDTH, false, Data::F32(a.as_ptr()), DataMut::F32(out));
         });
         let transpose = StridedCopy::new(
-            &[8, WIDTH, ROWS / 8],
-            &[N as isize / 8, 1, WIDTH as isize],
-            &[N as isize / 8, ROWS as isize / 8, 1],
+            &[examples, WIDTH, rows / examples],
+            &[(n / examples) as isize, 1, WIDTH as isize],
+            &[(n / examples) as isize, (rows / examples) as isize, 1],
             4,
         );
         // SAFETY: as above.
-        report("permute to channels first", 8 * N, 0, &mut || unsafe { transpose.run(level, a.as_ptr().cast(), out.cast()) });
+        report("permute to channels first", 8 * n, 0, &mut || unsafe { transpose.run(level, a.as_ptr().cast(), out.cast()) });
         let problem = Depthwise {
-            batch: 8,
+            batch: examples,
             channels: WIDTH,
             input: (56, 56),
             output: (56, 56),
@@ -151,11 +153,11 @@ fn main() {
         };
         let filters = Data::F32(b.as_ptr());
         // SAFETY: as above.
-        report("depthwise 7x7", 8 * N, 98 * N, &mut || unsafe {
+        report("depthwise 7x7", 8 * n, 98 * n, &mut || unsafe {
             depthwise::forward(level, &problem, Data::F32(a.as_ptr()), filters, false, None, DataMut::F32(out));
         });
         // SAFETY: as above.
-        report("depthwise 7x7 weight gradient", 8 * N, 98 * N, &mut || unsafe {
+        report("depthwise 7x7 weight gradient", 8 * n, 98 * n, &mut || unsafe {
             depthwise::weight_gradient(level, &problem, Data::F32(a.as_ptr()), filters, row_out);
         });
     });

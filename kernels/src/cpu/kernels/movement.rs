@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::cpu::features::Level;
-use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
+use crate::cpu::simd::{Kernel, LANES, Simd, dispatch, prefetch};
 use crate::cpu::threads::{Shared, parallel_ranges};
 
 /// Elements that one part of a parallel loop moves.
@@ -165,7 +165,24 @@ impl Kernel for CopyPart<'_> {
                 let to = self.to.pointer().cast::<f32>().offset(to_at + first as isize * to_strides[last - 1]);
                 for column in (0..columns).step_by(LANES) {
                     let width = LANES.min(columns - column);
+                    // The machine does not foresee lines that lie apart, on either side.
+                    for i in 0..LANES as isize {
+                        prefetch(
+                            from.wrapping_offset((column + 2 * LANES) as isize * from_strides[last] + i * from_strides[last]),
+                        );
+                        prefetch(to.wrapping_offset(i * to_strides[last - 1]).wrapping_add(column + 2 * LANES));
+                    }
                     let mut tile = [s.zero(); LANES];
+                    if width == LANES && height == LANES {
+                        for i in 0..LANES {
+                            tile[i] = s.load(from.offset((column + i) as isize * from_strides[last]));
+                        }
+                        let tile = s.transpose(tile);
+                        for i in 0..LANES {
+                            s.store(to.offset(i as isize * to_strides[last - 1]).add(column), tile[i]);
+                        }
+                        continue;
+                    }
                     for i in 0..width {
                         tile[i] = s.load_part(from.offset((column + i) as isize * from_strides[last]), height);
                     }
