@@ -7,9 +7,9 @@
 use half::bf16;
 
 use super::matmul::{Data, DataMut, Left, Panels, Source};
-use super::rows::{load, save, sum_lanes};
+use super::rows::{load, load_from, save, save_to, sum_lanes};
 use crate::cpu::features::{Bf16Products, Features};
-use crate::cpu::simd::{Element, Kernel, LANES, Simd, convert, dispatch, math};
+use crate::cpu::simd::{Kernel, LANES, Simd, convert, dispatch, math};
 use crate::cpu::threads::{Scratch, parallel};
 
 /// Queries of a block.
@@ -210,19 +210,6 @@ fn first_lanes<S: Simd>(s: S, x: S::V, n: usize, other: f32) -> S::V {
     s.from_array(lanes)
 }
 
-/// `n` elements from `at` on, the other lanes zero.
-#[inline(always)]
-unsafe fn load_from<S: Simd>(s: S, data: Data, at: usize, n: usize) -> S::V {
-    // SAFETY: the caller promises the elements.
-    unsafe {
-        match data {
-            Data::F32(p) => load(s, p.add(at), n),
-            Data::Bf16(p) if n == LANES => Element::load(s, p.add(at)),
-            Data::Bf16(p) => Element::load_part(s, p.add(at), n),
-        }
-    }
-}
-
 /// Rows as products want them: in place, or as f32 in `scratch` where these multiply f32 alone.
 #[inline(always)]
 unsafe fn operand<S: Simd>(
@@ -245,52 +232,19 @@ unsafe fn operand<S: Simd>(
     }
 }
 
-/// Where a block's probabilities, or the gradients of its scores, are kept for the products that follow: `[query][ROW]` of their dtype.
-#[derive(Clone, Copy)]
-enum Kept {
-    F32(*mut f32),
-    Bf16(*mut bf16),
+/// Where a block's probabilities, or the gradients of its scores, are kept for the products that follow, `[query][ROW]`: as f32 in place of what
+/// they are computed from, or as bf16 in memory of their own.
+fn kept(tiled: bool, f32: *mut f32, bf16: *mut bf16) -> DataMut {
+    if tiled { DataMut::Bf16(bf16) } else { DataMut::F32(f32) }
 }
 
-impl Kept {
-    /// As f32 in place of what they are computed from, or as bf16 in memory of their own.
-    fn new(tiled: bool, f32: *mut f32, bf16: *mut bf16) -> Kept {
-        if tiled { Kept::Bf16(bf16) } else { Kept::F32(f32) }
-    }
-
-    fn row(self, row: usize) -> Kept {
-        match self {
-            Kept::F32(p) => Kept::F32(p.wrapping_add(row * ROW)),
-            Kept::Bf16(p) => Kept::Bf16(p.wrapping_add(row * ROW)),
-        }
-    }
-
-    fn data(self) -> Data {
-        match self {
-            Kept::F32(p) => Data::F32(p),
-            Kept::Bf16(p) => Data::Bf16(p),
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn store<S: Simd>(self, s: S, i: usize, x: S::V) {
-        // SAFETY: the caller promises a vector from `i` on.
-        unsafe {
-            match self {
-                Kept::F32(p) => s.store(p.add(i), x),
-                Kept::Bf16(p) => s.store_bf16(p.add(i), x),
-            }
-        }
-    }
-
-    /// Zeros behind `n` elements, up to whole tiles.
-    #[inline(always)]
-    unsafe fn pad<S: Simd>(self, s: S, n: usize) {
-        let n = n.next_multiple_of(LANES);
-        if n < padded(n) {
-            // SAFETY: a row holds whole tiles.
-            unsafe { self.store(s, n, s.zero()) };
-        }
+/// Zeros behind `n` elements of a row that is kept, up to whole tiles.
+#[inline(always)]
+unsafe fn pad<S: Simd>(s: S, kept: DataMut, row: usize, n: usize) {
+    let n = n.next_multiple_of(LANES);
+    if n < padded(n) {
+        // SAFETY: a row holds whole tiles.
+        unsafe { save_to(s, kept, row * ROW + n, LANES, s.zero()) };
     }
 }
 
@@ -353,7 +307,7 @@ impl Kernel for ForwardHead<'_> {
         let scores: *mut f32 = scratch.pointer();
         // SAFETY: all parts lie within the scratch, the head within the operands and results.
         unsafe {
-            let probabilities = Kept::new(tiled, scores, scores.add(most * ROW).cast());
+            let probabilities = kept(tiled, scores, scores.add(most * ROW).cast());
             let out = scores.add(most * (ROW + ROW / 2));
             let q = out.add(most * out_width);
             let largest = q.add(most * width);
@@ -394,13 +348,12 @@ impl Kernel for ForwardHead<'_> {
                         let new = if most.is_nan() || most > old { most } else { old };
                         // Nothing seen yet: every probability is zero.
                         let shift = s.splat(if new == f32::NEG_INFINITY { 0.0 } else { new });
-                        let kept = probabilities.row(row);
                         let sum = sum_lanes!(s, n.next_multiple_of(LANES), |i, _n| {
                             let p = math::exp(s, s.sub(s.load(scores.add(i)), shift));
-                            kept.store(s, i, p);
+                            save_to(s, probabilities, row * ROW + i, LANES, p);
                             p
                         });
-                        kept.pad(s, n);
+                        pad(s, probabilities, row, n);
                         if new != old {
                             let fade = if old == f32::NEG_INFINITY { 0.0 } else { (old - new).exp() };
                             *total.add(row) *= fade;
@@ -493,8 +446,8 @@ impl Kernel for BackwardHead<'_> {
         unsafe {
             std::slice::from_raw_parts_mut(dk, all_keys * (key_width + out_width)).fill(0.0);
             let dp = p.add(most * ROW);
-            let kept: *mut bf16 = dp.add(most * ROW).cast();
-            let (probabilities, dscores) = (Kept::new(tiled, p, kept), Kept::new(tiled, dp, kept.add(most * ROW)));
+            let narrow: *mut bf16 = dp.add(most * ROW).cast();
+            let (probabilities, dscores) = (kept(tiled, p, narrow), kept(tiled, dp, narrow.add(most * ROW)));
             let dq = dp.add(2 * most * ROW);
             let q = dq.add(most * key_width);
             let dout = q.add(most * width);
@@ -545,7 +498,6 @@ impl Kernel for BackwardHead<'_> {
                     for row in 0..rows {
                         let query = first_query + row;
                         let (p, dp) = (p.add(row * ROW), dp.add(row * ROW));
-                        let (probabilities, dscores) = (probabilities.row(row), dscores.row(row));
                         let logsumexp = *tensors.logsumexp.add((batch * heads + head) * queries + query);
                         // A query that sees nothing has no probabilities.
                         let shift = s.splat(if logsumexp == f32::NEG_INFINITY { f32::INFINITY } else { logsumexp });
@@ -554,15 +506,15 @@ impl Kernel for BackwardHead<'_> {
                         attention.scores(s, p, (batch, head, query), (first_key, n), |i, score| {
                             let n = LANES.min(n - i);
                             let probability = math::exp(s, s.sub(score, shift));
-                            probabilities.store(s, i, probability);
+                            save_to(s, probabilities, row * ROW + i, LANES, probability);
                             // Beyond the keys the products are not defined.
                             let dscore = s.mul(probability, s.sub(load(s, dp.add(i), n), delta));
                             if let Some(dmask) = dmask {
                                 save(s, dmask.add(i), n, s.add(load(s, dmask.add(i), n), dscore));
                             }
-                            dscores.store(s, i, s.mul(dscore, scale));
+                            save_to(s, dscores, row * ROW + i, LANES, s.mul(dscore, scale));
                         });
-                        dscores.pad(s, n);
+                        pad(s, dscores, row, n);
                     }
                     for_dq.multiply(Left::WholeRows(dscores.data(), ROW), rows, dq, key_width, true);
                     // In steps of a tile's rows, so that the padding stays within the sums.

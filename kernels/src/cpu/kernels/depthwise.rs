@@ -5,7 +5,7 @@
 //! results.
 
 use super::matmul::{Data, DataMut};
-use super::rows::{load, save};
+use super::rows::{load_from, save_to};
 use crate::cpu::features::Level;
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
@@ -227,8 +227,7 @@ impl Kernel for Band<'_> {
                 }
                 let lanes = LANES.min(problem.channels - first_channel);
                 let start = match bias {
-                    Some(Data::F32(p)) => load(s, p.add(first_channel), lanes),
-                    Some(Data::Bf16(p)) => Element::load_part(s, p.add(first_channel), lanes),
+                    Some(bias) => load_from(s, bias, first_channel, lanes),
                     None => s.zero(),
                 };
                 for row in 0..rows {
@@ -252,11 +251,7 @@ impl Kernel for Band<'_> {
                         let place = ((image * height + first_row + row) * width + column) * problem.channels + first_channel;
                         for i in 0..RESULTS.min(width - column) {
                             let at = place + i * problem.channels;
-                            match out {
-                                DataMut::F32(p) => save(s, p.add(at), lanes, sums[i]),
-                                DataMut::Bf16(p) if lanes == LANES => s.store_bf16(p.add(at), sums[i]),
-                                DataMut::Bf16(p) => Element::store_part(s, p.add(at), lanes, sums[i]),
-                            }
+                            save_to(s, out, at, lanes, sums[i]);
                         }
                     }
                 }

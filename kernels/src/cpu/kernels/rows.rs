@@ -1,7 +1,7 @@
 //! Rows of float tensors as f32, wherever they lie.
 
 use super::matmul::{Data, DataMut};
-use crate::cpu::simd::{LANES, Simd, convert};
+use crate::cpu::simd::{Element, LANES, Simd, convert};
 
 /// `n` elements from `at` on, in place if they are f32, else converted into `scratch`.
 ///
@@ -95,4 +95,36 @@ pub(super) unsafe fn load<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
 pub(super) unsafe fn save<S: Simd>(s: S, p: *mut f32, lanes: usize, x: S::V) {
     // SAFETY: the caller's promise.
     unsafe { if lanes == LANES { s.store(p, x) } else { s.store_part(p, lanes, x) } }
+}
+
+/// Loads `lanes` elements from `at` on, the other lanes zero.
+///
+/// # Safety
+/// `lanes` elements are readable there.
+#[inline(always)]
+pub(super) unsafe fn load_from<S: Simd>(s: S, data: Data, at: usize, lanes: usize) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match data {
+            Data::F32(p) => load(s, p.add(at), lanes),
+            Data::Bf16(p) if lanes == LANES => s.load_bf16(p.add(at)),
+            Data::Bf16(p) => Element::load_part(s, p.add(at), lanes),
+        }
+    }
+}
+
+/// Stores `lanes` lanes from `at` on.
+///
+/// # Safety
+/// `lanes` elements are writable there.
+#[inline(always)]
+pub(super) unsafe fn save_to<S: Simd>(s: S, data: DataMut, at: usize, lanes: usize, x: S::V) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match data {
+            DataMut::F32(p) => save(s, p.add(at), lanes, x),
+            DataMut::Bf16(p) if lanes == LANES => s.store_bf16(p.add(at), x),
+            DataMut::Bf16(p) => Element::store_part(s, p.add(at), lanes, x),
+        }
+    }
 }

@@ -74,7 +74,6 @@ pub(in crate::cpu::kernels) unsafe fn store<S: Simd>(s: S, from: (*const f32, us
             let x = s.load(from.add(i & mask));
             match elements {
                 Elements::F32(p) => s.store_part(p.add(at + i), part, x),
-                Elements::Bf16(p) if part == LANES => s.store_bf16(p.add(at + i), x),
                 Elements::Bf16(p) => bf16::store_part(s, p.add(at + i), part, x),
                 Elements::Bool(p) => {
                     let x = s.to_array(x);

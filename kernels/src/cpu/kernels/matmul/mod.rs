@@ -64,6 +64,16 @@ pub enum DataMut {
     Bf16(*mut bf16),
 }
 
+impl DataMut {
+    /// The same elements, to be read.
+    pub fn data(self) -> Data {
+        match self {
+            DataMut::F32(p) => Data::F32(p),
+            DataMut::Bf16(p) => Data::Bf16(p),
+        }
+    }
+}
+
 // SAFETY: regions write disjoint elements.
 unsafe impl Send for DataMut {}
 // SAFETY: as above.

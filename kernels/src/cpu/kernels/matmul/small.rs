@@ -32,7 +32,7 @@ pub(in crate::cpu::kernels) enum Left {
 
 impl Left {
     /// What rows and summands of [`Left::WholeRows`] are whole multiples of.
-    pub const WHOLE: usize = 32;
+    pub const WHOLE: usize = tiles::SIDE;
 }
 
 impl Panels {
