@@ -26,11 +26,11 @@ fn small(tokens: usize) -> usize {
     if tokens > LONG { MANY_KEYS } else { tokens.min(TOKENS) }
 }
 
-/// `[batch, tokens, heads, width]` of one sample, two heads and few tokens.
+/// `[batch, tokens, heads, width]` of one sample at most, two heads and few tokens.
 fn small_rows(rows: &TensorType, is_key: bool) -> TensorType {
-    let [_, tokens, heads, width] = <[usize; 4]>::try_from(&rows.shape[..]).expect("an attention's operand has four axes");
+    let [samples, tokens, heads, width] = <[usize; 4]>::try_from(&rows.shape[..]).expect("an attention's operand has four axes");
     let tokens = if is_key { small(tokens) } else { tokens.min(TOKENS) };
-    TensorType::new(rows.dtype, &[1, tokens, heads.min(2), width])
+    TensorType::new(rows.dtype, &[samples.min(1), tokens, heads.min(2), width])
 }
 
 /// An attention at small sizes: its operands q, k, v and the mask.
@@ -38,7 +38,7 @@ fn small_operands(op: &op::Attention, operands: &[TensorType]) -> Vec<TensorType
     let mut own = vec![small_rows(&operands[0], false), small_rows(&operands[1], true), small_rows(&operands[2], true)];
     if op.mask != op::AttentionMask::None {
         let mask = &operands[3].shape;
-        let limits = [1, own[0].shape[2], own[0].shape[1], own[1].shape[1]];
+        let limits = [own[0].shape[0], own[0].shape[2], own[0].shape[1], own[1].shape[1]];
         let sizes: Vec<usize> = mask.iter().zip(limits).map(|(size, limit)| (*size).min(limit)).collect();
         own.push(TensorType::new(operands[3].dtype, &sizes));
     }

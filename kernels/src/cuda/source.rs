@@ -19,7 +19,7 @@ pub enum Family {
     Depthwise,
     /// Attention in f32 arithmetic.
     Attention,
-    /// Attention on tensor cores.
+    /// Attention on tensor cores, and of few queries.
     AttentionCores,
     /// Attention by Hopper's warpgroup products.
     AttentionWarpgroups,
@@ -60,13 +60,14 @@ impl Family {
             Family::Rows => &[COMMON, include_str!("kernels/rows.cu"), include_str!("kernels/norms.cu")],
             Family::Product => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/product.cu")],
             Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu"), include_str!("kernels/depthwise_strips.cu")],
-            Family::Attention => &[COMMON, SHAPE, include_str!("kernels/attention.cu"), include_str!("kernels/attention_few.cu")],
+            Family::Attention => &[COMMON, SHAPE, include_str!("kernels/attention.cu")],
             Family::AttentionCores => &[
                 COMMON,
                 include_str!("kernels/cores.cuh"),
                 SHAPE,
                 include_str!("kernels/attention_softmax.cuh"),
                 include_str!("kernels/attention_cores.cu"),
+                include_str!("kernels/attention_few.cu"),
             ],
             Family::AttentionWarpgroups => &[
                 COMMON,

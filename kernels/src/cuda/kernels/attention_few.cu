@@ -1,12 +1,25 @@
 // Attention of few queries, bound by the reading of keys and values: the rows of one key and its value lie in LANES = WIDTH / PACK lanes, 16 bytes
-// in each. A block of 128 threads has one query and one head; its walkers (groups of LANES) take every WALKERS-th key, four at a time.
+// in each. A block of 128 threads has one query and one head; its walkers (groups of LANES) take every WALKERS-th key, two at a time: what is on
+// its way comes from many blocks rather than from many registers. Scores stand in units of ln 2.
 // Grid (queries, batch * heads, splits). Of several splits each leaves its part, and the block that arrives last joins them in their order:
 // `arrived` [b, h, tq] counts up to the number of splits and begins again by itself.
+
+// 16 splits' numbers at most are on their way at once; those that other blocks wrote lie in the second cache.
+constexpr int PARTS_AT_ONCE = 16;
+
+__device__ __forceinline__ float load_part(const float* at) {
+#ifdef SWARD_HOST
+    return *at;
+#else
+    return __ldcg(at);
+#endif
+}
+
 template <int WIDTH, int MASK, class T, class M>
 __device__ __forceinline__ void sward_attention_few(
     const T* q, const T* k, const T* v, const M* mask, T* out, float* logsumexp, float* parts, float* part_most, float* part_sum,
     u32* arrived, AttentionShape s) {
-    constexpr int PACK = 16 / sizeof(T), LANES = WIDTH / PACK, WALKERS = 128 / LANES, AT_ONCE = 4;
+    constexpr int PACK = 16 / sizeof(T), LANES = WIDTH / PACK, WALKERS = 128 / LANES, AT_ONCE = 2;
     __shared__ float scratch[4][WIDTH + 2];
     int batch = blockIdx.y / s.heads, head = blockIdx.y % s.heads, query = blockIdx.x;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, walker = threadIdx.x / LANES, column = threadIdx.x % LANES * PACK;
@@ -40,14 +53,14 @@ __device__ __forceinline__ void sward_attention_few(
             next = larger(next, scores[u]);
         }
         // A walker that saw nothing yet has no maximum to take off.
-        float base = next == -infinity() ? 0.0f : next, shrink = expf(most - base);
+        float base = next == -infinity() ? 0.0f : next, shrink = exp2_fast(most - base);
         most = next;
         total *= shrink;
 #pragma unroll
         for (int j = 0; j < PACK; ++j) sums[j] *= shrink;
 #pragma unroll
         for (int u = 0; u < AT_ONCE; ++u) {
-            float weight = expf(scores[u] - base);
+            float weight = exp2_fast(scores[u] - base);
             total += weight;
 #pragma unroll
             for (int j = 0; j < PACK; ++j) sums[j] += weight * to<float>(values[u].of[j]);
@@ -57,7 +70,7 @@ __device__ __forceinline__ void sward_attention_few(
 #pragma unroll
     for (int distance = LANES; distance < 32; distance *= 2) {
         float other = __shfl_xor_sync(0xffffffffu, most, distance), next = larger(most, other);
-        float base = next == -infinity() ? 0.0f : next, shrink = expf(most - base), other_shrink = expf(other - base);
+        float base = next == -infinity() ? 0.0f : next, shrink = exp2_fast(most - base), other_shrink = exp2_fast(other - base);
         most = next;
         total = total * shrink + __shfl_xor_sync(0xffffffffu, total, distance) * other_shrink;
 #pragma unroll
@@ -77,7 +90,7 @@ __device__ __forceinline__ void sward_attention_few(
     for (int other = 0; other < 4; ++other) joined = larger(joined, scratch[other][WIDTH]);
     float base = joined == -infinity() ? 0.0f : joined;
     for (int other = 0; other < 4; ++other) {
-        float factor = expf(scratch[other][WIDTH] - base);
+        float factor = exp2_fast(scratch[other][WIDTH] - base);
         sum += scratch[other][WIDTH + 1] * factor;
         if (has_column) value += scratch[other][threadIdx.x] * factor;
     }
@@ -97,18 +110,21 @@ __device__ __forceinline__ void sward_attention_few(
         __syncthreads();
         if (!is_last) return;
         __threadfence();
-        const volatile float *all = parts, *all_most = part_most, *all_sums = part_sum;
         joined = -infinity();
-        for (int split = 0; split < s.splits; ++split) joined = larger(joined, all_most[split * lines + line]);
+#pragma unroll PARTS_AT_ONCE
+        for (int split = 0; split < s.splits; ++split) joined = larger(joined, load_part(part_most + split * lines + line));
         base = joined == -infinity() ? 0.0f : joined;
         sum = value = 0.0f;
+        int own_column = has_column ? threadIdx.x : 0;
+#pragma unroll PARTS_AT_ONCE
         for (int split = 0; split < s.splits; ++split) {
-            float factor = expf(all_most[split * lines + line] - base);
-            sum += all_sums[split * lines + line] * factor;
-            if (has_column) value += all[(split * lines + line) * WIDTH + threadIdx.x] * factor;
+            i64 part = split * lines + line;
+            float factor = exp2_fast(load_part(part_most + part) - base);
+            sum += load_part(part_sum + part) * factor;
+            value += load_part(parts + part * WIDTH + own_column) * factor;
         }
     }
     if (!has_column) return;
     out[((i64(batch) * s.queries + query) * s.heads + head) * WIDTH + threadIdx.x] = to<T>(sum == 0.0f ? 0.0f : value / sum);
-    if (threadIdx.x == 0) logsumexp[line] = sum == 0.0f ? -infinity() : joined + logf(sum);
+    if (threadIdx.x == 0) logsumexp[line] = sum == 0.0f ? -infinity() : joined * LN_2 + logf(sum);
 }

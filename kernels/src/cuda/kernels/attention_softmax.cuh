@@ -1,4 +1,5 @@
-// What both kernels of attention on tensor cores share: masks, the online softmax of a warp's 16 rows by 64 keys, the end of a forward pass.
+// What the kernels of attention in units of ln 2 share: masks; on tensor cores the online softmax of a warp's 16 rows by 64 keys and the end of a
+// forward pass.
 //
 // Scores stand as `mma_16x8x16` leaves them: block b of a thread's scores has its rows lane / 4 and lane / 4 + 8, columns b * 8 + lane % 4 * 2
 // and the next.
@@ -36,6 +37,10 @@ __device__ __forceinline__ bool any_lane(bool own) {
 #endif
 }
 
+// The least score but for -inf, in units of ln 2: masks of the least float would become -inf in these units, and leave a query nothing where they
+// are to leave it all keys alike. A power of two comes back from natural units as it was.
+constexpr float LEAST_SCORE = -1.7014118346046923e38f;
+
 // The masked scaled score in units of ln 2, so that 2^x is taken of it; -inf where the query may not attend.
 template <int MASK, class M>
 __device__ __forceinline__ float masked_score(const AttentionShape& s, const M* mask, int batch, int head, int query, int key, float product) {
@@ -44,7 +49,9 @@ __device__ __forceinline__ float masked_score(const AttentionShape& s, const M* 
     if (MASK == MASK_NONE) return score;
     M own = mask[batch * s.mask_batch + head * s.mask_head + query * s.mask_query + key];
     if (MASK == MASK_BOOLEAN) return to<float>(own) != 0.0f ? score : -infinity();
-    return score + to<float>(own) * LOG2_E;
+    score += to<float>(own) * LOG2_E;
+    // NaN stays what it is.
+    return score < LEAST_SCORE && to<float>(own) != -infinity() ? LEAST_SCORE : score;
 }
 
 // Whether no score of `queries` rows from `query` on and `keys` columns from `key` on is masked or lies outside.

@@ -1,10 +1,10 @@
 //! Attention where its kernels change their ways: tiles, splits, widths, few queries, Hopper's warpgroup products.
 
-use sward_core::program::{DType, Program, TensorType};
+use sward_core::program::{Array, DType, Program, TensorType};
 use sward_ops::primitives::problems::{Problem, attention_gradients, attentions};
 use sward_ops::primitives::{self as op, AttentionMask};
 
-use super::sizes::{FLOATS, agrees};
+use super::sizes::{FLOATS, agrees, operand};
 use super::{check, device, host};
 use crate::cpu::tests::single;
 use crate::cuda::CudaEngine;
@@ -65,6 +65,42 @@ fn kernels_are_chosen_by_dtype_width_queries_and_scale() {
     }
 }
 
+/// Masks in use: the least number, which leaves a query with nothing else all keys alike, and -inf, which leaves it none.
+#[test]
+fn additive_masks_of_the_least_number_and_of_infinity_differ_in_every_kernel() {
+    let Some(engine) = host() else { return };
+    let hopper = engine.with_warpgroups(true).without_proof();
+    let keys = 70;
+    for (dtype, queries, width, kernel) in [
+        (DType::BF16, 70, 64, "attention by warpgroups"),
+        (DType::BF16, 70, 32, "attention on tensor cores"),
+        (DType::BF16, 4, 64, "attention of few queries"),
+        (DType::F32, 4, 32, "attention of few queries"),
+        (DType::F32, 4, 8, "attention"),
+    ] {
+        // The largest number of bf16 is an even multiple of its unit in f32 as well.
+        let least = f64::from(f32::from_bits(0xff7f_0000));
+        let mask = (0..queries * keys).map(|at| match (at / keys, at % keys) {
+            (0, _) => least,
+            (1, key) if key != 2 => f64::NEG_INFINITY,
+            (2, _) => f64::NEG_INFINITY,
+            (3, key) if key > 9 => least,
+            _ => 0.0,
+        });
+        let mask = Array::new(dtype, &[1, 1, queries, keys], mask.collect());
+        let types = [queries, keys, keys].map(|tokens| TensorType::new(dtype, &[1, tokens, 1, width]));
+        let types = [&types[..], &[mask.tensor_type()]].concat();
+        let attention = op::Attention { scale: 0.125, causal: false, mask: AttentionMask::Additive };
+        let mut program = single(attention, &types);
+        assert_eq!(kernel_of(&hopper, &program), kernel);
+        // The logarithm of a sum so small is the kernel's own affair.
+        program.outputs.truncate(1);
+        let mut tensors: Vec<Tensor> = (0..3).map(|at| operand(&types[at], at as u64 + 1)).collect();
+        tensors.push(Tensor::from_array(&mask));
+        check(&hopper, &program, &tensors, 5e-4);
+    }
+}
+
 /// An attention of a few tokens that warpgroup products take, and its gradient.
 fn small_attentions() -> [Program; 2] {
     let own = TensorType::new(DType::BF16, &[1, 70, 1, 64]);
@@ -82,6 +118,16 @@ fn warpgroup_products_are_proved_before_a_plan_uses_them() {
     for program in small_attentions() {
         assert_eq!(kernel_of(&hopper, &program), "attention by warpgroups");
     }
+}
+
+#[test]
+fn the_proof_of_an_attention_over_no_samples_passes() {
+    let Some(engine) = host() else { return };
+    let own = TensorType::new(DType::BF16, &[0, 70, 2, 64]);
+    let attention = op::Attention { scale: 0.125, causal: false, mask: AttentionMask::Additive };
+    let mask = TensorType::new(DType::BF16, &[0, 1, 1, 70]);
+    let program = single(attention, &[own.clone(), own.clone(), own, mask]);
+    assert!(engine.with_warpgroups(true).prepare(&program).is_ok());
 }
 
 #[test]

@@ -10,10 +10,10 @@ use crate::cuda::source::{Bounds, Family, Kernel};
 
 /// Blocks that fill a large GPU twice; with fewer, keys are split.
 const WANTED_BLOCKS: usize = 528;
-/// Blocks of the kernel for few queries: four warps, six of them on a multiprocessor.
-const FEW_BOUNDS: Bounds = Bounds { threads: 128, blocks: Some(6) };
+/// Blocks of the kernel for few queries: four warps, eight of them on a multiprocessor.
+const FEW_BOUNDS: Bounds = Bounds { threads: 128, blocks: Some(8) };
 /// As many of them as the 132 multiprocessors of a large GPU hold at once, since they all take as long.
-const WANTED_SMALL_BLOCKS: usize = 132 * 6;
+const WANTED_SMALL_BLOCKS: usize = 132 * 8;
 /// Queries that are few: each reads keys and values for itself, all but the first from the cache.
 const FEW: usize = 4;
 /// Keys from which on two warpgroups share the reading of a narrow forward pass.
@@ -215,7 +215,7 @@ impl<'a> Bound<'a> {
             Way::Cores { .. } => (Family::AttentionCores, "_cores"),
             Way::Warpgroups { .. } => (Family::AttentionWarpgroups, "_warpgroups"),
             Way::Plain { .. } => (Family::Attention, ""),
-            Way::Few { .. } => (Family::Attention, "_few"),
+            Way::Few { .. } => (Family::AttentionCores, "_few"),
         };
         let function = match part {
             Part::Forward => format!("attention{kind}"),
