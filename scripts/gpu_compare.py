@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Compare the CUDA engine with PyTorch on one GPU, in one run: attention, a norm, and training steps of ViT-L/16 and ConvNeXt-Base in bf16.
+"""Compare the CUDA engine with PyTorch on one GPU, in one run: attention, a norm, and convolutions, and training steps of ViT-L/16,
+ConvNeXt-Base and ResNet-50 in bf16.
 
     pip install torch timm
     scripts/gpu_check.sh build
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 
-MODELS = ["vit_large_patch16_224", "convnext_base"]
+MODELS = ["vit_large_patch16_224", "convnext_base", "resnet50"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -103,6 +104,7 @@ def kernels_in_pytorch():
         out = F.scaled_dot_product_attention(q, k, v)
         back = lambda: torch.autograd.grad(out, (q, k, v), grad, retain_graph=True)
         found[f"attention_gradient {name}"] = milliseconds(back, 20) * 1e3
+    torch.backends.cudnn.benchmark = True
     with torch.no_grad():
         q, k, v = of(1, 64), of(4096, 64), of(4096, 64)
         found["attention 1 x 4096, 8 x 16 heads of 64 bf16"] = milliseconds(lambda: F.scaled_dot_product_attention(q, k, v), 50) * 1e3
@@ -113,6 +115,14 @@ def kernels_in_pytorch():
         weight = torch.randn(256, 1, 7, 7, device="cuda", dtype=torch.bfloat16)
         depthwise = lambda: F.conv2d(x, weight, padding=3, groups=256)
         found["depthwise 7 x 7, 64 x 56 x 56 x 256 bf16"] = milliseconds(depthwise, 20) * 1e3
+        for size, channels in [(56, 64), (28, 128), (28, 256), (14, 256)]:
+            x = torch.randn(64, channels, size, size, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+            weight = torch.randn(channels, channels, 3, 3, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+            name = f"3 x 3, 64 x {size} x {size} x {channels} bf16"
+            found[f"convolution {name}"] = milliseconds(lambda: F.conv2d(x, weight, padding=1), 20) * 1e3
+            for kind, wanted in [("input", [True, False, False]), ("weight", [False, True, False])]:
+                back = lambda: torch.ops.aten.convolution_backward(x, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)
+                found[f"convolution_{kind}_gradient {name}"] = milliseconds(back, 20) * 1e3
     return found
 
 

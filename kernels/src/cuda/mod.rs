@@ -33,7 +33,7 @@ pub struct CudaEngine {
     shares_memory: bool,
     memory_limit: Option<usize>,
     warpgroups: bool,
-    /// Attentions whose kernels by warpgroup products were proved.
+    /// Attentions, and kernels of convolutions, by warpgroup products that were proved.
     proved: Arc<Mutex<BTreeSet<String>>>,
     proves: bool,
 }
@@ -74,8 +74,8 @@ impl CudaEngine {
         CudaEngine { memory_limit: Some(bytes), ..self }
     }
 
-    /// The same with or without attention by Hopper's warpgroup products, for heads of 64 and 128 in bf16. On devices of another architecture it
-    /// changes nothing.
+    /// The same with or without Hopper's warpgroup products, for attention with heads of 64 and 128 and convolutions of many channels in bf16. On
+    /// devices of another architecture it changes nothing.
     pub fn with_warpgroups(self, warpgroups: bool) -> CudaEngine {
         CudaEngine { warpgroups: warpgroups && self.device.description().capability == (9, 0), ..self }
     }
@@ -91,7 +91,13 @@ impl CudaEngine {
     }
 
     fn limits(&self) -> steps::Limits {
-        steps::Limits { shared_memory: self.device.description().shared_memory, warpgroups: self.warpgroups }
+        let device = self.device.description();
+        steps::Limits {
+            shared_memory: device.shared_memory,
+            warpgroups: self.warpgroups,
+            multiprocessors: device.multiprocessors as usize,
+            warpgroup_columns: None,
+        }
     }
 
     /// The device.

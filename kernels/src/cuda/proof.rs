@@ -1,18 +1,20 @@
 //! Kernels by warpgroup products are proved on the device and by the compiler at hand before a plan uses them: each kind of attention that a
-//! program holds is computed at small sizes by them and by the kernels that they take the place of.
+//! program holds, and each kernel of its convolutions, computes small sizes beside the kernel that it takes the place of.
 //!
 //! Their registers are written while the program goes on, and only ptxas knows which of them are free: version 13.0 gave away registers that the
 //! next round of a loop read. Nothing but a run on a GPU shows such a thing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use sward_core::program::{Array, Builder, DType, Instruction, Program, RunKey, TensorType};
 use sward_ops::primitives as op;
 
 use super::CudaEngine;
+use super::draft;
 use super::plan::CudaPlan;
-use super::steps::{BY_WARPGROUPS, LONG};
+use super::source::Family;
+use super::steps::{BY_WARPGROUPS, LONG, Limits, WARPGROUP_COLUMNS};
 use crate::engine::{Plan, PrepareError, RunError};
 use crate::tensor::Tensor;
 
@@ -57,8 +59,23 @@ fn spread(tensor_type: &TensorType, salt: usize) -> Tensor {
 }
 
 /// A plan without a bound: what bounds a program's memory is not about its proof.
+fn plan_within(engine: &CudaEngine, program: &Program, limits: Limits) -> Result<CudaPlan, PrepareError> {
+    CudaPlan::new(program, &engine.device, &engine.turn, limits, engine.shares_memory, None)
+}
+
 fn plan(engine: &CudaEngine, program: &Program) -> Result<CudaPlan, PrepareError> {
-    CudaPlan::new(program, &engine.device, &engine.turn, engine.limits(), engine.shares_memory, None)
+    plan_within(engine, program, engine.limits())
+}
+
+fn cannot(error: &dyn std::fmt::Display) -> PrepareError {
+    PrepareError::Device(format!("the proof of kernels by warpgroup products cannot be made: {error}"))
+}
+
+fn refused(kind: &str, error: f64) -> PrepareError {
+    PrepareError::Device(format!(
+        "{kind}: the kernels by warpgroup products give wrong numbers on this device (an error of {error:.2e} of the largest), probably by a bug \
+         of this version of NVRTC; another version may do, and SWARD_CUDA_WARPGROUPS=0 has other kernels compute it"
+    ))
 }
 
 /// The results of a plan.
@@ -89,10 +106,7 @@ fn difference(got: &[Array], want: &[Array]) -> f64 {
 
 /// Compares both kernels for an attention, or its gradient; `None` where the program does not use warpgroup products.
 fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType]) -> Result<Option<f64>, PrepareError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        PrepareError::Device(format!("the proof of attention by warpgroups cannot be made: {error}"))
-    };
-    let ran = |results: Result<Vec<Array>, RunError>| results.map_err(|error| failed(&error));
+    let ran = |results: Result<Vec<Array>, RunError>| results.map_err(|error| cannot(&error));
     let plain = engine.clone().with_warpgroups(false);
     let gradient = instruction.op.downcast::<op::AttentionGradient>();
     let (attention, operands) = match (instruction.op.downcast::<op::Attention>(), gradient) {
@@ -103,12 +117,12 @@ fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType])
     };
     let own = small_operands(attention, &operands);
     let mut inputs: Vec<Tensor> = own.iter().enumerate().map(|(salt, own)| spread(own, salt)).collect();
-    let mut program = Builder::single(Arc::new(*attention), &own).map_err(|error| failed(&error))?;
+    let mut program = Builder::single(Arc::new(*attention), &own).map_err(|error| cannot(&error))?;
     if let Some(gradient) = gradient {
         let forward: Vec<TensorType> = program.outputs.iter().map(|output| program.type_of(output.value).clone()).collect();
         let dout = TensorType { dtype: types[0].dtype, ..forward[0].clone() };
         let own = [vec![dout.clone()], own[..3].to_vec(), forward, own[3..].to_vec()].concat();
-        let backward = Builder::single(Arc::new(*gradient), &own).map_err(|error| failed(&error))?;
+        let backward = Builder::single(Arc::new(*gradient), &own).map_err(|error| cannot(&error))?;
         if plan(engine, &backward)?.kernel(0) != BY_WARPGROUPS {
             return Ok(None);
         }
@@ -126,11 +140,63 @@ fn compare(engine: &CudaEngine, instruction: &Instruction, types: &[TensorType])
     Ok(Some(difference(&got, &want)))
 }
 
+/// Convolutions that come to the same kernel as some other, with their gradients: two tiles of rows, of columns at any width, and ends that are
+/// not whole.
+fn small_convolutions() -> Result<Vec<Program>, PrepareError> {
+    let geometry = op::ConvolutionGeometry { padding: ((1, 1), (1, 1)), ..op::ConvolutionGeometry::default() };
+    let (image, weight) = (TensorType::new(DType::BF16, &[2, 10, 9, 264]), TensorType::new(DType::BF16, &[264, 3, 3, 264]));
+    let mut programs = Vec::new();
+    let mut add = |program: Result<Program, _>| program.map(|program| programs.push(program)).map_err(|error| cannot(&error));
+    for dtype in [DType::BF16, DType::F32] {
+        let forward = op::Convolution { geometry, dtype, epilogue: None };
+        add(Builder::single(Arc::new(forward), &[image.clone(), weight.clone()]))?;
+        let backward = op::ConvolutionInputGradient { geometry, input: (10, 9), dtype };
+        add(Builder::single(Arc::new(backward), &[image.clone(), weight.clone()]))?;
+    }
+    let gradient = op::ConvolutionWeightGradient { geometry, kernel: (3, 3) };
+    add(Builder::single(Arc::new(gradient), &[image.clone(), image.clone()]))?;
+    Ok(programs)
+}
+
+/// The kernels of a program's convolutions by warpgroup products.
+fn convolution_kernels(program: &Program, limits: Limits) -> Result<BTreeSet<String>, PrepareError> {
+    let kernels = draft::kernels_of(program, limits)?.into_iter();
+    Ok(kernels.filter(|kernel| kernel.family == Family::ProductWarpgroups).map(|kernel| kernel.name).collect())
+}
+
+/// Compares each of these kernels with the kernel whose place it takes.
+fn prove_convolutions(engine: &CudaEngine, mut kernels: BTreeSet<String>) -> Result<(), PrepareError> {
+    let plain = engine.clone().with_warpgroups(false);
+    for program in small_convolutions()? {
+        for columns in WARPGROUP_COLUMNS.map(|(columns, _)| columns) {
+            let limits = Limits { warpgroup_columns: Some(columns), ..engine.limits() };
+            for kernel in convolution_kernels(&program, limits)? {
+                if !kernels.remove(&kernel) {
+                    continue;
+                }
+                let inputs: Vec<Tensor> =
+                    program.arguments.iter().enumerate().map(|(salt, own)| spread(program.type_of(own.value), salt)).collect();
+                let ran = |plan| results(plan, &inputs).map_err(|error| cannot(&error));
+                let error = difference(&ran(plan_within(engine, &program, limits)?)?, &ran(plan(&plain, &program)?)?);
+                if error > TOLERANCE {
+                    return Err(refused(&kernel, error));
+                }
+                engine.proved.lock().unwrap_or_else(PoisonError::into_inner).insert(kernel);
+            }
+        }
+    }
+    match kernels.first() {
+        None => Ok(()),
+        Some(kernel) => Err(cannot(&format_args!("none is known for {kernel}"))),
+    }
+}
+
 /// Proves the kernels by warpgroup products that a program asks for, each once for an engine.
 ///
 /// # Errors
 /// [`PrepareError::Device`] where they give other numbers than the kernels that they take the place of.
 pub(super) fn prove(engine: &CudaEngine, program: &Program) -> Result<(), PrepareError> {
+    let is_proved = |kind: &str| engine.proved.lock().unwrap_or_else(PoisonError::into_inner).contains(kind);
     let mut kinds: BTreeMap<String, (&Instruction, Vec<TensorType>)> = BTreeMap::new();
     for instruction in &program.instructions {
         let name = instruction.op.name();
@@ -142,18 +208,20 @@ pub(super) fn prove(engine: &CudaEngine, program: &Program) -> Result<(), Prepar
         kinds.entry(format!("{name}<{}>({})", instruction.op.attributes(), written.join(", "))).or_insert((instruction, types));
     }
     for (kind, (instruction, types)) in kinds {
-        if engine.proved.lock().unwrap_or_else(PoisonError::into_inner).contains(&kind) {
+        if is_proved(&kind) {
             continue;
         }
         if let Some(error) = compare(engine, instruction, &types)?
             && error > TOLERANCE
         {
-            return Err(PrepareError::Device(format!(
-                "{kind}: the kernels by warpgroup products give wrong numbers on this device (an error of {error:.2e} of the largest), \
-                 probably by a bug of this version of NVRTC; another version may do, and SWARD_CUDA_WARPGROUPS=0 has other kernels compute it"
-            )));
+            return Err(refused(&kind, error));
         }
         engine.proved.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
     }
-    Ok(())
+    if !program.instructions.iter().any(|instruction| instruction.op.name().starts_with("convolution")) {
+        return Ok(());
+    }
+    let mut kernels = convolution_kernels(program, engine.limits())?;
+    kernels.retain(|kernel| !is_proved(kernel));
+    prove_convolutions(engine, kernels)
 }

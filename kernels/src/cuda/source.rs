@@ -15,6 +15,8 @@ pub enum Family {
     Rows,
     /// Matrix products and convolutions as such.
     Product,
+    /// Convolutions by Hopper's warpgroup products.
+    ProductWarpgroups,
     /// Depthwise convolutions.
     Depthwise,
     /// Attention in f32 arithmetic.
@@ -33,12 +35,13 @@ pub enum Family {
 
 impl Family {
     /// All families.
-    pub const ALL: [Family; 12] = [
+    pub const ALL: [Family; 13] = [
         Family::Map,
         Family::Reduce,
         Family::Movement,
         Family::Rows,
         Family::Product,
+        Family::ProductWarpgroups,
         Family::Depthwise,
         Family::Attention,
         Family::AttentionCores,
@@ -48,22 +51,35 @@ impl Family {
         Family::Training,
     ];
 
+    /// Whether it is compiled for sm_90a alone.
+    #[cfg(test)]
+    pub fn is_by_warpgroups(self) -> bool {
+        matches!(self, Family::ProductWarpgroups | Family::AttentionWarpgroups)
+    }
+
     /// The texts, in order.
     fn texts(self) -> &'static [&'static str] {
         const COMMON: &str = include_str!("kernels/common.cuh");
         const SCALAR: &str = include_str!("kernels/scalar.cuh");
+        const CORES: &str = include_str!("kernels/cores.cuh");
+        const WARPGROUPS: &str = include_str!("kernels/warpgroups.cuh");
+        const OPERANDS: &str = include_str!("kernels/operands.cuh");
+        const PRODUCT: &str = include_str!("kernels/product.cu");
         const SHAPE: &str = include_str!("kernels/attention_shape.cuh");
         match self {
             Family::Map => &[COMMON, SCALAR],
             Family::Reduce => &[COMMON, SCALAR, include_str!("kernels/reduce.cuh")],
             Family::Movement => &[COMMON, include_str!("kernels/movement.cu")],
             Family::Rows => &[COMMON, include_str!("kernels/rows.cu"), include_str!("kernels/norms.cu")],
-            Family::Product => &[COMMON, include_str!("kernels/cores.cuh"), include_str!("kernels/product.cu")],
+            Family::Product => &[COMMON, CORES, OPERANDS, PRODUCT],
+            Family::ProductWarpgroups => {
+                &[COMMON, CORES, WARPGROUPS, OPERANDS, PRODUCT, include_str!("kernels/product_warpgroups.cu")]
+            }
             Family::Depthwise => &[COMMON, include_str!("kernels/depthwise.cu"), include_str!("kernels/depthwise_strips.cu")],
             Family::Attention => &[COMMON, SHAPE, include_str!("kernels/attention.cu")],
             Family::AttentionCores => &[
                 COMMON,
-                include_str!("kernels/cores.cuh"),
+                CORES,
                 SHAPE,
                 include_str!("kernels/attention_softmax.cuh"),
                 include_str!("kernels/attention_cores.cu"),
@@ -71,10 +87,10 @@ impl Family {
             ],
             Family::AttentionWarpgroups => &[
                 COMMON,
-                include_str!("kernels/cores.cuh"),
+                CORES,
                 SHAPE,
                 include_str!("kernels/attention_softmax.cuh"),
-                include_str!("kernels/warpgroups.cuh"),
+                WARPGROUPS,
                 include_str!("kernels/attention_warpgroups.cu"),
             ],
             Family::Images => &[COMMON, include_str!("kernels/images.cu")],

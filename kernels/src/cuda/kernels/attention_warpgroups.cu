@@ -13,10 +13,6 @@ template <int GROUPS> __device__ __forceinline__ void await_stage() {
     __syncthreads();
 }
 
-__device__ __forceinline__ bf16* first_panel(bf16* shared) {
-    return shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
-}
-
 // c [64][64] = rows of tile a times rows of tile b, over WIDTH. Both lie in shared memory, also what a block never changes: ptxas 13.0 gives
 // registers with a left factor to other values although the next round reads them again.
 template <int WIDTH> __device__ __forceinline__ void multiply_rows(float (&c)[8][4], const bf16* a, const bf16* b) {
@@ -26,9 +22,9 @@ template <int WIDTH> __device__ __forceinline__ void multiply_rows(float (&c)[8]
         int at = step / 4 * PANEL + step % 4 * 16;
         u64 left = matrix_descriptor<false>(a + at), right = matrix_descriptor<false>(b + at);
         if (step == 0)
-            multiply_shared<false>(c, left, right);
+            multiply_shared<false, false, false>(c, left, right);
         else
-            multiply_shared<true>(c, left, right);
+            multiply_shared<true, false, false>(c, left, right);
     }
 }
 

@@ -1,163 +1,7 @@
-// Products c[m][n] = sum over k of a(m, k) b(k, n), where a and b are matrices or what a convolution reads of its image.
-//
-// An operand gives, for its own coordinate (m or n), a Line, and for a line and k the element's address; null stands for 0. K_SIDE says
-// that neighbours along k lie side by side, else those along the own coordinate do.
-
-// A matrix with strides.
-template <class T, bool K_SIDE> struct Matrix {
-    typedef T Element;
-    static constexpr bool IS_K_SIDE = K_SIDE;
-    const T* base;
-    i64 line_stride, k_stride, lines, depth;
-    __device__ __forceinline__ const T* origin() const { return base; }
-
-    struct Line {
-        const T* start;
-    };
-    __device__ __forceinline__ Line line(i64 own) const {
-        return {own < lines ? base + own * line_stride : nullptr};
-    }
-    __device__ __forceinline__ const T* at(Line line, i64 k) const {
-        return line.start && k < depth ? line.start + k * k_stride : nullptr;
-    }
-};
-
-// A convolution's sizes: image [batch, height, width, channels], weight [outputs, kernel height, kernel width, channels / groups].
-struct ConvolutionShape {
-    int height, width, channels, out_height, out_width, outputs;
-    int kernel_height, kernel_width, stride_height, stride_width, top, left, dilation_height, dilation_width;
-    int groups, batch;
-};
-
-// What the forward pass reads of the image: own coordinate (image, out row, out column), k = (tap, channel of the group).
-template <class T> struct Patches {
-    typedef T Element;
-    static constexpr bool IS_K_SIDE = true;
-    const T* x;
-    ConvolutionShape s;
-    i64 lines, depth;
-    __device__ __forceinline__ const T* origin() const { return x; }
-
-    struct Line {
-        const T* image;
-        int row, column;
-    };
-    __device__ __forceinline__ Line line(i64 own) const {
-        if (own >= lines) return {nullptr, 0, 0};
-        int column = int(own % s.out_width);
-        own /= s.out_width;
-        int row = int(own % s.out_height);
-        const T* image = x + own / s.out_height * s.height * s.width * s.channels;
-        return {image, row * s.stride_height - s.top, column * s.stride_width - s.left};
-    }
-    __device__ __forceinline__ const T* at(Line line, i64 k) const {
-        if (!line.image || k >= depth) return nullptr;
-        int each = s.channels / s.groups;
-        int tap = int(k) / each, channel = int(k) % each;
-        int row = line.row + tap / s.kernel_width * s.dilation_height, column = line.column + tap % s.kernel_width * s.dilation_width;
-        if (row < 0 || row >= s.height || column < 0 || column >= s.width) return nullptr;
-        return line.image + (i64(row) * s.width + column) * s.channels + channel;
-    }
-};
-
-// What the gradient in the image reads of dy: own coordinate (image, row, column), k = (tap, output of the group).
-template <class T> struct GradientPatches {
-    typedef T Element;
-    static constexpr bool IS_K_SIDE = true;
-    const T* dy;
-    ConvolutionShape s;
-    i64 lines, depth;
-    __device__ __forceinline__ const T* origin() const { return dy; }
-
-    struct Line {
-        const T* image;
-        int row, column;
-    };
-    __device__ __forceinline__ Line line(i64 own) const {
-        if (own >= lines) return {nullptr, 0, 0};
-        int column = int(own % s.width);
-        own /= s.width;
-        int row = int(own % s.height);
-        return {dy + own / s.height * s.out_height * s.out_width * s.outputs, row + s.top, column + s.left};
-    }
-    __device__ __forceinline__ const T* at(Line line, i64 k) const {
-        if (!line.image || k >= depth) return nullptr;
-        int each = s.outputs / s.groups;
-        int tap = int(k) / each, output = int(k) % each;
-        int row = line.row - tap / s.kernel_width * s.dilation_height, column = line.column - tap % s.kernel_width * s.dilation_width;
-        if (row < 0 || column < 0 || row % s.stride_height != 0 || column % s.stride_width != 0) return nullptr;
-        row /= s.stride_height;
-        column /= s.stride_width;
-        if (row >= s.out_height || column >= s.out_width) return nullptr;
-        return line.image + (i64(row) * s.out_width + column) * s.outputs + output;
-    }
-};
-
-// The weight for the gradient in the image: own coordinate the channel of the group, k = (tap, output of the group).
-template <class T> struct TransposedWeight {
-    typedef T Element;
-    static constexpr bool IS_K_SIDE = false;
-    const T* weight;
-    ConvolutionShape s;
-    i64 lines, depth;
-    __device__ __forceinline__ const T* origin() const { return weight; }
-
-    struct Line {
-        const T* start;
-    };
-    __device__ __forceinline__ Line line(i64 own) const {
-        return {own < lines ? weight + own : nullptr};
-    }
-    __device__ __forceinline__ const T* at(Line line, i64 k) const {
-        if (!line.start || k >= depth) return nullptr;
-        int each = s.outputs / s.groups;
-        int tap = int(k) / each, output = int(k) % each;
-        return line.start + (i64(output) * s.kernel_height * s.kernel_width + tap) * (s.channels / s.groups);
-    }
-};
-
-// What the gradient in the weight reads of the image: own coordinate (tap, channel of the group), k = (image, out row, out column).
-template <class T> struct PositionPatches {
-    typedef T Element;
-    static constexpr bool IS_K_SIDE = false;
-    const T* x;
-    ConvolutionShape s;
-    i64 lines, depth;
-    __device__ __forceinline__ const T* origin() const { return x; }
-
-    struct Line {
-        const T* start;
-        int row, column;
-    };
-    __device__ __forceinline__ Line line(i64 own) const {
-        if (own >= lines) return {nullptr, 0, 0};
-        int each = s.channels / s.groups;
-        int tap = int(own) / each;
-        int row = tap / s.kernel_width * s.dilation_height - s.top, column = tap % s.kernel_width * s.dilation_width - s.left;
-        return {x + own % each, row, column};
-    }
-    __device__ __forceinline__ const T* at(Line line, i64 k) const {
-        if (!line.start || k >= depth) return nullptr;
-        int column = line.column + int(k % s.out_width) * s.stride_width;
-        k /= s.out_width;
-        int row = line.row + int(k % s.out_height) * s.stride_height;
-        if (row < 0 || row >= s.height || column < 0 || column >= s.width) return nullptr;
-        return line.start + ((k / s.out_height * s.height + row) * s.width + column) * s.channels;
-    }
-};
-
-// Where results go: element (m, n) of a dense result, or of one split's part of it in f32.
-template <class Y> struct Result {
-    Y* y;
-    i64 row_stride;
-    i64 rows, columns;
-    __device__ __forceinline__ void put(i64 row, i64 column, float value) const {
-        if (row < rows && column < columns) y[row * row_stride + column] = to<Y>(value);
-    }
-};
+// Products of operands (`operands.cuh`): in f32 arithmetic, and in bf16 on tensor cores.
 
 template <class A> __device__ __forceinline__ float element(const A& a, typename A::Line line, i64 k) {
-    const typename A::Element* address = a.at(line, k);
+    const typename A::Element* address = a.at(line, a.place(k));
     return address ? to<float>(*address) : 0.0f;
 }
 
@@ -208,9 +52,23 @@ __device__ __forceinline__ void multiply(const A& a, const B& b, const C& c, i64
 constexpr int CORE_STAGES = 3, CORE_TILE = 128 * 40;
 constexpr int CORE_BYTES = 2 * CORE_STAGES * CORE_TILE * 2;
 
-// A tile of 128 lines by 32 of k: [line][40] where k lies side by side, else [k][136]. WIDE: packs of 8 lie whole inside or outside.
+// What a thread copies of the tiles of one operand, 128 lines by 32 of k: [line][40] where k lies side by side, else [k][136].
+template <class A> struct CoreWalk {
+    static constexpr int LINES = A::IS_K_SIDE ? 2 : 1;
+    typename A::Line lines[LINES];
+    typename A::Place place, step;
+
+    __device__ __forceinline__ CoreWalk(const A& a, i64 first_line, i64 first_k) {
+#pragma unroll
+        for (int j = 0; j < LINES; ++j) lines[j] = a.line(first_line + (A::IS_K_SIDE ? int(threadIdx.x / 4) + j * 64 : int(threadIdx.x % 16) * 8));
+        place = a.place(first_k + (A::IS_K_SIDE ? threadIdx.x % 4 * 8 : threadIdx.x / 16));
+        step = a.place(A::IS_K_SIDE ? 32 : 16);
+    }
+};
+
+// Fills the next tile. WIDE: packs of 8 lie whole inside or outside.
 template <bool WIDE, class A>
-__device__ __forceinline__ void fill_core_tile(bf16* tile, const A& a, const typename A::Line (&lines)[2], i64 first_line, i64 first_k, i64 end_k) {
+__device__ __forceinline__ void fill_core_tile(bf16* tile, const A& a, CoreWalk<A>& walk, i64 first_line, i64 first_k, i64 end_k) {
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
         int own, k;
@@ -223,9 +81,10 @@ __device__ __forceinline__ void fill_core_tile(bf16* tile, const A& a, const typ
         }
         bf16* target = A::IS_K_SIDE ? tile + own * 40 + k : tile + k * 136 + own;
         if (WIDE) {
-            const bf16* source = first_k + k < end_k ? a.at(lines[A::IS_K_SIDE ? j : 0], first_k + k) : nullptr;
+            const bf16* source = first_k + k < end_k ? a.at(walk.lines[A::IS_K_SIDE ? j : 0], walk.place) : nullptr;
             // Nothing is read where nothing is there, but the address has to be one.
             copy_16_async(target, source ? source : a.origin(), source != nullptr);
+            if (!A::IS_K_SIDE || j == 1) walk.place = a.next(walk.place, walk.step);
             continue;
         }
         Pack<bf16, 8> pack;
@@ -233,7 +92,7 @@ __device__ __forceinline__ void fill_core_tile(bf16* tile, const A& a, const typ
         for (int i = 0; i < 8; ++i) {
             i64 own_k = first_k + k + (A::IS_K_SIDE ? i : 0);
             const bf16* source = nullptr;
-            if (own_k < end_k) source = A::IS_K_SIDE ? a.at(lines[j], own_k) : a.at(a.line(first_line + own + i), own_k);
+            if (own_k < end_k) source = A::IS_K_SIDE ? a.at(walk.lines[A::IS_K_SIDE ? j : 0], a.place(own_k)) : a.at(a.line(first_line + own + i), a.place(own_k));
             pack.of[i] = source ? *source : bf16{0};
         }
         store_pack<8>(target, pack);
@@ -247,13 +106,8 @@ __device__ __forceinline__ void multiply_cores(const A& a, const B& b, const C& 
     i64 first_row = i64(blockIdx.x) * 128, first_column = i64(blockIdx.y) * 128;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     int row = warp / 4 * 64, column = warp % 4 * 32;
-    typename A::Line left_lines[2];
-    typename B::Line right_lines[2];
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-        left_lines[j] = a.line(first_row + (A::IS_K_SIDE ? int(threadIdx.x / 4) + j * 64 : int(threadIdx.x % 16) * 8));
-        right_lines[j] = b.line(first_column + (B::IS_K_SIDE ? int(threadIdx.x / 4) + j * 64 : int(threadIdx.x % 16) * 8));
-    }
+    CoreWalk<A> left_walk(a, first_row, first_k);
+    CoreWalk<B> right_walk(b, first_column, first_k);
     float sums[4][4][4];
 #pragma unroll
     for (int i = 0; i < 64; ++i) sums[i / 16][i / 4 % 4][i % 4] = 0.0f;
@@ -261,8 +115,8 @@ __device__ __forceinline__ void multiply_cores(const A& a, const B& b, const C& 
 #pragma unroll
     for (int stage = 0; stage < CORE_STAGES - 1; ++stage) {
         if (stage < steps) {
-            fill_core_tile<WIDE_A>(left + stage * CORE_TILE, a, left_lines, first_row, first_k + stage * 32, end_k);
-            fill_core_tile<WIDE_B>(right + stage * CORE_TILE, b, right_lines, first_column, first_k + stage * 32, end_k);
+            fill_core_tile<WIDE_A>(left + stage * CORE_TILE, a, left_walk, first_row, first_k + stage * 32, end_k);
+            fill_core_tile<WIDE_B>(right + stage * CORE_TILE, b, right_walk, first_column, first_k + stage * 32, end_k);
         }
         commit_copies();
     }
@@ -272,8 +126,8 @@ __device__ __forceinline__ void multiply_cores(const A& a, const B& b, const C& 
         i64 next = step + CORE_STAGES - 1;
         if (next < steps) {
             int stage = int(next % CORE_STAGES);
-            fill_core_tile<WIDE_A>(left + stage * CORE_TILE, a, left_lines, first_row, first_k + next * 32, end_k);
-            fill_core_tile<WIDE_B>(right + stage * CORE_TILE, b, right_lines, first_column, first_k + next * 32, end_k);
+            fill_core_tile<WIDE_A>(left + stage * CORE_TILE, a, left_walk, first_row, first_k + next * 32, end_k);
+            fill_core_tile<WIDE_B>(right + stage * CORE_TILE, b, right_walk, first_column, first_k + next * 32, end_k);
         }
         commit_copies();
         const bf16* l = left + int(step % CORE_STAGES) * CORE_TILE;
@@ -344,8 +198,8 @@ __device__ __forceinline__ void sward_matmul(const TA* a, const TB* b, Y* y, Bat
         a += position * s.a_batch[axis];
         b += position * s.b_batch[axis];
     }
-    Matrix<TA, A_K_SIDE != 0> left = {a, s.a_row, s.a_k, s.rows, s.depth};
-    Matrix<TB, B_K_SIDE != 0> right = {b, s.b_column, s.b_k, s.columns, s.depth};
+    Matrix<TA, A_K_SIDE != 0> left = {a, s.a_row, s.a_k, s.rows};
+    Matrix<TB, B_K_SIDE != 0> right = {b, s.b_column, s.b_k, s.columns};
     Result<Y> result = {y, s.columns, s.rows, s.columns};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, s.depth);
 }
@@ -355,8 +209,8 @@ template <int WAY, class T, class W, class Y>
 __device__ __forceinline__ void sward_convolution(const T* x, const W* weight, Y* y, ConvolutionShape s) {
     int group = blockIdx.z, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 depth = i64(s.kernel_height) * s.kernel_width * each, rows = i64(s.batch) * s.out_height * s.out_width;
-    Patches<T> left = {x + group * each, s, rows, depth};
-    Matrix<W, true> right = {weight + i64(group) * outputs * depth, depth, 1, outputs, depth};
+    Patches<T> left = {x + group * each, s, rows};
+    Matrix<W, true> right = {weight + i64(group) * outputs * depth, depth, 1, outputs};
     Result<Y> result = {y + group * outputs, s.outputs, rows, outputs};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
 }
@@ -365,8 +219,8 @@ template <int WAY, class T, class W, class Y>
 __device__ __forceinline__ void sward_convolution_input_gradient(const T* dy, const W* weight, Y* dx, ConvolutionShape s) {
     int group = blockIdx.z, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 taps = i64(s.kernel_height) * s.kernel_width, rows = i64(s.batch) * s.height * s.width;
-    GradientPatches<T> left = {dy + group * outputs, s, rows, taps * outputs};
-    TransposedWeight<W> right = {weight + i64(group) * outputs * taps * each, s, each, taps * outputs};
+    GradientPatches<T> left = {dy + group * outputs, s, rows};
+    TransposedWeight<W> right = {weight + i64(group) * outputs * taps * each, s, each};
     Result<Y> result = {dx + group * each, s.channels, rows, each};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, taps * outputs);
 }
@@ -377,8 +231,8 @@ __device__ __forceinline__ void sward_convolution_weight_gradient(const D* dy, c
     int group = blockIdx.z % s.groups, split = blockIdx.z / s.groups, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 columns = i64(s.kernel_height) * s.kernel_width * each, depth = i64(s.batch) * s.out_height * s.out_width, first, end;
     split_range(depth, split, chunk, first, end);
-    Matrix<D, false> left = {dy + group * outputs, 1, s.outputs, outputs, depth};
-    PositionPatches<T> right = {x + group * each, s, columns, depth};
+    Matrix<D, false> left = {dy + group * outputs, 1, s.outputs, outputs};
+    PositionPatches<T> right = {x + group * each, s, columns};
     Result<float> result = {dweight + (i64(split) * s.outputs + group * outputs) * columns, columns, outputs, columns};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, first, end);
 }

@@ -87,6 +87,7 @@ template <int BLOCKS> __device__ __forceinline__ void arrived(float (&c)[BLOCKS]
 #define C32(kind, c, block)                                                                                        \
     C4(kind, c, block), C4(kind, c, block + 1), C4(kind, c, block + 2), C4(kind, c, block + 3), C4(kind, c, block + 4), \
         C4(kind, c, block + 5), C4(kind, c, block + 6), C4(kind, c, block + 7)
+#define C64(kind, c, block) C32(kind, c, block), C32(kind, c, block + 8)
 #define SUMS_32                                                                                                          \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, " \
     "%25, %26, %27, %28, %29, %30, %31"
@@ -94,29 +95,52 @@ template <int BLOCKS> __device__ __forceinline__ void arrived(float (&c)[BLOCKS]
     SUMS_32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, " \
             "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
-// c [64][64] = (ADDS: +=) a [64][16] b [64][16]^T, both in shared memory, k the fast axis. A thread's sums are those of `mma_16x8x16` for
-// its warp's 16 rows.
-template <bool ADDS> __device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b) {
+#define SUMS_128                                                                                                     \
+    SUMS_64 ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, %83, " \
+        "%84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, %98, %99, %100, %101, %102, "         \
+        "%103, %104, %105, %106, %107, %108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, "           \
+        "%119, %120, %121, %122, %123, %124, %125, %126, %127"
+
+// c [64][BLOCKS * 8] = (ADDS: +=) a [64][16] b [16][BLOCKS * 8], both in shared memory. A factor's fast axis is the sum's, of a TRANSPOSED one its
+// own. A thread's sums are those of `mma_16x8x16` for its warp's 16 rows.
 #ifdef SWARD_HOST
+template <bool ADDS, bool TRANSPOSED_A, bool TRANSPOSED_B, int BLOCKS> inline void multiply_shared(float (&c)[BLOCKS][4], u64 a, u64 b) {
     int warp = shim::current / 32 % 4, lane = shim::current % 32;
-    for (int at = 0; at < 32; ++at) {
+    for (int at = 0; at < BLOCKS * 4; ++at) {
         int row = warp * 16 + lane / 4 + at % 4 / 2 * 8, column = at / 4 * 8 + lane % 4 * 2 + at % 2;
         float sum = ADDS ? c[at / 4][at % 4] : 0.0f;
-        for (int k = 0; k < 16; ++k) sum += described(a, row, k, false) * described(b, column, k, false);
+        for (int k = 0; k < 16; ++k) sum += described(a, row, k, TRANSPOSED_A) * described(b, column, k, TRANSPOSED_B);
         c[at / 4][at % 4] = sum;
     }
     shim::warp_barrier();
-#else
-    if (ADDS)
-        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, 1, 1, 1, 0, 0;"
-                     : C32("+f", c, 0)
-                     : "l"(a), "l"(b));
-    else
-        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, 0, 1, 1, 0, 0;"
-                     : C32("=f", c, 0)
-                     : "l"(a), "l"(b));
-#endif
 }
+#else
+template <bool ADDS, bool TRANSPOSED_A, bool TRANSPOSED_B> __device__ __forceinline__ void multiply_shared(float (&c)[8][4], u64 a, u64 b) {
+    if (ADDS)
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, 1, 1, 1, %34, %35;"
+                     : C32("+f", c, 0)
+                     : "l"(a), "l"(b), "n"(int(TRANSPOSED_A)), "n"(int(TRANSPOSED_B)));
+    else
+        asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SUMS_32 "}, %32, %33, 0, 1, 1, %34, %35;"
+                     : C32("=f", c, 0)
+                     : "l"(a), "l"(b), "n"(int(TRANSPOSED_A)), "n"(int(TRANSPOSED_B)));
+}
+
+// ADDS alone.
+template <bool ADDS, bool TRANSPOSED_A, bool TRANSPOSED_B> __device__ __forceinline__ void multiply_shared(float (&c)[16][4], u64 a, u64 b) {
+    static_assert(ADDS, "such products are added");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, %64, %65, 1, 1, 1, %66, %67;"
+                 : C64("+f", c, 0)
+                 : "l"(a), "l"(b), "n"(int(TRANSPOSED_A)), "n"(int(TRANSPOSED_B)));
+}
+
+template <bool ADDS, bool TRANSPOSED_A, bool TRANSPOSED_B> __device__ __forceinline__ void multiply_shared(float (&c)[32][4], u64 a, u64 b) {
+    static_assert(ADDS, "such products are added");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" SUMS_128 "}, %128, %129, 1, 1, 1, %130, %131;"
+                 : C64("+f", c, 0), C64("+f", c, 16)
+                 : "l"(a), "l"(b), "n"(int(TRANSPOSED_A)), "n"(int(TRANSPOSED_B)));
+}
+#endif
 
 #ifdef SWARD_HOST
 template <int BLOCKS> inline void multiply_columns_on_host(float (&c)[BLOCKS][4], const u32 (&a)[4], u64 b) {
@@ -155,7 +179,7 @@ __device__ __forceinline__ void multiply_columns(float (&c)[16][4], const u32 (&
     multiply_columns_on_host(c, a, b);
 #else
     asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" SUMS_64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;"
-                 : C32("+f", c, 0), C32("+f", c, 8)
+                 : C64("+f", c, 0)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 #endif
 }
@@ -185,3 +209,8 @@ template <int WIDTH, int THREADS> struct HeadRows {
             copy_16_async(tile + place + step * 64, from + step * stride, first + row + step < rows);
     }
 };
+
+// The first multiple of 1,024 bytes of shared memory: where panels may begin.
+__device__ __forceinline__ bf16* first_panel(bf16* shared) {
+    return shared + (1024 - shared_address(shared) % 1024) % 1024 / 2;
+}

@@ -10,7 +10,7 @@ use super::patches::Patches;
 use super::rows::sum_rows;
 use super::{Binder, Operand, depthwise, map};
 use crate::cuda::device::Arguments;
-use crate::cuda::source::{Family, Kernel};
+use crate::cuda::source::Kernel;
 
 /// A convolution's sizes, as every kernel takes them.
 pub(super) struct Sizes {
@@ -126,10 +126,10 @@ fn implicit(
     let template: Vec<String> = std::iter::once(way.name().to_string()).chain(types([operands[0], operands[1], out])).collect();
     let [first, second, result] = pointers(operands, out);
     let parameters = [&*first, &*second, &*result, "ConvolutionShape"];
-    let kernel = Kernel::instance(Family::Product, function, &template, &parameters, 256);
+    let kernel = Kernel::bounded_instance(way.family(), function, &template, &parameters, way.bounds());
     let arguments =
         Arguments::new().address(operands[0].address).address(operands[1].address).address(out.address).ints(&sizes.words());
-    binder.label("implicit product");
+    binder.label(way.label());
     binder.launch(kernel, way.grid(rows, columns, sizes.geometry.groups)?, [256, 1, 1], way.shared(), arguments);
     Ok(())
 }
@@ -145,7 +145,7 @@ fn forward(
         return Ok(());
     }
     let (x, weight) = (&inputs[0], &inputs[1]);
-    let pixels = sizes.pixels().1;
+    let (pixels, groups) = (sizes.pixels().1, sizes.geometry.groups);
     let joined = epilogue.and_then(|epilogue| Epilogue::of(epilogue, out, &inputs[2..]));
     let product = match Patches::of(sizes) {
         Some(patches) => patches.forward([x, weight], joined, out, binder)?,
@@ -158,6 +158,8 @@ fn forward(
     } else {
         let depth = sizes.taps() * sizes.each().0;
         let way = Way::of(x.dtype(), weight.dtype(), sizes.is_wide().0, depth.is_multiple_of(8));
+        let way =
+            if sizes.is_wide().1 { way.of_convolution([pixels, depth, sizes.each().1], groups, binder.limits) } else { way };
         implicit("convolution", way, sizes, [x, weight], out, [pixels, sizes.each().1], binder)?;
         false
     };
@@ -183,6 +185,8 @@ fn input_gradient(sizes: &Sizes, dy: &Operand, weight: &Operand, dx: &Operand, b
     let pixels = sizes.pixels().0;
     let (wide_channels, wide_results) = sizes.is_wide();
     let way = Way::of(dy.dtype(), weight.dtype(), wide_results, wide_channels);
+    let depth = sizes.taps() * sizes.each().1;
+    let way = way.of_convolution([pixels, depth, sizes.each().0], sizes.geometry.groups, binder.limits);
     implicit("convolution_input_gradient", way, sizes, [dy, weight], dx, [pixels, sizes.each().0], binder)
 }
 
@@ -206,21 +210,30 @@ fn weight_gradient(sizes: &Sizes, x: &Operand, dy: &Operand, dweight: &Operand, 
     let (wide_channels, wide_results) = sizes.is_wide();
     let way = Way::of(dy.dtype(), x.dtype(), wide_results, wide_channels);
     let (channels, results) = sizes.each();
-    let columns = sizes.taps() * channels;
+    let weights = sizes.taps() * channels;
     let groups = sizes.geometry.groups;
-    let tiles = results.div_ceil(way.tile()) * columns.div_ceil(way.tile()) * groups;
-    let most = (WANTED_BLOCKS / tiles).clamp(1, 64);
+    // By warpgroup products rows and columns change places: blocks have few rows and as many columns as there are.
+    let exchanged = way.of_convolution([weights, pixels, results], groups, binder.limits);
+    let is_exchanged = matches!(exchanged, Way::Warpgroups { .. });
+    let (way, [rows, columns], function, wanted) = if is_exchanged {
+        (exchanged, [weights, results], "convolution_weight_gradient_exchanged", 2 * binder.limits.multiprocessors)
+    } else {
+        (way, [results, weights], "convolution_weight_gradient", WANTED_BLOCKS)
+    };
+    let [tile_rows, tile_columns] = way.tile();
+    let tiles = rows.div_ceil(tile_rows) * columns.div_ceil(tile_columns) * groups;
+    let most = (wanted / tiles).clamp(1, 64);
     let splits = pixels.div_ceil(256).clamp(1, most);
-    let chunk = pixels.div_ceil(splits).next_multiple_of(32).max(32);
+    let chunk = pixels.div_ceil(splits).next_multiple_of(64).max(64);
     let splits = pixels.div_ceil(chunk).max(1);
     let target = if splits > 1 { binder.workspace(splits * dweight.bytes()) } else { dweight.address };
     let template = [way.name().to_string(), dy.c_type().to_string(), x.c_type().to_string()];
     let [first, second, result] = pointers([dy, x], dweight);
     let parameters = [&*first, &*second, &*result, "ConvolutionShape", "i64"];
-    let kernel = Kernel::instance(Family::Product, "convolution_weight_gradient", &template, &parameters, 256);
+    let kernel = Kernel::bounded_instance(way.family(), function, &template, &parameters, way.bounds());
     let arguments = Arguments::new().address(dy.address).address(x.address).address(target).ints(&sizes.words()).long(chunk);
-    binder.label("implicit product");
-    binder.launch(kernel, way.grid(results, columns, groups * splits)?, [256, 1, 1], way.shared(), arguments);
+    binder.label(way.label());
+    binder.launch(kernel, way.grid(rows, columns, groups * splits)?, [256, 1, 1], way.shared(), arguments);
     if splits > 1 {
         let elements = dweight.elements();
         sum_rows(target, dweight.address, splits, elements, elements, binder);

@@ -5,9 +5,9 @@ use sward_ops::primitives as op;
 
 use super::epilogue::Epilogue;
 use super::loops::{Loop, broadcast_strides};
-use super::{Binder, Operand, blocks, map};
+use super::{Binder, Limits, Operand, blocks, map};
 use crate::cuda::device::{Address, Arguments, BlasMatrix, BlasType, Product};
-use crate::cuda::source::{Family, Kernel, c_type};
+use crate::cuda::source::{Bounds, Family, Kernel, c_type};
 
 /// The most blocks along y and z of a grid.
 pub(super) const MOST_BLOCKS: usize = 65_535;
@@ -15,22 +15,55 @@ pub(super) const MOST_BLOCKS: usize = 65_535;
 /// Dynamic shared memory of the kernels on tensor cores: `CORE_BYTES` of `product.cu`.
 pub(super) const CORE_BYTES: usize = 2 * 3 * 128 * 40 * 2;
 
-/// How `product.cu` computes.
+/// What reports call convolutions by warpgroup products.
+const IMPLICIT_BY_WARPGROUPS: &str = "implicit product by warpgroups";
+
+/// How `product.cu` and `product_warpgroups.cu` compute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {
     /// In f32.
     Plain,
     /// On tensor cores; which operands are read in packs of 8.
     Cores { wide_a: bool, wide_b: bool },
+    /// By Hopper's warpgroup products, so many columns in a block.
+    Warpgroups { columns: usize },
 }
+
+/// Columns of a block by warpgroup products, with what a column of a block costs beside one of the widest: narrow ones read their left factor
+/// more often.
+pub(in crate::cuda) const WARPGROUP_COLUMNS: [(usize, f64); 3] = [(256, 1.0), (128, 1.1), (64, 1.6)];
+/// Fewer results are left to the other kernels.
+const LEAST_COLUMNS: usize = 40;
 
 impl Way {
     pub(super) fn of(a: DType, b: DType, wide_a: bool, wide_b: bool) -> Way {
         if a == DType::BF16 && b == DType::BF16 { Way::Cores { wide_a, wide_b } } else { Way::Plain }
     }
 
+    /// The same for a convolution's product of `batch` matrices, which warpgroup products take where both operands are read in packs.
+    pub(super) fn of_convolution(self, [rows, depth, columns]: [usize; 3], batch: usize, limits: Limits) -> Way {
+        let is_wide = self == Way::Cores { wide_a: true, wide_b: true };
+        let fits = columns >= LEAST_COLUMNS && rows > 64 && depth >= 64 && i32::try_from(depth).is_ok();
+        if !is_wide || !fits || !limits.warpgroups {
+            return self;
+        }
+        if let Some(columns) = limits.warpgroup_columns {
+            return Way::Warpgroups { columns };
+        }
+        let cost = |width: usize, column: f64| {
+            let blocks = rows.div_ceil(128) * columns.div_ceil(width) * batch;
+            blocks.div_ceil(limits.multiprocessors) as f64 * width as f64 * column
+        };
+        let costs = WARPGROUP_COLUMNS.map(|(width, column)| (width, cost(width, column)));
+        let (columns, _) = costs.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("there are some");
+        Way::Warpgroups { columns }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
+            Way::Warpgroups { columns: 64 } => "WARPGROUPS_64",
+            Way::Warpgroups { columns: 128 } => "WARPGROUPS_128",
+            Way::Warpgroups { .. } => "WARPGROUPS_256",
             Way::Plain => "PLAIN",
             Way::Cores { wide_a: false, wide_b: false } => "CORES",
             Way::Cores { wide_a: true, wide_b: false } => "CORES_WIDE_A",
@@ -40,12 +73,40 @@ impl Way {
     }
 
     /// Rows and columns of what one block makes.
-    pub(super) fn tile(self) -> usize {
-        if self == Way::Plain { 64 } else { 128 }
+    pub(super) fn tile(self) -> [usize; 2] {
+        match self {
+            Way::Plain => [64, 64],
+            Way::Cores { .. } => [128, 128],
+            Way::Warpgroups { columns } => [128, columns],
+        }
     }
 
+    /// Dynamic shared memory; by warpgroup products stages of both tiles, aligned to 1,024 bytes.
     pub(super) fn shared(self) -> usize {
-        if self == Way::Plain { 0 } else { CORE_BYTES }
+        match self {
+            Way::Plain => 0,
+            Way::Cores { .. } => CORE_BYTES,
+            Way::Warpgroups { columns } => 1024 + if columns == 128 { 3 } else { 4 } * (128 + columns) * 64 * 2,
+        }
+    }
+
+    /// Threads of a block, and its blocks on a multiprocessor.
+    pub(super) fn bounds(self) -> Bounds {
+        let blocks = match self {
+            Way::Plain | Way::Cores { .. } => None,
+            Way::Warpgroups { columns: 256 } => Some(1),
+            Way::Warpgroups { .. } => Some(2),
+        };
+        Bounds { threads: 256, blocks }
+    }
+
+    pub(super) fn family(self) -> Family {
+        if matches!(self, Way::Warpgroups { .. }) { Family::ProductWarpgroups } else { Family::Product }
+    }
+
+    /// What reports call convolutions that are computed so.
+    pub(super) fn label(self) -> &'static str {
+        if matches!(self, Way::Warpgroups { .. }) { IMPLICIT_BY_WARPGROUPS } else { "implicit product" }
     }
 
     /// The grid for a result of so many rows and columns.
@@ -53,11 +114,12 @@ impl Way {
     /// # Errors
     /// Where it is too large for the device.
     pub(super) fn grid(self, rows: usize, columns: usize, batch: usize) -> Result<[u32; 3], String> {
-        let columns = columns.div_ceil(self.tile());
+        let [own_rows, own_columns] = self.tile();
+        let columns = columns.div_ceil(own_columns);
         if columns > MOST_BLOCKS || batch > MOST_BLOCKS {
             return Err(format!("a product of {batch} matrices with {columns} tiles of columns; 65,535 at most"));
         }
-        Ok([blocks(rows, self.tile()), columns as u32, batch as u32])
+        Ok([blocks(rows, own_rows), columns as u32, batch as u32])
     }
 }
 

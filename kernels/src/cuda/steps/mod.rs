@@ -17,6 +17,7 @@ mod scalar;
 mod training;
 
 pub(super) use attention::{BY_WARPGROUPS, LONG};
+pub(super) use matmul::WARPGROUP_COLUMNS;
 use sward_core::program::{DType, Instruction, Primitive, Program, TensorType};
 use sward_ops::primitives as op;
 
@@ -94,8 +95,12 @@ pub(super) struct Step {
 pub(super) struct Limits {
     /// The most dynamic shared memory of a block.
     pub shared_memory: usize,
-    /// Whether attention may use Hopper's warpgroup products.
+    /// Whether attention and convolutions may use Hopper's warpgroup products.
     pub warpgroups: bool,
+    /// Number of multiprocessors.
+    pub multiprocessors: usize,
+    /// Columns of a convolution's blocks by warpgroup products, where their proof asks for them.
+    pub warpgroup_columns: Option<usize>,
 }
 
 /// Collects what one instruction does.

@@ -2,12 +2,15 @@
 
 use sward_core::program::{DType, Primitive, Program, TensorType};
 use sward_core::scalar::{ScalarFunction, ScalarKind};
+use sward_ops::primitives::problems::wide_convolutions;
 use sward_ops::primitives::{self as op, ConvolutionGeometry};
 
-use super::host;
 use super::sizes::{FLOATS, agrees, runs};
+use super::{check, device, host};
 use crate::cpu::tests::single;
+use crate::cuda::CudaEngine;
 use crate::engine::Engine;
+use crate::tensor::Tensor;
 
 #[test]
 fn convolutions_agree_in_every_way_they_are_computed() {
@@ -40,6 +43,41 @@ fn convolutions_agree_in_every_way_they_are_computed() {
             agrees(op::ConvolutionWeightGradient { geometry, kernel: (kernel, kernel) }, &[x, y], 2e-4);
         }
     }
+}
+
+#[test]
+fn convolutions_of_many_channels_agree_on_tensor_cores_and_by_warpgroup_products() {
+    let Some(engine) = host() else { return };
+    let hopper = engine.clone().with_warpgroups(true).without_proof();
+    let mut by_warpgroups = 0;
+    for problem in wide_convolutions(DType::BF16) {
+        let tensors: Vec<Tensor> = problem.inputs.iter().map(Tensor::from_array).collect();
+        let program = problem.program();
+        check(&engine, &program, &tensors, 5e-4);
+        if hopper.prepare(&program).expect("a kernel").profile()[0].kernel == "implicit product by warpgroups" {
+            check(&hopper, &program, &tensors, 5e-4);
+            by_warpgroups += 1;
+        }
+    }
+    assert!(by_warpgroups > 20, "only {by_warpgroups} of these convolutions go by warpgroup products");
+}
+
+#[test]
+fn convolutions_by_warpgroup_products_are_proved_and_refused_where_a_compiler_spoils_them() {
+    let image = TensorType::new(DType::BF16, &[1, 10, 10, 64]);
+    let weight = TensorType::new(DType::BF16, &[64, 3, 3, 64]);
+    let geometry = ConvolutionGeometry { padding: ((1, 1), (1, 1)), ..ConvolutionGeometry::default() };
+    let program = single(op::Convolution { geometry, dtype: DType::BF16, epilogue: None }, &[image, weight]);
+    let Some(engine) = host() else { return };
+    let plan = engine.with_warpgroups(true).prepare(&program).expect("the kernels are right");
+    assert_eq!(plan.profile()[0].kernel, "implicit product by warpgroups");
+    let Some(device) = device() else { return };
+    let spoiled = device.misreading("matrix_descriptor<!B::IS_K_SIDE>(b_tile", "matrix_descriptor<!B::IS_K_SIDE>(a_tile");
+    let engine = CudaEngine::on(std::sync::Arc::new(spoiled)).with_warpgroups(true);
+    let Err(error) = engine.prepare(&program) else { panic!("wrong kernels pass") };
+    let error = error.to_string();
+    assert!(error.contains("give wrong numbers") && error.contains("SWARD_CUDA_WARPGROUPS=0"), "{error}");
+    assert!(engine.with_warpgroups(false).prepare(&program).is_ok());
 }
 
 /// Zeros around an image: ((top, bottom), (left, right)).

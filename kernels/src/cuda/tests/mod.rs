@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use sward_core::program::{Array, DType, Program, RunKey, interpret};
-use sward_ops::primitives::problems::{Draw, Extent, Family, attention_gradients, attentions, families};
+use sward_ops::primitives::problems::{Draw, Extent, Family, attention_gradients, attentions, families, wide_convolutions};
 
 use super::*;
 use crate::cpu::tests::assert_near;
@@ -112,15 +112,19 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
     let mut programs: Vec<Program> =
         families().iter().flat_map(|family| problems(family).into_iter().map(|(program, _)| program)).collect();
     programs.extend(convolutions::depthwise_programs());
-    let limits = |warpgroups| steps::Limits { shared_memory: SHARED_MEMORY, warpgroups };
+    let limits =
+        |warpgroups| steps::Limits { shared_memory: SHARED_MEMORY, warpgroups, multiprocessors: 132, warpgroup_columns: None };
     let mut kernels = kernels_of(&programs, limits(false)).expect("kernels for every problem");
-    let attentions: Vec<Program> = [DType::F32, DType::BF16]
+    let further: Vec<Program> = [DType::F32, DType::BF16]
         .into_iter()
-        .flat_map(|dtype| attentions(dtype).into_iter().chain(attention_gradients(dtype)))
+        .flat_map(|dtype| attentions(dtype).into_iter().chain(attention_gradients(dtype)).chain(wide_convolutions(dtype)))
         .map(|problem| problem.program())
         .collect();
-    let further = kernels_of(&attentions, limits(true)).expect("kernels for every problem");
-    kernels.extend(further);
+    kernels.extend(kernels_of(&further, limits(true)).expect("kernels for every problem"));
+    for (columns, _) in steps::WARPGROUP_COLUMNS {
+        let limits = steps::Limits { warpgroup_columns: Some(columns), ..limits(true) };
+        kernels.extend(kernels_of(&further, limits).expect("kernels for every problem"));
+    }
     kernels.sort_by(|a, b| (a.family, &a.name).cmp(&(b.family, &b.name)));
     kernels.dedup();
     let mut compiled = 0;
@@ -129,7 +133,7 @@ fn every_kernel_compiles_for_the_architectures_that_matter() {
         assert!(!own.is_empty(), "no problem asks for a kernel of {family:?}");
         let is_first = |at: usize| own[..at].iter().all(|before| before.function != own[at].function);
         for (turn, architecture) in ARCHITECTURES.into_iter().enumerate() {
-            if family == source::Family::AttentionWarpgroups && architecture != "sm_90a" {
+            if family.is_by_warpgroups() && architecture != "sm_90a" {
                 continue;
             }
             let part: Vec<&source::Kernel> =

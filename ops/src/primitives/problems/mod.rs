@@ -4,6 +4,7 @@
 //! It is a pure function of a seed, so that a failing one is named by two words: family and seed. Sizes are 0, 1, odd and prime ones among others.
 
 mod attentions;
+mod convolutions;
 mod draw;
 mod elementwise;
 mod images;
@@ -15,6 +16,7 @@ mod reductions;
 mod training;
 
 pub use attentions::{attention_gradients, attentions};
+pub use convolutions::wide_convolutions;
 pub use draw::{Draw, Extent};
 pub use products::products_with_epilogues;
 

@@ -3,7 +3,9 @@
 use sward_core::program::{DType, Program};
 use sward_kernels::Engine;
 use sward_kernels::cuda::CudaEngine;
-use sward_ops::primitives::problems::{Draw, Extent, Family, Problem, attention_gradients, attentions, products_with_epilogues};
+use sward_ops::primitives::problems::{
+    Draw, Extent, Family, Problem, attention_gradients, attentions, products_with_epilogues, wide_convolutions,
+};
 use sward_tests::comparison::{Found, against_reference, problem_difference, side_by_side};
 use sward_tests::graphs::{Placement, training_step};
 
@@ -49,19 +51,25 @@ pub fn training(engines: [&dyn Engine; 2], placement: &Placement) -> Vec<Line> {
     [DType::F32, DType::BF16].map(trained).into()
 }
 
-/// Attentions of many tokens, by each way that the device has, and products that end with more than a product.
-pub fn beyond(engine: &CudaEngine) -> Vec<Line> {
-    let mut ways = vec![("", engine.clone().with_warpgroups(false))];
-    if engine.clone().with_warpgroups(true).has_warpgroups() {
-        ways.push((", by warpgroups", engine.clone().with_warpgroups(true).without_proof()));
-    }
+/// The checks of problems beyond the sizes of the random ones.
+pub const BEYOND: [&str; 4] =
+    ["attentions of many tokens", "their gradients", "convolutions of many channels", "products with epilogues"];
+
+/// One of them, in both dtypes; in bf16 by each way that the device has.
+pub fn beyond(engine: &CudaEngine, name: &str) -> Vec<Line> {
+    let problems = |dtype| match name {
+        "attentions of many tokens" => attentions(dtype),
+        "their gradients" => attention_gradients(dtype),
+        "convolutions of many channels" => wide_convolutions(dtype),
+        _ => products_with_epilogues(dtype),
+    };
     let mut lines = Vec::new();
     for dtype in [DType::F32, DType::BF16] {
-        let products = products_with_epilogues(dtype);
-        lines.push(worst(engine, format!("products with epilogues {dtype}"), &products, dtype));
-        for (way, engine) in &ways {
-            lines.push(worst(engine, format!("attentions of many tokens {dtype}{way}"), &attentions(dtype), dtype));
-            lines.push(worst(engine, format!("their gradients {dtype}{way}"), &attention_gradients(dtype), dtype));
+        let problems = problems(dtype);
+        lines.push(worst(&engine.clone().with_warpgroups(false), format!("{name} {dtype}"), &problems, dtype));
+        let hopper = engine.clone().with_warpgroups(true).without_proof();
+        if dtype == DType::BF16 && hopper.has_warpgroups() && name != "products with epilogues" {
+            lines.push(worst(&hopper, format!("{name} {dtype}, by warpgroups"), &problems, dtype));
         }
     }
     lines

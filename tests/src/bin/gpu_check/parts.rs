@@ -14,8 +14,6 @@ use super::{Count, Line, numbers};
 
 /// The option with which a process is told the one check that it makes.
 pub const ALONE: &str = "--alone";
-/// The check of problems beyond the sizes of the random ones.
-const BEYOND: &str = "many tokens and epilogues";
 /// Processes at once: each has a device context of some hundred MiB.
 const MOST_PROCESSES: usize = 8;
 
@@ -23,7 +21,7 @@ const MOST_PROCESSES: usize = 8;
 pub fn names() -> Vec<String> {
     let families = families().into_iter().map(|family| family.name.to_string());
     let training = blocks().into_iter().map(|placement| format!("train {}", placement.name));
-    families.chain([BEYOND.to_string()]).chain(training).collect()
+    families.chain(numbers::BEYOND.map(str::to_string)).chain(training).collect()
 }
 
 fn failed(name: &str, result: String) -> Line {
@@ -36,8 +34,8 @@ pub fn alone(name: &str) -> Vec<Line> {
         Ok(engine) => engine,
         Err(error) => return vec![failed(name, error.to_string())],
     };
-    if name == BEYOND {
-        return numbers::beyond(&cuda);
+    if numbers::BEYOND.contains(&name) {
+        return numbers::beyond(&cuda, name);
     }
     if let Some(family) = families().iter().find(|family| family.name == name) {
         return numbers::problems(&cuda, family);

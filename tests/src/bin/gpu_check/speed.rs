@@ -160,9 +160,23 @@ fn bounded_by_memory() -> Vec<Case> {
     ]
 }
 
+/// A convolution of 3 x 3 of 64 images, as many channels as results, and its gradients.
+fn convolution_cases(pixels: usize, channels: usize) -> [Case; 3] {
+    let forward = convolution(1, 1);
+    let (image, weight) = (of_bf16(&[64, pixels, pixels, channels]), of_bf16(&[channels, 3, 3, channels]));
+    let backward = op::ConvolutionInputGradient { geometry: forward.geometry, input: (pixels, pixels), dtype: DType::BF16 };
+    let weights = op::ConvolutionWeightGradient { geometry: forward.geometry, kernel: (3, 3) };
+    let name = format!("3 x 3, 64 x {pixels} x {pixels} x {channels} bf16");
+    [
+        case(format!("convolution {name}"), Bound::Arithmetic, forward, &[image.clone(), weight.clone()]),
+        case(format!("convolution_input_gradient {name}"), Bound::Arithmetic, backward, &[image.clone(), weight]),
+        case(format!("convolution_weight_gradient {name}"), Bound::Arithmetic, weights, &[image.clone(), image]),
+    ]
+}
+
 fn bounded_by_arithmetic() -> Vec<Case> {
     use Bound::Arithmetic;
-    vec![
+    let products = [
         case(
             "matmul 12608 x 1024 x 4096 bf16",
             Arithmetic,
@@ -175,13 +189,9 @@ fn bounded_by_arithmetic() -> Vec<Case> {
             matmul(DType::F32),
             &[TensorType::f32(&[4096, 4096]), TensorType::f32(&[4096, 4096])],
         ),
-        case(
-            "convolution 3 x 3, 64 x 28 x 28 x 256 bf16",
-            Arithmetic,
-            convolution(1, 1),
-            &[of_bf16(&[64, 28, 28, 256]), of_bf16(&[256, 3, 3, 256])],
-        ),
-    ]
+    ];
+    let sizes = [(56, 64), (28, 128), (28, 256), (14, 256)];
+    products.into_iter().chain(sizes.into_iter().flat_map(|(pixels, channels)| convolution_cases(pixels, channels))).collect()
 }
 
 /// Attention of 8 samples and 16 heads, and its gradient.
@@ -229,10 +239,11 @@ pub fn measure(engine: &CudaEngine, only: &str, tell: &mut dyn FnMut(Line)) {
         measure(engine, &gradient);
     }
     if engine.has_warpgroups() {
-        let (mut forward, mut gradient) = attention_case(4096, 4096, 64);
-        for case in [&mut forward, &mut gradient] {
+        let (forward, gradient) = attention_case(4096, 4096, 64);
+        let cases: Vec<Case> = [forward, gradient].into_iter().chain(convolution_cases(28, 256)).collect();
+        for mut case in cases {
             case.name += ", without warpgroups";
-            measure(&engine.clone().with_warpgroups(false), case);
+            measure(&engine.clone().with_warpgroups(false), &case);
         }
     }
 }
