@@ -84,6 +84,15 @@ def train_in_pytorch(model, batch):
     print(json.dumps({kind: milliseconds(step, 10) for kind, step in steps.items()}), flush=True)
 
 
+def microseconds(kernel, repeats=20):
+    """The median of five series of a kernel, many times in a row, so that the device waits for none of them."""
+    def series():
+        for _ in range(repeats):
+            kernel()
+
+    return milliseconds(series, 5, 1) * 1e3 / repeats
+
+
 def kernels_in_pytorch():
     """Microseconds by the names that `gpu_check --speed` gives its kernels."""
     import torch
@@ -100,29 +109,29 @@ def kernels_in_pytorch():
         q, k, v, grad = (of(tokens, width) for _ in range(4))
         name = f"{tokens} x {tokens}, 8 x 16 heads of {width} bf16"
         with torch.no_grad():
-            found[f"attention {name}"] = milliseconds(lambda: F.scaled_dot_product_attention(q, k, v), 20) * 1e3
+            found[f"attention {name}"] = microseconds(lambda: F.scaled_dot_product_attention(q, k, v))
         out = F.scaled_dot_product_attention(q, k, v)
         back = lambda: torch.autograd.grad(out, (q, k, v), grad, retain_graph=True)
-        found[f"attention_gradient {name}"] = milliseconds(back, 20) * 1e3
+        found[f"attention_gradient {name}"] = microseconds(back)
     torch.backends.cudnn.benchmark = True
     with torch.no_grad():
         q, k, v = of(1, 64), of(4096, 64), of(4096, 64)
-        found["attention 1 x 4096, 8 x 16 heads of 64 bf16"] = milliseconds(lambda: F.scaled_dot_product_attention(q, k, v), 50) * 1e3
+        found["attention 1 x 4096, 8 x 16 heads of 64 bf16"] = microseconds(lambda: F.scaled_dot_product_attention(q, k, v))
         norm = torch.nn.LayerNorm(1024, device="cuda", dtype=torch.bfloat16)
         x = torch.randn(65536, 1024, device="cuda", dtype=torch.bfloat16)
-        found["layer_norm 65536 x 1024 bf16"] = milliseconds(lambda: norm(x), 20) * 1e3
+        found["layer_norm 65536 x 1024 bf16"] = microseconds(lambda: norm(x))
         x = torch.randn(64, 256, 56, 56, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
         weight = torch.randn(256, 1, 7, 7, device="cuda", dtype=torch.bfloat16)
         depthwise = lambda: F.conv2d(x, weight, padding=3, groups=256)
-        found["depthwise 7 x 7, 64 x 56 x 56 x 256 bf16"] = milliseconds(depthwise, 20) * 1e3
+        found["depthwise 7 x 7, 64 x 56 x 56 x 256 bf16"] = microseconds(depthwise)
         for size, channels in [(56, 64), (28, 128), (28, 256), (14, 256)]:
             x = torch.randn(64, channels, size, size, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
             weight = torch.randn(channels, channels, 3, 3, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
             name = f"3 x 3, 64 x {size} x {size} x {channels} bf16"
-            found[f"convolution {name}"] = milliseconds(lambda: F.conv2d(x, weight, padding=1), 20) * 1e3
+            found[f"convolution {name}"] = microseconds(lambda: F.conv2d(x, weight, padding=1))
             for kind, wanted in [("input", [True, False, False]), ("weight", [False, True, False])]:
                 back = lambda: torch.ops.aten.convolution_backward(x, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)
-                found[f"convolution_{kind}_gradient {name}"] = milliseconds(back, 20) * 1e3
+                found[f"convolution_{kind}_gradient {name}"] = microseconds(back)
     return found
 
 

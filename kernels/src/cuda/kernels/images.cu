@@ -1,4 +1,5 @@
-// Pooling and resizing of images [batch, height, width, channels]: one thread for each element of the result, channels side by side.
+// Pooling and resizing of images [batch, height, width, channels]: one thread for each element of the result, channels side by side; where
+// maxima are looked for, for a pack of channels.
 
 // The sizes of a pooling; the last four repeat the first in the order height, width.
 struct PoolShape {
@@ -27,35 +28,45 @@ __device__ __forceinline__ i64 offset_of(i64 image, int row, int column, int cha
     return ((image * height + row) * width + column) * channels + channel;
 }
 
-// Row and column of the first maximum of a window, row by row; (-1, -1) where it holds padding alone.
-template <class T>
-__device__ __forceinline__ void first_maximum(const T* x, const PoolShape& s, i64 image, int row, int column, int channel, int& best_row, int& best_column, float& best) {
-    best_row = best_column = -1;
-    best = -infinity();
+// The first maximum of a window in each of PACK channels, row by row, and where it lies (row * width + column); -1 where it holds padding alone.
+template <int PACK, class T>
+__device__ __forceinline__ void first_maximum(const T* x, const PoolShape& s, i64 image, int row, int column, int channel, int (&places)[PACK], float (&best)[PACK]) {
+#pragma unroll
+    for (int u = 0; u < PACK; ++u) {
+        places[u] = -1;
+        best[u] = -infinity();
+    }
     for (int i = 0; i < s.kernel[0]; ++i) {
         int y = row * s.stride[0] + i * s.dilation[0] - s.padding[0];
         if (y < 0 || y >= s.height) continue;
         for (int j = 0; j < s.kernel[1]; ++j) {
             int z = column * s.stride[1] + j * s.dilation[1] - s.padding[1];
             if (z < 0 || z >= s.width) continue;
-            float value = to<float>(x[offset_of(image, y, z, channel, s.height, s.width, s.channels)]);
-            if (best_row < 0 || value > best || (value != value && best == best)) {
-                best = value;
-                best_row = y;
-                best_column = z;
+            Pack<T, PACK> values = load_pack<PACK>(x + offset_of(image, y, z, channel, s.height, s.width, s.channels));
+#pragma unroll
+            for (int u = 0; u < PACK; ++u) {
+                float value = to<float>(values.of[u]);
+                if (places[u] < 0 || value > best[u] || (value != value && best[u] == best[u])) {
+                    best[u] = value;
+                    places[u] = y * s.width + z;
+                }
             }
         }
     }
 }
 
-template <class T> __device__ __forceinline__ void sward_max_pool(const T* x, T* y, PoolShape s, i64 elements) {
-    i64 at = global_thread();
+// One thread for PACK neighbours, as for the gradient.
+template <int PACK, class T> __device__ __forceinline__ void sward_max_pool(const T* x, T* y, PoolShape s, i64 elements) {
+    i64 at = global_thread() * PACK;
     if (at >= elements) return;
     Place p = place_of(at, s.out_height, s.out_width, s.channels);
-    int row, column;
-    float best;
-    first_maximum(x, s, p.image, p.row, p.column, p.channel, row, column, best);
-    y[at] = to<T>(best);
+    int places[PACK];
+    float best[PACK];
+    first_maximum(x, s, p.image, p.row, p.column, p.channel, places, best);
+    Pack<T, PACK> pack;
+#pragma unroll
+    for (int u = 0; u < PACK; ++u) pack.of[u] = to<T>(best[u]);
+    store_pack(y + at, pack);
 }
 
 // The windows along one axis that read a position: from `first` to `end`, those whose taps fit.
@@ -66,24 +77,31 @@ __device__ __forceinline__ void windows_of(int position, int kernel, int stride,
     if (end > count) end = count;
 }
 
-template <class D, class T>
+template <int PACK, class D, class T>
 __device__ __forceinline__ void sward_max_pool_gradient(const D* dy, const T* x, D* dx, PoolShape s, i64 elements) {
-    i64 at = global_thread();
+    i64 at = global_thread() * PACK;
     if (at >= elements) return;
     Place p = place_of(at, s.height, s.width, s.channels);
     int first_row, end_row, first_column, end_column;
     windows_of(p.row, s.kernel[0], s.stride[0], s.padding[0], s.dilation[0], s.out_height, first_row, end_row);
     windows_of(p.column, s.kernel[1], s.stride[1], s.padding[1], s.dilation[1], s.out_width, first_column, end_column);
-    float sum = 0.0f;
+    float sums[PACK];
+#pragma unroll
+    for (int u = 0; u < PACK; ++u) sums[u] = 0.0f;
     for (int i = first_row; i < end_row; ++i)
         for (int j = first_column; j < end_column; ++j) {
-            int row, column;
-            float best;
-            first_maximum(x, s, p.image, i, j, p.channel, row, column, best);
-            if (row == p.row && column == p.column)
-                sum += to<float>(dy[offset_of(p.image, i, j, p.channel, s.out_height, s.out_width, s.channels)]);
+            int places[PACK];
+            float best[PACK];
+            first_maximum(x, s, p.image, i, j, p.channel, places, best);
+            Pack<D, PACK> slopes = load_pack<PACK>(dy + offset_of(p.image, i, j, p.channel, s.out_height, s.out_width, s.channels));
+#pragma unroll
+            for (int u = 0; u < PACK; ++u)
+                if (places[u] == p.row * s.width + p.column) sums[u] += to<float>(slopes.of[u]);
         }
-    dx[at] = to<D>(sum);
+    Pack<D, PACK> pack;
+#pragma unroll
+    for (int u = 0; u < PACK; ++u) pack.of[u] = to<D>(sums[u]);
+    store_pack(dx + at, pack);
 }
 
 // The positions of window `index` in an axis.

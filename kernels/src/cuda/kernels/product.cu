@@ -209,20 +209,24 @@ template <int WAY, class T, class W, class Y>
 __device__ __forceinline__ void sward_convolution(const T* x, const W* weight, Y* y, ConvolutionShape s) {
     int group = blockIdx.z, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 depth = i64(s.kernel_height) * s.kernel_width * each, rows = i64(s.batch) * s.out_height * s.out_width;
-    Patches<T> left = {x + group * each, s, rows};
+    auto left = patches(x + group * each, s);
     Matrix<W, true> right = {weight + i64(group) * outputs * depth, depth, 1, outputs};
     Result<Y> result = {y + group * outputs, s.outputs, rows, outputs};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
 }
 
+// blockIdx.z = phase * groups + group; phases are those of positions along both axes by their strides.
 template <int WAY, class T, class W, class Y>
 __device__ __forceinline__ void sward_convolution_input_gradient(const T* dy, const W* weight, Y* dx, ConvolutionShape s) {
-    int group = blockIdx.z, each = s.channels / s.groups, outputs = s.outputs / s.groups;
-    i64 taps = i64(s.kernel_height) * s.kernel_width, rows = i64(s.batch) * s.height * s.width;
-    GradientPatches<T> left = {dy + group * outputs, s, rows};
-    TransposedWeight<W> right = {weight + i64(group) * outputs * taps * each, s, each};
-    Result<Y> result = {dx + group * each, s.channels, rows, each};
-    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, taps * outputs);
+    int group = blockIdx.z % s.groups, phase = blockIdx.z / s.groups, each = s.channels / s.groups, outputs = s.outputs / s.groups;
+    int first_row = phase / s.stride_width, first_column = phase % s.stride_width;
+    Phase rows = phase_of(first_row, s.height, s.kernel_height, s.stride_height, s.top, s.dilation_height);
+    Phase columns = phase_of(first_column, s.width, s.kernel_width, s.stride_width, s.left, s.dilation_width);
+    i64 depth = i64(rows.taps) * columns.taps * outputs, taps = i64(s.kernel_height) * s.kernel_width;
+    auto left = gradient_patches(dy + group * outputs, s, rows, columns);
+    auto right = phase_weight(weight + i64(group) * outputs * taps * each, s, rows, columns);
+    PhaseResult<Y> result = {dx + group * each, s, first_row, first_column, rows.positions, columns.positions, left.lines, each};
+    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
 }
 
 // blockIdx.z = split * groups + group; with more than one split, `dweight` has [splits] of them.
@@ -232,7 +236,7 @@ __device__ __forceinline__ void sward_convolution_weight_gradient(const D* dy, c
     i64 columns = i64(s.kernel_height) * s.kernel_width * each, depth = i64(s.batch) * s.out_height * s.out_width, first, end;
     split_range(depth, split, chunk, first, end);
     Matrix<D, false> left = {dy + group * outputs, 1, s.outputs, outputs};
-    PositionPatches<T> right = {x + group * each, s, columns};
+    auto right = positions(x + group * each, s);
     Result<float> result = {dweight + (i64(split) * s.outputs + group * outputs) * columns, columns, outputs, columns};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, first, end);
 }

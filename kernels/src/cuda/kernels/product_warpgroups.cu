@@ -125,7 +125,7 @@ __device__ __forceinline__ void sward_convolution_weight_gradient_exchanged(cons
     int group = blockIdx.z % s.groups, split = blockIdx.z / s.groups, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 rows = i64(s.kernel_height) * s.kernel_width * each, depth = i64(s.batch) * s.out_height * s.out_width, first, end;
     split_range(depth, split, chunk, first, end);
-    PositionPatches<T> left = {x + group * each, s, rows};
+    auto left = positions(x + group * each, s);
     Matrix<D, false> right = {dy + group * outputs, 1, s.outputs, outputs};
     ExchangedResult<float> result = {{dweight + (i64(split) * s.outputs + group * outputs) * rows, rows, outputs, rows}};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, first, end);

@@ -1,11 +1,13 @@
 //! `convolution` and its gradients: 1 x 1 and patches as products of the library, depthwise by direct kernels, the rest as implicit products.
 
+use sward_core::program::DType;
 use sward_core::program::Primitive;
 use sward_core::scalar::ScalarFunction;
 use sward_ops::primitives::{self as op, ConvolutionGeometry};
 
 use super::epilogue::Epilogue;
 use super::matmul::{Factor, Way};
+use super::movement::StridedCopy;
 use super::patches::Patches;
 use super::rows::sum_rows;
 use super::{Binder, Operand, depthwise, map};
@@ -48,6 +50,15 @@ impl Sizes {
             batch,
         ];
         words.map(|word| word as i32).to_vec()
+    }
+
+    /// The same convolution of an image whose channels are filled up with zeros to packs of 8. `None` where they come in packs as they are, or are
+    /// several groups'.
+    fn filled(&self) -> Option<Sizes> {
+        let [images, height, width, channels] = self.image;
+        let is_filled = self.geometry.groups != 1 || channels.is_multiple_of(8);
+        let image = [images, height, width, channels.next_multiple_of(8)];
+        (!is_filled).then_some(Sizes { image, ..*self })
     }
 
     /// Channels and results of one group.
@@ -113,14 +124,36 @@ pub(super) fn types(operands: [&Operand; 3]) -> [String; 3] {
     operands.map(|operand| operand.c_type().to_string())
 }
 
-/// An implicit product whose result has so many rows and columns in each group.
+/// Copies between rows of the last axis and rows that are filled up to another length: all of the shorter ones' elements.
+fn copy_rows(from: &Operand, to: &Operand, binder: &mut Binder<'_>) -> Result<(), String> {
+    let last = |operand: &Operand| *operand.shape().last().expect("an operand of four axes");
+    let (source, target) = (last(from), last(to));
+    let sizes = vec![from.elements() / source.max(1), source.min(target)];
+    let (from_strides, to_strides) = (vec![source as i64, 1], vec![target as i64, 1]);
+    let copy =
+        StridedCopy { dtype: from.dtype(), sizes, from: from_strides, to: to_strides, source: from.address, target: to.address };
+    copy.launch(binder)
+}
+
+/// An operand in workspace with so many channels, the further ones 0.
+fn filled(operand: &Operand, channels: usize, binder: &mut Binder<'_>) -> Result<Operand, String> {
+    let mut tensor_type = operand.tensor_type.clone();
+    *tensor_type.shape.last_mut().expect("an operand of four axes") = channels;
+    let address = binder.workspace(tensor_type.bytes());
+    binder.zero(address, tensor_type.bytes());
+    let target = Operand { address, tensor_type };
+    copy_rows(operand, &target, binder)?;
+    Ok(target)
+}
+
+/// An implicit product whose result has so many rows and columns in each of `batch` matrices.
 fn implicit(
     function: &str,
     way: Way,
     sizes: &Sizes,
     operands: [&Operand; 2],
     out: &Operand,
-    [rows, columns]: [usize; 2],
+    [rows, columns, batch]: [usize; 3],
     binder: &mut Binder<'_>,
 ) -> Result<(), String> {
     let template: Vec<String> = std::iter::once(way.name().to_string()).chain(types([operands[0], operands[1], out])).collect();
@@ -130,7 +163,7 @@ fn implicit(
     let arguments =
         Arguments::new().address(operands[0].address).address(operands[1].address).address(out.address).ints(&sizes.words());
     binder.label(way.label());
-    binder.launch(kernel, way.grid(rows, columns, sizes.geometry.groups)?, [256, 1, 1], way.shared(), arguments);
+    binder.launch(kernel, way.grid(rows, columns, batch)?, [256, 1, 1], way.shared(), arguments);
     Ok(())
 }
 
@@ -145,7 +178,6 @@ fn forward(
         return Ok(());
     }
     let (x, weight) = (&inputs[0], &inputs[1]);
-    let (pixels, groups) = (sizes.pixels().1, sizes.geometry.groups);
     let joined = epilogue.and_then(|epilogue| Epilogue::of(epilogue, out, &inputs[2..]));
     let product = match Patches::of(sizes) {
         Some(patches) => patches.forward([x, weight], joined, out, binder)?,
@@ -156,17 +188,24 @@ fn forward(
     } else if sizes.is_depthwise() {
         depthwise::forward(sizes, [x, weight], joined, out, binder)
     } else {
-        let depth = sizes.taps() * sizes.each().0;
-        let way = Way::of(x.dtype(), weight.dtype(), sizes.is_wide().0, depth.is_multiple_of(8));
-        let way =
-            if sizes.is_wide().1 { way.of_convolution([pixels, depth, sizes.each().1], groups, binder.limits) } else { way };
-        implicit("convolution", way, sizes, [x, weight], out, [pixels, sizes.each().1], binder)?;
+        implicit_forward(sizes, [x, weight], out, binder)?;
         false
     };
     if let Some(epilogue) = epilogue.filter(|_| !is_finished) {
         map::epilogue(epilogue, out, &inputs[2..], binder);
     }
     Ok(())
+}
+
+fn implicit_forward(sizes: &Sizes, [x, weight]: [&Operand; 2], out: &Operand, binder: &mut Binder<'_>) -> Result<(), String> {
+    if let (Some(wide), DType::BF16, DType::BF16) = (sizes.filled(), x.dtype(), weight.dtype()) {
+        let [x, weight] = [filled(x, wide.image[3], binder)?, filled(weight, wide.image[3], binder)?];
+        return implicit_forward(&wide, [&x, &weight], out, binder);
+    }
+    let (depth, shape) = (sizes.taps() * sizes.each().0, [sizes.pixels().1, sizes.each().1, sizes.geometry.groups]);
+    let way = Way::of(x.dtype(), weight.dtype(), sizes.is_wide().0, depth.is_multiple_of(8));
+    let way = if sizes.is_wide().1 { way.of_convolution(shape, depth, binder.limits) } else { way };
+    implicit("convolution", way, sizes, [x, weight], out, shape, binder)
 }
 
 fn input_gradient(sizes: &Sizes, dy: &Operand, weight: &Operand, dx: &Operand, binder: &mut Binder<'_>) -> Result<(), String> {
@@ -182,12 +221,14 @@ fn input_gradient(sizes: &Sizes, dy: &Operand, weight: &Operand, dx: &Operand, b
         depthwise::input_gradient(sizes, [dy, weight], dx, binder);
         return Ok(());
     }
-    let pixels = sizes.pixels().0;
     let (wide_channels, wide_results) = sizes.is_wide();
-    let way = Way::of(dy.dtype(), weight.dtype(), wide_results, wide_channels);
-    let depth = sizes.taps() * sizes.each().1;
-    let way = way.of_convolution([pixels, depth, sizes.each().0], sizes.geometry.groups, binder.limits);
-    implicit("convolution_input_gradient", way, sizes, [dy, weight], dx, [pixels, sizes.each().0], binder)
+    // Positions of each phase by the strides meet taps of their own, and are products of their own.
+    let ([images, height, width, _], (rows, columns)) = (sizes.image, sizes.geometry.stride);
+    let pixels = images * height.div_ceil(rows) * width.div_ceil(columns);
+    let shape = [pixels, sizes.each().0, sizes.geometry.groups * rows * columns];
+    let depth = (sizes.taps() / (rows * columns)).max(1) * sizes.each().1;
+    let way = Way::of(dy.dtype(), weight.dtype(), wide_results, wide_channels).of_convolution(shape, depth, binder.limits);
+    implicit("convolution_input_gradient", way, sizes, [dy, weight], dx, shape, binder)
 }
 
 /// Blocks that fill a large GPU a few times over.
@@ -206,19 +247,37 @@ fn weight_gradient(sizes: &Sizes, x: &Operand, dy: &Operand, dweight: &Operand, 
         depthwise::weight_gradient(sizes, x, dy, dweight, binder);
         return Ok(());
     }
-    let pixels = sizes.pixels().1;
+    implicit_weight_gradient(sizes, x, dy, dweight, binder)
+}
+
+fn implicit_weight_gradient(
+    sizes: &Sizes,
+    x: &Operand,
+    dy: &Operand,
+    dweight: &Operand,
+    binder: &mut Binder<'_>,
+) -> Result<(), String> {
     let (wide_channels, wide_results) = sizes.is_wide();
+    if let (Some(wide), true, DType::BF16, DType::BF16) = (sizes.filled(), wide_results, x.dtype(), dy.dtype()) {
+        let x = filled(x, wide.image[3], binder)?;
+        let mut tensor_type = dweight.tensor_type.clone();
+        tensor_type.shape[3] = wide.image[3];
+        let own = Operand { address: binder.workspace(tensor_type.bytes()), tensor_type };
+        implicit_weight_gradient(&wide, &x, dy, &own, binder)?;
+        return copy_rows(&own, dweight, binder);
+    }
+    let pixels = sizes.pixels().1;
     let way = Way::of(dy.dtype(), x.dtype(), wide_results, wide_channels);
     let (channels, results) = sizes.each();
-    let weights = sizes.taps() * channels;
-    let groups = sizes.geometry.groups;
+    let (weights, groups) = (sizes.taps() * channels, sizes.geometry.groups);
     // By warpgroup products rows and columns change places: blocks have few rows and as many columns as there are.
-    let exchanged = way.of_convolution([weights, pixels, results], groups, binder.limits);
-    let is_exchanged = matches!(exchanged, Way::Warpgroups { .. });
-    let (way, [rows, columns], function, wanted) = if is_exchanged {
-        (exchanged, [weights, results], "convolution_weight_gradient_exchanged", 2 * binder.limits.multiprocessors)
-    } else {
-        (way, [results, weights], "convolution_weight_gradient", WANTED_BLOCKS)
+    let exchanged = way.of_split_convolution([weights, results], pixels, binder.limits);
+    let (way, [rows, columns], function, wanted) = match exchanged.bounds().blocks {
+        Some(blocks) => {
+            let wanted = binder.limits.multiprocessors * blocks as usize;
+            (exchanged, [weights, results], "convolution_weight_gradient_exchanged", wanted)
+        }
+        None => (way, [results, weights], "convolution_weight_gradient", WANTED_BLOCKS),
     };
     let [tile_rows, tile_columns] = way.tile();
     let tiles = rows.div_ceil(tile_rows) * columns.div_ceil(tile_columns) * groups;

@@ -56,7 +56,19 @@ impl Pool {
 
     /// One thread for each element of the result; `function` takes the operands, the result, the shape and the count.
     fn launch(&self, function: &str, inputs: &[Operand], out: &Operand, binder: &mut Binder<'_>) {
-        let template: Vec<String> = inputs.iter().map(|operand| operand.c_type().to_string()).collect();
+        self.launch_packs(function, None, inputs, out, binder);
+    }
+
+    /// The same with one thread for as many channels as 16 bytes of the widest operand hold.
+    fn launch_wide(&self, function: &str, inputs: &[Operand], out: &Operand, binder: &mut Binder<'_>) {
+        let widest = inputs.iter().chain([out]).map(|operand| operand.dtype().bytes()).max().unwrap_or(4);
+        let pack = if self.channels.is_multiple_of(16 / widest) { 16 / widest } else { 1 };
+        self.launch_packs(function, Some(pack), inputs, out, binder);
+    }
+
+    fn launch_packs(&self, function: &str, pack: Option<usize>, inputs: &[Operand], out: &Operand, binder: &mut Binder<'_>) {
+        let types = inputs.iter().map(|operand| operand.c_type().to_string());
+        let template: Vec<String> = pack.map(|pack| pack.to_string()).into_iter().chain(types).collect();
         let mut parameters: Vec<String> = inputs.iter().map(|operand| format!("const {}*", operand.c_type())).collect();
         parameters.extend([format!("{}*", out.c_type()), "PoolShape".to_string(), "i64".to_string()]);
         let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
@@ -66,7 +78,7 @@ impl Pool {
             arguments = arguments.address(operand.address);
         }
         let arguments = arguments.address(out.address).ints(&self.words()).long(out.elements());
-        binder.launch_each(kernel, out.elements(), arguments);
+        binder.launch_each(kernel, out.elements() / pack.unwrap_or(1), arguments);
     }
 }
 
@@ -79,9 +91,9 @@ pub(super) fn bind(
 ) -> Result<bool, String> {
     let out = &outputs[0];
     if let Some(op) = primitive.downcast::<op::MaxPool>() {
-        Pool::max(op, &inputs[0], out).launch("max_pool", inputs, out, binder);
+        Pool::max(op, &inputs[0], out).launch_wide("max_pool", inputs, out, binder);
     } else if let Some(op) = primitive.downcast::<op::MaxPoolGradient>() {
-        Pool::max(&op.pool, out, &inputs[0]).launch("max_pool_gradient", inputs, out, binder);
+        Pool::max(&op.pool, out, &inputs[0]).launch_wide("max_pool_gradient", inputs, out, binder);
     } else if let Some(op) = primitive.downcast::<op::AveragePool>() {
         Pool::average(op, &inputs[0], out).launch("average_pool", inputs, out, binder);
     } else if let Some(op) = primitive.downcast::<op::AveragePoolGradient>() {

@@ -40,23 +40,38 @@ impl Way {
         if a == DType::BF16 && b == DType::BF16 { Way::Cores { wide_a, wide_b } } else { Way::Plain }
     }
 
-    /// The same for a convolution's product of `batch` matrices, which warpgroup products take where both operands are read in packs.
-    pub(super) fn of_convolution(self, [rows, depth, columns]: [usize; 3], batch: usize, limits: Limits) -> Way {
+    /// Whether warpgroup products take a convolution's product of so many rows, columns and summands: both operands are read in packs.
+    fn is_by_warpgroups(self, [rows, columns]: [usize; 2], depth: usize, limits: Limits) -> bool {
         let is_wide = self == Way::Cores { wide_a: true, wide_b: true };
-        let fits = columns >= LEAST_COLUMNS && rows > 64 && depth >= 64 && i32::try_from(depth).is_ok();
-        if !is_wide || !fits || !limits.warpgroups {
-            return self;
-        }
+        limits.warpgroups && is_wide && columns >= LEAST_COLUMNS && rows > 64 && depth >= 64 && i32::try_from(depth).is_ok()
+    }
+
+    /// By warpgroup products where they take it, the columns of a block by what all blocks of these many tiles of rows cost.
+    fn by_cheapest(self, columns: usize, limits: Limits, turns: impl Fn(usize) -> f64) -> Way {
         if let Some(columns) = limits.warpgroup_columns {
             return Way::Warpgroups { columns };
         }
-        let cost = |width: usize, column: f64| {
-            let blocks = rows.div_ceil(128) * columns.div_ceil(width) * batch;
-            blocks.div_ceil(limits.multiprocessors) as f64 * width as f64 * column
-        };
-        let costs = WARPGROUP_COLUMNS.map(|(width, column)| (width, cost(width, column)));
+        let cost = |(width, column): (usize, f64)| (width, turns(columns.div_ceil(width)) * width as f64 * column);
+        let costs = WARPGROUP_COLUMNS.map(cost);
         let (columns, _) = costs.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("there are some");
         Way::Warpgroups { columns }
+    }
+
+    /// The same for a convolution's products of `batch` matrices.
+    pub(super) fn of_convolution(self, [rows, columns, batch]: [usize; 3], depth: usize, limits: Limits) -> Way {
+        if !self.is_by_warpgroups([rows, columns], depth, limits) {
+            return self;
+        }
+        let blocks = rows.div_ceil(128) * batch;
+        self.by_cheapest(columns, limits, |tiles| (blocks * tiles).div_ceil(limits.multiprocessors) as f64)
+    }
+
+    /// The same for one whose summands are split over as many blocks as the device has room for.
+    pub(super) fn of_split_convolution(self, shape: [usize; 2], depth: usize, limits: Limits) -> Way {
+        if !self.is_by_warpgroups(shape, depth, limits) {
+            return self;
+        }
+        self.by_cheapest(shape[1], limits, |tiles| tiles as f64)
     }
 
     pub(super) fn name(self) -> &'static str {

@@ -9,8 +9,8 @@ use crate::primitives::{Convolution, ConvolutionGeometry, ConvolutionInputGradie
 type Case = ([usize; 4], usize, (usize, usize), usize, usize, usize, usize);
 
 /// Tiles of every width with ends that are not whole; strides, dilation, groups; positions that share nothing but leave something out; kernels
-/// that reach over the whole image; few channels and many taps; one row and column.
-const CASES: [Case; 10] = [
+/// that reach over the whole image; few channels and many taps; one row and column; strides with dilation; channels that no pack holds.
+const CASES: [Case; 12] = [
     ([2, 12, 13, 64], 64, (3, 3), 1, 1, 1, 1),
     ([1, 15, 14, 72], 136, (3, 3), 2, 1, 1, 1),
     ([2, 10, 9, 128], 96, (3, 3), 1, 2, 2, 2),
@@ -21,6 +21,8 @@ const CASES: [Case; 10] = [
     ([1, 16, 16, 48], 264, (3, 1), 1, 1, 1, 1),
     ([9, 3, 3, 64], 64, (3, 3), 1, 1, 1, 1),
     ([70, 1, 1, 64], 40, (3, 3), 1, 1, 1, 1),
+    ([2, 16, 15, 64], 64, (3, 3), 3, 2, 2, 1),
+    ([2, 22, 21, 3], 64, (7, 7), 2, 3, 1, 1),
 ];
 
 /// Each of those of a dtype, and its gradients.
