@@ -44,22 +44,30 @@ fn failed(call: &'static str, error: result::NvrtcError) -> DeviceError {
 /// # Errors
 /// When the library is missing, or the source does not compile: with the compiler's words.
 pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
+    compile_with(source, architecture, &[]).map(|(code, _)| code)
+}
+
+/// The same with further options, and what the compiler says of the code.
+///
+/// # Errors
+/// The same.
+pub fn compile_with(source: &str, architecture: &str, further: &[&str]) -> Result<(Vec<u8>, String), DeviceError> {
     Library::Nvrtc.demand()?;
     let text = CString::new(source).map_err(|error| DeviceError::Compile(error.to_string()))?;
     let program = result::create_program(&text, Some(c"sward.cu")).map_err(|error| failed("nvrtcCreateProgram", error))?;
     let architecture_option = format!("--gpu-architecture={architecture}");
     // Generated kernels name positions and registers that not every expression reads (177).
-    let options = [&*architecture_option, "--std=c++17", "-default-device", "--diag-suppress=177"].map(str::to_string);
+    let options = [&*architecture_option, "--std=c++17", "-default-device", "--diag-suppress=177"];
+    let options: Vec<String> = options.iter().chain(further).map(|option| (*option).to_string()).collect();
     // SAFETY: the program was just created and is destroyed once, below; the buffers have the sizes that the library says.
     unsafe {
         let compiled = result::compile_program(program, &options);
+        let log = result::get_program_log(program).unwrap_or_default();
+        let log: Vec<u8> = log.into_iter().map(|character| character as u8).take_while(|byte| *byte != 0).collect();
+        let log = String::from_utf8_lossy(&log).into_owned();
         let code = match compiled {
-            Ok(()) => cubin(program),
-            Err(error) => {
-                let log = result::get_program_log(program).unwrap_or_default();
-                let log: Vec<u8> = log.into_iter().map(|character| character as u8).take_while(|byte| *byte != 0).collect();
-                Err(DeviceError::Compile(format!("{error} for {architecture}: {}", String::from_utf8_lossy(&log))))
-            }
+            Ok(()) => cubin(program).map(|code| (code, log)),
+            Err(error) => Err(DeviceError::Compile(format!("{error} for {architecture}: {log}"))),
         };
         let destroyed = result::destroy_program(program).map_err(|error| failed("nvrtcDestroyProgram", error));
         code.and_then(|code| destroyed.map(|()| code))

@@ -216,3 +216,17 @@ sward_sum_rows(const float* parts, float* first, float* second, i64 count, i64 r
     for (int other = 1; other < 32; ++other) sum += scratch[other][threadIdx.x];
     (column < width ? first[column] : second[column - width]) = sum;
 }
+
+// The same of few rows that many columns are worth a thread for PACK neighbours each.
+template <int PACK> __device__ __forceinline__ void sward_sum_few_rows(const float* parts, float* to, i64 count, i64 row_stride, i64 columns) {
+    i64 column = global_thread() * PACK;
+    if (column >= columns) return;
+    Pack<float, PACK> sum = load_pack<PACK>(parts + column);
+#pragma unroll 8
+    for (i64 row = 1; row < count; ++row) {
+        Pack<float, PACK> own = load_pack<PACK>(parts + row * row_stride + column);
+#pragma unroll
+        for (int u = 0; u < PACK; ++u) sum.of[u] += own.of[u];
+    }
+    store_pack(to + column, sum);
+}

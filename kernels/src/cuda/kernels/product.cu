@@ -209,7 +209,7 @@ template <int WAY, class T, class W, class Y>
 __device__ __forceinline__ void sward_convolution(const T* x, const W* weight, Y* y, ConvolutionShape s) {
     int group = blockIdx.z, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 depth = i64(s.kernel_height) * s.kernel_width * each, rows = i64(s.batch) * s.out_height * s.out_width;
-    auto left = patches(x + group * each, s);
+    auto left = patches(x + group * each, s, 1);
     Matrix<W, true> right = {weight + i64(group) * outputs * depth, depth, 1, outputs};
     Result<Y> result = {y + group * outputs, s.outputs, rows, outputs};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
@@ -223,8 +223,8 @@ __device__ __forceinline__ void sward_convolution_input_gradient(const T* dy, co
     Phase rows = phase_of(first_row, s.height, s.kernel_height, s.stride_height, s.top, s.dilation_height);
     Phase columns = phase_of(first_column, s.width, s.kernel_width, s.stride_width, s.left, s.dilation_width);
     i64 depth = i64(rows.taps) * columns.taps * outputs, taps = i64(s.kernel_height) * s.kernel_width;
-    auto left = gradient_patches(dy + group * outputs, s, rows, columns);
-    auto right = phase_weight(weight + i64(group) * outputs * taps * each, s, rows, columns);
+    auto left = gradient_patches(dy + group * outputs, s, rows, columns, 1);
+    auto right = phase_weight<W, false>(weight + i64(group) * outputs * taps * each, s, rows, columns, taps * each, each, 1, 1);
     PhaseResult<Y> result = {dx + group * each, s, first_row, first_column, rows.positions, columns.positions, left.lines, each};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
 }

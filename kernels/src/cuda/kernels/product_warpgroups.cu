@@ -44,6 +44,84 @@ template <class A, int LINES> struct WarpgroupWalk {
     }
 };
 
+// The words of four lanes side by side, transposed: lane q of them gets the words q of all four.
+__device__ __forceinline__ void transpose_quads(u32 (&words)[4]) {
+#pragma unroll
+    for (int distance = 1; distance <= 2; distance *= 2) {
+        bool is_upper = threadIdx.x & distance;
+#pragma unroll
+        for (int at = 0; at < 4; ++at) {
+            if (at & distance) continue;
+            u32 other = __shfl_xor_sync(0xffffffffu, is_upper ? words[at] : words[at | distance], distance);
+            words[at] = is_upper ? other : words[at];
+            words[at | distance] = is_upper ? words[at | distance] : other;
+        }
+    }
+}
+
+// Pairs of four blocks of 8 columns, spread over four lanes, to memory: each lane stores a whole block of its own, where it is there.
+__device__ __forceinline__ void store_blocks(bf16* to, const float (&pairs)[4][2], bool is_there) {
+    union {
+        u32 words[4];
+        Pack<bf16, 8> pack;
+    } own;
+#pragma unroll
+    for (int at = 0; at < 4; ++at) own.words[at] = pack_bf16(pairs[at][0], pairs[at][1]);
+    transpose_quads(own.words);
+    if (is_there) store_pack(to, own.pack);
+}
+
+__device__ __forceinline__ void store_blocks(float* to, const float (&pairs)[4][2], bool is_there) {
+    u32 first[4], second[4];
+#pragma unroll
+    for (int at = 0; at < 4; ++at) {
+        first[at] = u32(__float_as_int(pairs[at][0]));
+        second[at] = u32(__float_as_int(pairs[at][1]));
+    }
+    transpose_quads(first);
+    transpose_quads(second);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        Pack<float, 4> own;
+#pragma unroll
+        for (int at = 0; at < 4; ++at) own.of[at] = __int_as_float(int(at % 2 ? second[half * 2 + at / 2] : first[half * 2 + at / 2]));
+        if (is_there) store_pack(to + half * 4, own);
+    }
+}
+
+// Results whose rows begin at packs of 8 and hold whole ones.
+template <class R> struct PackedRows {
+    R result;
+
+    // A thread's sums as `mma_16x8x16` has them, of rows `row` and row + 8.
+    template <int BLOCKS> __device__ __forceinline__ void put(const float (&sums)[BLOCKS][4], i64 row, i64 first_column) const {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            i64 own = row + half * 8;
+            auto start = result.row_start(own < result.rows ? own : 0);
+#pragma unroll
+            for (int block = 0; block < BLOCKS; block += 4) {
+                i64 column = first_column + block * 8 + threadIdx.x % 4 * 8;
+                float pairs[4][2];
+#pragma unroll
+                for (int at = 0; at < 8; ++at) pairs[at / 2][at % 2] = sums[block + at / 2][half * 2 + at % 2];
+                store_blocks(start + column, pairs, own < result.rows && column < result.columns);
+            }
+        }
+    }
+};
+
+// Results of a product that is made with its rows and columns exchanged.
+template <class R> struct ExchangedRows {
+    R result;
+
+    template <int BLOCKS> __device__ __forceinline__ void put(const float (&sums)[BLOCKS][4], i64 row, i64 first_column) const {
+#pragma unroll
+        for (int at = 0; at < BLOCKS * 4; ++at)
+            result.put(first_column + at / 4 * 8 + threadIdx.x % 4 * 2 + at % 2, row + at % 4 / 2 * 8, sums[at / 4][at % 4]);
+    }
+};
+
 template <int COLUMNS, class A, class B, class C>
 __device__ __forceinline__ void multiply_warpgroups(const A& a, const B& b, const C& c, i64 first_k, i64 end_k) {
     DYNAMIC_SHARED(bf16, shared);
@@ -53,7 +131,8 @@ __device__ __forceinline__ void multiply_warpgroups(const A& a, const B& b, cons
     i64 first_row = i64(blockIdx.x) * WARPGROUP_ROWS, first_column = i64(blockIdx.y) * COLUMNS;
     WarpgroupWalk<A, WARPGROUP_ROWS> left(a, first_row, first_k, end_k);
     WarpgroupWalk<B, COLUMNS> right(b, first_column, first_k, end_k);
-    int rounds = int((end_k - first_k + WARPGROUP_STEP - 1) / WARPGROUP_STEP), group = threadIdx.x / 128;
+    // At least one, of zeros if need be: no path around the products leads to the sums.
+    int rounds = end_k - first_k > WARPGROUP_STEP ? int((end_k - first_k + WARPGROUP_STEP - 1) / WARPGROUP_STEP) : 1, group = threadIdx.x / 128;
     auto load = [&](int round) {
         if (round < rounds) {
             bf16* stage = stages + round % STAGES * STAGE;
@@ -67,11 +146,12 @@ __device__ __forceinline__ void multiply_warpgroups(const A& a, const B& b, cons
     float sums[COLUMNS / 8][4];
 #pragma unroll
     for (int at = 0; at < COLUMNS / 2; ++at) sums[at / 4][at % 4] = 0.0f;
-    // Products may be on their way from one round to the next, so that no path without them may lead to their end.
-    for (int round = 0; rounds > 0;) {
+    int round = 0;
+    do {
         wait_copies<AHEAD - 1>();
         publish_shared();
         __syncthreads();
+        load(round + AHEAD);
         const bf16 *a_tile = stages + round % STAGES * STAGE + group * PANEL, *b_tile = stages + round % STAGES * STAGE + A_TILE;
         begin_products();
 #pragma unroll
@@ -81,22 +161,13 @@ __device__ __forceinline__ void multiply_warpgroups(const A& a, const B& b, cons
             multiply_shared<true, !A::IS_K_SIDE, !B::IS_K_SIDE>(sums, own, other);
         }
         commit_products();
-        load(round + AHEAD);
         wait_products<1>();
-        if (++round == rounds) {
-            wait_products<0>();
-            arrived(sums);
-            break;
-        }
-    }
+    } while (++round < rounds);
+    wait_products<0>();
+    arrived(sums);
     wait_copies<0>();
-    int lane = threadIdx.x % 32;
-    i64 row = first_row + group * 64 + threadIdx.x / 32 % 4 * 16 + lane / 4, column = first_column + lane % 4 * 2;
-#pragma unroll
-    for (int block = 0; block < COLUMNS / 8; ++block) {
-        c.put_pair(row, column + block * 8, sums[block][0], sums[block][1]);
-        c.put_pair(row + 8, column + block * 8, sums[block][2], sums[block][3]);
-    }
+    int row = group * 64 + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4;
+    c.put(sums, first_row + row, first_column);
 }
 
 // Columns of a block's results, as ways beside those of `product.cu`.
@@ -118,15 +189,44 @@ template <class A, class B, class C> struct Multiply<WARPGROUPS_256, A, B, C> {
     }
 };
 
+__device__ __forceinline__ int unit_of(int each) {
+    return each % CHUNK == 0 ? CHUNK : 1;
+}
+
+// As `sward_convolution`.
+template <int WAY, class T, class W, class Y>
+__device__ __forceinline__ void sward_convolution_warpgroups(const T* x, const W* weight, Y* y, ConvolutionShape s) {
+    int group = blockIdx.z, each = s.channels / s.groups, outputs = s.outputs / s.groups, unit = unit_of(each);
+    i64 depth = i64(s.kernel_height) * s.kernel_width * each, rows = i64(s.batch) * s.out_height * s.out_width;
+    auto left = patches(x + group * each, s, unit);
+    auto right = weight_rows(weight + group * outputs * depth, s, unit);
+    PackedRows<Result<Y>> result = {{y + group * outputs, s.outputs, rows, outputs}};
+    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
+}
+
+// As `sward_convolution_input_gradient`, of a weight [group][channel][tap][output].
+template <int WAY, class T, class W, class Y>
+__device__ __forceinline__ void sward_convolution_input_gradient_warpgroups(const T* dy, const W* weight, Y* dx, ConvolutionShape s) {
+    int group = blockIdx.z % s.groups, phase = blockIdx.z / s.groups, each = s.channels / s.groups, outputs = s.outputs / s.groups;
+    int first_row = phase / s.stride_width, first_column = phase % s.stride_width, unit = unit_of(outputs);
+    Phase rows = phase_of(first_row, s.height, s.kernel_height, s.stride_height, s.top, s.dilation_height);
+    Phase columns = phase_of(first_column, s.width, s.kernel_width, s.stride_width, s.left, s.dilation_width);
+    i64 depth = i64(rows.taps) * columns.taps * outputs, channel = i64(s.kernel_height) * s.kernel_width * outputs;
+    auto left = gradient_patches(dy + group * outputs, s, rows, columns, unit);
+    auto right = phase_weight<W, true>(weight + group * each * channel, s, rows, columns, 1, outputs, channel, unit);
+    PackedRows<PhaseResult<Y>> result = {{dx + group * each, s, first_row, first_column, rows.positions, columns.positions, left.lines, each}};
+    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
+}
+
 // As `sward_convolution_weight_gradient`, with taps and channels as rows, of which there are more: grid (tiles of them, tiles of outputs,
 // split * groups + group).
 template <int WAY, class D, class T>
-__device__ __forceinline__ void sward_convolution_weight_gradient_exchanged(const D* dy, const T* x, float* dweight, ConvolutionShape s, i64 chunk) {
+__device__ __forceinline__ void sward_convolution_weight_gradient_warpgroups(const D* dy, const T* x, float* dweight, ConvolutionShape s, i64 chunk) {
     int group = blockIdx.z % s.groups, split = blockIdx.z / s.groups, each = s.channels / s.groups, outputs = s.outputs / s.groups;
     i64 rows = i64(s.kernel_height) * s.kernel_width * each, depth = i64(s.batch) * s.out_height * s.out_width, first, end;
     split_range(depth, split, chunk, first, end);
     auto left = positions(x + group * each, s);
     Matrix<D, false> right = {dy + group * outputs, 1, s.outputs, outputs};
-    ExchangedResult<float> result = {{dweight + (i64(split) * s.outputs + group * outputs) * rows, rows, outputs, rows}};
+    ExchangedRows<Result<float>> result = {{dweight + (i64(split) * s.outputs + group * outputs) * rows, rows, outputs, rows}};
     Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, first, end);
 }

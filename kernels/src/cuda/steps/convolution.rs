@@ -159,7 +159,8 @@ fn implicit(
     let template: Vec<String> = std::iter::once(way.name().to_string()).chain(types([operands[0], operands[1], out])).collect();
     let [first, second, result] = pointers(operands, out);
     let parameters = [&*first, &*second, &*result, "ConvolutionShape"];
-    let kernel = Kernel::bounded_instance(way.family(), function, &template, &parameters, way.bounds());
+    let function = if way.is_warpgroups() { format!("{function}_warpgroups") } else { function.to_string() };
+    let kernel = Kernel::bounded_instance(way.family(), &function, &template, &parameters, way.bounds());
     let arguments =
         Arguments::new().address(operands[0].address).address(operands[1].address).address(out.address).ints(&sizes.words());
     binder.label(way.label());
@@ -228,7 +229,19 @@ fn input_gradient(sizes: &Sizes, dy: &Operand, weight: &Operand, dx: &Operand, b
     let shape = [pixels, sizes.each().0, sizes.geometry.groups * rows * columns];
     let depth = (sizes.taps() / (rows * columns)).max(1) * sizes.each().1;
     let way = Way::of(dy.dtype(), weight.dtype(), wide_results, wide_channels).of_convolution(shape, depth, binder.limits);
-    implicit("convolution_input_gradient", way, sizes, [dy, weight], dx, shape, binder)
+    if !way.is_warpgroups() {
+        return implicit("convolution_input_gradient", way, sizes, [dy, weight], dx, shape, binder);
+    }
+    // Outputs side by side, as the gradient sums over them.
+    let turned = Operand { address: binder.workspace(weight.bytes()), tensor_type: weight.tensor_type.clone() };
+    let (groups, taps, (each, results)) = (sizes.geometry.groups, sizes.taps(), sizes.each());
+    let signed = |strides: [usize; 4]| strides.map(|stride| stride as i64).to_vec();
+    let from = signed([results * taps * each, taps * each, each, 1]);
+    let to = signed([each * taps * results, 1, results, taps * results]);
+    let copy_sizes = vec![groups, results, taps, each];
+    let (dtype, source, target) = (weight.dtype(), weight.address, turned.address);
+    StridedCopy { dtype, sizes: copy_sizes, from, to, source, target }.launch(binder)?;
+    implicit("convolution_input_gradient", way, sizes, [dy, &turned], dx, shape, binder)
 }
 
 /// Blocks that fill a large GPU a few times over.
@@ -275,7 +288,7 @@ fn implicit_weight_gradient(
     let (way, [rows, columns], function, wanted) = match exchanged.bounds().blocks {
         Some(blocks) => {
             let wanted = binder.limits.multiprocessors * blocks as usize;
-            (exchanged, [weights, results], "convolution_weight_gradient_exchanged", wanted)
+            (exchanged, [weights, results], "convolution_weight_gradient_warpgroups", wanted)
         }
         None => (way, [results, weights], "convolution_weight_gradient", WANTED_BLOCKS),
     };

@@ -115,13 +115,17 @@ impl Way {
         Bounds { threads: 256, blocks }
     }
 
+    pub(super) fn is_warpgroups(self) -> bool {
+        matches!(self, Way::Warpgroups { .. })
+    }
+
     pub(super) fn family(self) -> Family {
-        if matches!(self, Way::Warpgroups { .. }) { Family::ProductWarpgroups } else { Family::Product }
+        if self.is_warpgroups() { Family::ProductWarpgroups } else { Family::Product }
     }
 
     /// What reports call convolutions that are computed so.
     pub(super) fn label(self) -> &'static str {
-        if matches!(self, Way::Warpgroups { .. }) { IMPLICIT_BY_WARPGROUPS } else { "implicit product" }
+        if self.is_warpgroups() { IMPLICIT_BY_WARPGROUPS } else { "implicit product" }
     }
 
     /// The grid for a result of so many rows and columns.

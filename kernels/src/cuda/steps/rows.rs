@@ -237,8 +237,20 @@ fn layer_norm_gradient(op: &op::LayerNormGradient, inputs: &[Operand], outputs: 
     }
 }
 
-/// The sum of `count` rows of f32, `stride` elements apart.
+/// Rows that one thread adds up where there are many columns.
+const FEW_ROWS: usize = 64;
+/// Columns that are many.
+const MANY_COLUMNS: usize = 1 << 15;
+
+/// The sum of `count` rows of f32, `stride` elements apart; there is at least one.
 pub(super) fn sum_rows(parts: u64, to: u64, count: usize, stride: usize, width: usize, binder: &mut Binder<'_>) {
+    if count <= FEW_ROWS && width >= MANY_COLUMNS {
+        let pack = if width.is_multiple_of(4) && stride.is_multiple_of(4) { 4 } else { 1 };
+        let parameters = ["const float*", "float*", "i64", "i64", "i64"];
+        let kernel = Kernel::instance(Family::Rows, "sum_few_rows", &[pack.to_string()], &parameters, 256);
+        let arguments = Arguments::new().address(parts).address(to).long(count).long(stride).long(width);
+        return binder.launch_each(kernel, width / pack, arguments);
+    }
     launch_sums(parts, [to, 0], count, stride, [width, width], binder);
 }
 
