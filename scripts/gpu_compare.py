@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compare the CUDA engine with PyTorch on one GPU, in one run: attention, a norm, and convolutions, and training steps of ViT-L/16,
-ConvNeXt-Base and ResNet-50 in bf16.
+"""Compare the CUDA engine with PyTorch on one GPU, in one run, in bf16: attention, a norm, convolutions, and training steps of ViT-L/16,
+ConvNeXt-Base, ResNet-50 and cross-attention of one query with its projections.
 
     pip install torch timm
     scripts/gpu_check.sh build
@@ -20,7 +20,22 @@ import sys
 import tempfile
 import time
 
-MODELS = ["vit_large_patch16_224", "convnext_base", "resnet50"]
+# What PyTorch trains, and the graph that Sward does.
+MODELS = {
+    "vit_large_patch16_224": "backbones/vit_large_patch16_224.ron",
+    "convnext_base": "backbones/convnext_base.ron",
+    "resnet50": "backbones/resnet50.ron",
+    "cross_attention": None,
+}
+# The last: samples, tokens, width and heads, and its graph.
+POOLING = (8, 4096, 1024, 16)
+POOLING_GRAPH = """
+Module(
+    inputs: { "instances": F32(["batch", "instances", "width"]) },
+    nodes: { "pool": Use(module: "pooling/cross_attention.ron", from: "instances", params: { "heads": 16, "head_width": 64 }) },
+    outputs: { "pooled": As("pool:pooled", F32(["batch", "width"])) },
+)
+"""
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -28,7 +43,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sward", default=os.path.join(HERE, "../target/release/sward"))
     parser.add_argument("--gpu-check", default=os.path.join(HERE, "gpu_check"))
-    parser.add_argument("--graphs", default=os.path.join(HERE, "../graphs/backbones"))
+    parser.add_argument("--graphs", default=os.path.join(HERE, "../graphs"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--only", default="", help="workloads whose name holds this text")
     parser.add_argument("--hold", help="measure once this file exists")
@@ -59,11 +74,23 @@ def train_in_pytorch(model, batch):
     import timm
     import torch
 
-    images = torch.randn(batch, 3, 224, 224, device="cuda")
+    class Pooling(torch.nn.Module):
+        def __init__(self, width, heads):
+            super().__init__()
+            self.query = torch.nn.Parameter(torch.randn(1, 1, width) * 0.02)
+            self.attention = torch.nn.MultiheadAttention(width, heads, batch_first=True)
+
+        def forward(self, tokens):
+            return self.attention(self.query.expand(len(tokens), -1, -1), tokens, tokens, need_weights=False)[0]
+
+    is_pooling = model == "cross_attention"
+    sizes = POOLING[:3] if is_pooling else (batch, 3, 224, 224)
+    images = torch.randn(sizes, device="cuda")
 
     def make(is_compiled):
         torch.manual_seed(0)
-        net = timm.create_model(model, pretrained=False, num_classes=5).cuda().train()
+        net = Pooling(*POOLING[2:]) if is_pooling else timm.create_model(model, pretrained=False, num_classes=5)
+        net = net.cuda().train()
         optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
         run = torch.compile(net) if is_compiled else net
 
@@ -143,9 +170,16 @@ def kernels_in_sward(gpu_check):
 
 
 def train_in_sward(options, model):
-    command = [options.sward, "bench", os.path.join(options.graphs, f"{model}.ron"), "--mode", "train", "--dtype", "bf16", "--engine", "cuda"]
-    sizes = [word for size in (f"batch={options.batch}", "height=224", "width=224") for word in ("--dim", size)]
-    run = [*command, *sizes, "--set", "classes=5", "--runs", "10", "--warmup", "3", "--format", "json"]
+    sizes, params = (f"batch={options.batch}", "height=224", "width=224"), ["--set", "classes=5"]
+    graph = os.path.join(options.graphs, MODELS[model] or "")
+    if model == "cross_attention":
+        sizes, params = [f"{name}={size}" for name, size in zip(("batch", "instances", "width"), POOLING)], []
+        graph = os.path.join(tempfile.mkdtemp(), "cross_attention.ron")
+        with open(graph, "w") as file:
+            file.write(POOLING_GRAPH)
+    command = [options.sward, "bench", graph, "--mode", "train", "--dtype", "bf16", "--engine", "cuda", *params]
+    command += [word for size in sizes for word in ("--dim", size)]
+    run = [*command, "--runs", "10", "--warmup", "3", "--format", "json"]
     return json.loads(subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True).stdout)["median_s"] * 1e3
 
 
@@ -168,7 +202,7 @@ def main():
     for model, peer in peers.items():
         theirs = json.loads(peer.communicate("\n")[0].strip().splitlines()[-1])
         ours = train_in_sward(options, model)
-        name = f"{model}, training step, batch {options.batch}"
+        name = f"{model}, training step, batch {POOLING[0] if model == 'cross_attention' else options.batch}"
         rows.append((name, ours, "ms", min(theirs.values()), ", ".join(f"{kind} {ms:.2f}" for kind, ms in theirs.items())))
         print(f"{name}: sward {ours:.2f} ms, PyTorch {rows[-1][4]}", flush=True)
     theirs = {name: us for name, us in kernels_in_pytorch().items() if options.only in name}
