@@ -86,3 +86,26 @@ fn a_trap_names_the_node_and_its_place() {
         assert!(told.contains("node `root` (root.ron:5:17): map gives NaN at element 5"), "{told}");
     }
 }
+
+/// A photograph's channels are three for every verb that compiles, unless a size says otherwise.
+#[test]
+fn a_program_of_photographs_needs_no_size_for_their_channels() {
+    let folder = Folder(tempfile::tempdir().expect("a folder"));
+    let graph = r#"Module(
+        inputs: { "image": F32(["batch", "channels", "height", "width"]) },
+        nodes: { "y": Conv2d(from: "image", channels: 4, kernel: 3) },
+        outputs: { "y": "y" },
+    )"#;
+    std::fs::write(folder.path("conv.ron"), graph).expect("written");
+    for (more, channels) in [(&[][..], 3), (&["--dim", "channels=5"][..], 5)] {
+        let sizes = ["show", "conv.ron", "--program", "--dim", "batch=2", "--dim", "height=8", "--dim", "width=8"];
+        let shown = Command::new(env!("CARGO_BIN_EXE_sward")).current_dir(folder.0.path()).args(sizes).args(more).output();
+        let shown = shown.expect("sward starts");
+        let program = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(
+            program.contains(&format!("f32[2,{channels},8,8] = input image")),
+            "{program}{}",
+            String::from_utf8_lossy(&shown.stderr)
+        );
+    }
+}

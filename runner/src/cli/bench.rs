@@ -3,7 +3,7 @@
 use super::Exit;
 use super::experiment::EngineOptions;
 use super::fill::{Values, fill, resident_mib};
-use super::graph::{GraphOptions, Opened, Subject, TextOrJson, open_subject};
+use super::graph::{GraphOptions, Opened, Subject, TextOrJson, fill_channels, open_subject};
 use super::profile::profile;
 use crate::compile::{ADAMW, CompileOptions, inference, training};
 use crate::engines::{EngineChoice, engine};
@@ -82,12 +82,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let is_open =
-        |sizes: &Sizes, dim: &str| subject.checked().dimensions().iter().any(|name| name == dim) && sizes.get(dim).is_none();
-    // Photographs have three channels: a graph that leaves them open is measured with them.
-    if is_open(&sizes, "channels") {
-        sizes.insert("channels", 3);
-    }
+    fill_channels(subject.checked(), &mut sizes);
     if let Subject::Experiment(joined) = &mut subject {
         let Spanned { value: train, span } = &mut joined.experiment.train;
         if sizes.get("batch").is_none() {

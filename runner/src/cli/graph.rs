@@ -123,6 +123,13 @@ pub fn open_subject(file: &str, options: &GraphOptions) -> Result<Opened<Subject
     Ok(opened)
 }
 
+/// Gives photographs their three channels, where a graph leaves them open and no size says otherwise.
+pub fn fill_channels(checked: &Checked, sizes: &mut Sizes) {
+    if checked.dimensions().iter().any(|name| name == "channels") && sizes.get("channels").is_none() {
+        sizes.insert("channels", 3);
+    }
+}
+
 /// Every size is of a dimension that the graph leaves open.
 fn own_dimensions(file: &str, checked: &Checked, sizes: &Sizes) -> Result<(), Exit> {
     let dimensions = checked.dimensions();

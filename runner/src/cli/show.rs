@@ -1,7 +1,7 @@
 //! `sward show`.
 
 use super::Exit;
-use super::graph::{GraphOptions, Opened, grouped, open, write_out};
+use super::graph::{GraphOptions, Opened, fill_channels, grouped, open, write_out};
 use crate::compile::{CompileOptions, inference, training};
 use clap::Args;
 use sward_core::check::{Checked, NodeKind};
@@ -16,7 +16,7 @@ use sward_kernels::cpu::CpuEngine;
 pub struct Arguments {
     /// The graph file
     file: String,
-    /// Print the compiled program instead; every dimension needs a --dim
+    /// Print the compiled program instead; every dimension needs a --dim (channels are 3 without one)
     #[arg(long)]
     program: bool,
     /// With --program: of a training step (mean of squares of the outputs, AdamW)
@@ -34,10 +34,13 @@ pub struct Arguments {
 
 /// Runs `show`.
 pub fn run(arguments: &Arguments) -> Exit {
-    let Opened { checked, sizes, .. } = match open(&arguments.file, &arguments.options) {
+    let Opened { checked, mut sizes, .. } = match open(&arguments.file, &arguments.options) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
+    if arguments.program || !sizes.is_empty() {
+        fill_channels(&checked, &mut sizes);
+    }
     if arguments.program {
         let options = CompileOptions {
             dtype: arguments.dtype.dtype(),

@@ -1,7 +1,7 @@
 //! `sward weights`: checkpoints and graphs brought together.
 
 use super::Exit;
-use super::graph::{GraphOptions, Opened, TextOrJson, open, write_out};
+use super::graph::{GraphOptions, Opened, TextOrJson, fill_channels, open, write_out};
 use super::outputs::{exit_of_weights, require_apart, sources_on_disk, weight_files};
 use crate::rundir::Disk;
 use crate::tensors::{from_view, to_out};
@@ -187,10 +187,7 @@ fn open_graph(file: &str, options: &GraphOptions, output: Option<&Path>, files: 
     let Opened { checked, mut sizes, sources } = open(file, options).map_err(|exit| (exit, String::new()))?;
     let inputs = sources_on_disk(&sources).into_iter().chain(files.iter().flat_map(|file| weight_files(file)));
     require_apart(&output.map(|path| ("-o", path)).into_iter().collect::<Vec<_>>(), inputs).map_err(usage)?;
-    // Photographs have three channels: a graph that leaves them open is compared with them.
-    if checked.dimensions().iter().any(|name| name == "channels") && sizes.get("channels").is_none() {
-        sizes.insert("channels", 3);
-    }
+    fill_channels(&checked, &mut sizes);
     Ok((checked, sizes))
 }
 
