@@ -1,6 +1,7 @@
 //! Kernels that are bound by memory, as a share of a copy of the same bytes measured in the same run; depthwise convolution as GFLOP/s.
 //!
-//! `cargo bench -p sward-kernels --bench memory`; `EXAMPLES=64` for tensors that no cache holds, `THREADS` for other than two threads.
+//! `cargo bench -p sward-kernels --bench memory`; `EXAMPLES=64` for tensors that no cache holds, `THREADS` for other than two threads;
+//! `-- NAME` for the kernels with that in their names.
 
 mod common;
 
@@ -49,7 +50,11 @@ fn main() {
                 });
             }
         };
+        let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
         let mut report = |name: &str, bytes: usize, flops: usize, kernel: &mut dyn FnMut()| {
+            if !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+                return;
+            }
             let seconds = quartile_seconds_of_each(&mut [&mut copy, kernel]);
             let (copy_rate, rate) = (8.0 * n as f64 / seconds[0], bytes as f64 / seconds[1]);
             println!(
@@ -132,14 +137,20 @@ fn main() {
         report("softmax", 8 * n, 0, &mut || unsafe {
             softmax::forward(level, rows, WIDTH, false, Data::F32(a.as_ptr()), DataMut::F32(out));
         });
-        let transpose = StridedCopy::new(
-            &[examples, WIDTH, rows / examples],
-            &[(n / examples) as isize, 1, WIDTH as isize],
-            &[(n / examples) as isize, (rows / examples) as isize, 1],
-            4,
-        );
-        // SAFETY: as above.
-        report("permute to channels first", 8 * n, 0, &mut || unsafe { transpose.run(level, a.as_ptr().cast(), out.cast()) });
+        let pixels = rows / examples;
+        let (small, matrix) = (n / (49 * 8 * WIDTH), n / (16 * WIDTH));
+        for (name, planes, plane_rows, columns, bytes) in [
+            ("permute to channels first", examples, WIDTH, pixels, 4),
+            ("permute bf16", examples, WIDTH, pixels, 2),
+            ("permute planes of 7x7", small, 8 * WIDTH, 49, 4),
+            ("permute a matrix", 1, 16 * WIDTH, matrix, 4),
+        ] {
+            let plane = (plane_rows * columns) as isize;
+            let from = [plane, 1, plane_rows as isize];
+            let transpose = StridedCopy::new(&[planes, plane_rows, columns], &from, &[plane, columns as isize, 1], bytes);
+            // SAFETY: as above.
+            report(name, 2 * bytes * n, 0, &mut || unsafe { transpose.run(level, a.as_ptr().cast(), out.cast()) });
+        }
         let problem = Depthwise {
             batch: examples,
             channels: WIDTH,

@@ -13,26 +13,32 @@ fn seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// A buffer whose pages have been touched.
-pub struct Buffer<T>(Vec<T>);
+/// A buffer whose pages have been touched. It begins at a line of the cache, as tensors of a plan do.
+pub struct Buffer<T> {
+    elements: Vec<T>,
+    start: usize,
+}
 
 impl<T: Copy> Buffer<T> {
     /// `n` elements by their index.
     pub fn filled(n: usize, f: impl Fn(usize) -> T) -> Self {
-        Buffer((0..n).map(f).collect())
+        let mut elements: Vec<T> = Vec::with_capacity(n + 64);
+        let start = elements.as_ptr().align_offset(64);
+        elements.extend((0..start + n).map(|i| f(usize::saturating_sub(i, start))));
+        Buffer { elements, start }
     }
 }
 
 impl<T> Deref for Buffer<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.elements[self.start..]
     }
 }
 
 impl<T> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.elements[self.start..]
     }
 }
 
