@@ -17,30 +17,43 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) ->
     y
 }
 
-/// `(n, r, exp(r) - 1)` with `x = n ln 2 + r`.
+/// `(n, r, P(r))` with `x = n ln 2 + r` and `exp(r) = 1 + r + r² P(r)`.
 #[inline(always)]
-fn exp_parts<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
+fn exp_parts<S: Simd>(s: S, x: S::V) -> (S::V, S::V, S::V) {
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let p = polynomial(s, r, [1.987_569_2e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1]);
-    (n, s.fma(s.mul(r, r), p, r))
+    (n, r, p)
 }
 
 /// e to the `x`.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // The second operand wins against NaN, so NaN passes both.
-    let clamped = s.max(s.splat(-105.0), s.min(s.splat(89.0), x));
-    let (n, q) = exp_parts(s, clamped);
-    s.scale(s.add(q, s.splat(1.0)), n)
+    exp_within(s, s.max(s.splat(-105.0), s.min(s.splat(89.0), x)))
+}
+
+/// e to the `x`, which lies in -125 ..= 89 or is NaN.
+#[inline(always)]
+fn exp_within<S: Simd>(s: S, x: S::V) -> S::V {
+    let (n, r, p) = exp_parts(s, x);
+    let one = s.splat(1.0);
+    s.scale(s.fma(s.fma(p, r, one), r, one), n)
+}
+
+/// e to the `x`, which is not above 0.
+#[inline(always)]
+fn exp_falling<S: Simd>(s: S, x: S::V) -> S::V {
+    exp_within(s, s.max(s.splat(-105.0), x))
 }
 
 /// e to the `x`, less one, exact near zero.
 #[inline(always)]
 pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
     let clamped = s.max(s.splat(-30.0), s.min(s.splat(89.0), x));
-    let (n, q) = exp_parts(s, clamped);
+    let (n, r, p) = exp_parts(s, clamped);
+    let q = s.fma(s.mul(r, r), p, r);
     let one = s.scale(s.splat(1.0), n);
     let y = s.add(s.scale(q, n), s.sub(one, s.splat(1.0)));
     // 2^128 is infinite although the result may not be, just below overflow; half of everything is finite.
@@ -117,7 +130,7 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
 /// `1 / (1 + exp(-x))`, to full relative precision on both sides.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
-    let e = exp(s, s.neg(s.abs(x)));
+    let e = exp_falling(s, s.neg(s.abs(x)));
     let one = s.splat(1.0);
     s.div(s.select(s.lt(x, s.zero()), e, one), s.add(one, e))
 }
@@ -125,7 +138,7 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 /// `ln(1 + exp(x))`, to full relative precision on both sides.
 #[inline(always)]
 pub fn softplus<S: Simd>(s: S, x: S::V) -> S::V {
-    let e = exp(s, s.neg(s.abs(x)));
+    let e = exp_falling(s, s.neg(s.abs(x)));
     // The second operand wins against NaN.
     s.add(s.max(s.zero(), x), ln_1p(s, e))
 }
@@ -146,7 +159,7 @@ pub fn erf<S: Simd>(s: S, x: S::V) -> S::V {
         t,
         [-1.123_146_1e-5, 3.228_053e-4, -3.642_464_8e-3, 2.376_207_5e-2, -1.062_368_9e-1, -6.351_513e-1, -1.286_484_9e-1],
     );
-    let large = s.sub(s.splat(1.0), exp(s, s.fma(t, q, s.neg(t))));
+    let large = s.sub(s.splat(1.0), exp_within(s, s.fma(t, q, s.neg(t))));
     s.select(s.le(t, s.splat(0.92)), small, s.copysign(large, x))
 }
 
@@ -159,7 +172,7 @@ fn normal<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     let square = s.mul(half, t);
     // What the square lost in rounding.
     let lost = s.fma(half, t, s.neg(square));
-    let e = exp(s, square);
+    let e = exp_within(s, square);
     let e = s.fma(e, lost, e);
     let one = s.splat(1.0);
     let v = s.div(one, s.fma(t, s.splat(0.3), one));
