@@ -2,7 +2,7 @@
 //! deviations), forward and backward.
 
 use super::matmul::{Data, DataMut};
-use super::rows::{load, read, room, save, sum_lanes, write};
+use super::rows::{first_lanes, load, read, room, save, sum_lanes, write};
 use crate::cpu::features::Level;
 use crate::cpu::simd::{Kernel, LANES, Simd, dispatch};
 use crate::cpu::threads::{Scratch, Shared, parallel};
@@ -135,14 +135,6 @@ impl Kernel for ForwardRows<'_> {
             }
         }
     }
-}
-
-/// The first `n` lanes, zeros beyond.
-#[inline(always)]
-fn first_lanes<S: Simd>(s: S, x: S::V, n: usize) -> S::V {
-    let mut lanes = s.to_array(x);
-    lanes[n..].fill(0.0);
-    s.from_array(lanes)
 }
 
 /// The gradients of all rows, and of weight and bias as sums over rows (in parts of fixed rows, added in order).

@@ -128,3 +128,39 @@ pub(super) unsafe fn save_to<S: Simd>(s: S, data: DataMut, at: usize, lanes: usi
         }
     }
 }
+
+/// The first `n` lanes, zeros beyond.
+#[inline(always)]
+pub(super) fn first_lanes<S: Simd>(s: S, x: S::V, n: usize) -> S::V {
+    let lane = s.from_array(std::array::from_fn(|lane| lane as f32));
+    s.select(s.lt(lane, s.splat(n as f32)), x, s.zero())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::cpu::features::{Features, Level};
+
+    /// The machine's levels.
+    pub fn levels() -> Vec<Level> {
+        let mut levels: Vec<Level> = Features::available().iter().map(|features| features.level()).collect();
+        levels.dedup();
+        levels
+    }
+
+    #[test]
+    fn lanes_beyond_the_first_are_zero() {
+        struct Run;
+        impl crate::cpu::simd::Kernel for Run {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                for n in 0..=LANES {
+                    let lanes = s.to_array(first_lanes(s, s.splat(f32::NAN), n));
+                    assert!((0..LANES).all(|lane| if lane < n { lanes[lane].is_nan() } else { lanes[lane] == 0.0 }));
+                }
+            }
+        }
+        levels().into_iter().for_each(|level| crate::cpu::simd::dispatch(level, Run));
+    }
+}

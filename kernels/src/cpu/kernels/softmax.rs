@@ -1,13 +1,16 @@
 //! Softmax and its logarithm over the last axis, forward and backward.
 
 use super::matmul::{Data, DataMut};
-use super::rows::{load, read, room, save, sum_lanes, write};
+use super::rows::{first_lanes, load, read, room, save, sum_lanes, write};
 use crate::cpu::features::Level;
 use crate::cpu::simd::{Kernel, LANES, Simd, dispatch, math};
 use crate::cpu::threads::{Scratch, parallel_ranges};
 
 /// Elements that one part of a parallel loop computes.
 const GRAIN: usize = 1 << 14;
+/// The most rows that are worked on together, and their elements: these stay in the first cache.
+const ROWS: usize = 8;
+const GROUP: usize = 4096;
 
 /// The softmax of `rows` rows of `width`, or its logarithm.
 ///
@@ -39,60 +42,71 @@ impl Kernel for ForwardRows {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let ForwardRows { rows, width, log, x, y } = self;
-        let mut scratch = Scratch::words(2 * width);
+        let group = (GROUP / width.max(1)).clamp(1, ROWS);
+        let mut scratch = Scratch::words(2 * group * width);
         let scratch = scratch.pointer::<f32>();
-        for row in rows {
-            // SAFETY: the row lies within the tensors, the scratch holds two.
-            unsafe {
-                let x = read(s, x, row * width, width, scratch);
-                let mut largest = s.splat(f32::NEG_INFINITY);
-                let mut i = 0;
-                while i + LANES <= width {
-                    largest = s.max_nan(largest, s.load(x.add(i)));
-                    i += LANES;
+        // SAFETY: rows lie within the tensors, the scratch holds two groups of them.
+        unsafe {
+            for first in rows.clone().step_by(group) {
+                // What waits for a row's last element is done for the whole group, so that the rows wait together.
+                let rows = group.min(rows.end - first);
+                let x = read(s, x, first * width, rows * width, scratch);
+                let results = room(y, first * width, scratch.add(group * width));
+                let mut largest = [0.0; ROWS];
+                for row in 0..rows {
+                    largest[row] = most(s, x.add(row * width), width);
                 }
-                let mut most = s.max_lane(largest);
-                while i < width {
-                    let value = *x.add(i);
-                    most = if most.is_nan() || most > value { most } else { value };
-                    i += 1;
-                }
-                let shift = s.splat(most);
-                let out = room(y, row * width, scratch.add(width));
-                if log {
-                    let total = sum_lanes!(s, width, |i, n| {
-                        let e = math::exp(s, s.sub(load(s, x.add(i), n), shift));
-                        if n == LANES { e } else { first_lanes(s, e, n) }
-                    });
-                    let total = s.splat(total.ln());
+                let mut totals = [0.0; ROWS];
+                // A row is finished while the next one's exponentials are computed.
+                for row in 0..=rows {
+                    if row < rows {
+                        let (x, out, shift) = (x.add(row * width), results.add(row * width), s.splat(largest[row]));
+                        totals[row] = sum_lanes!(s, width, |i, n| {
+                            let e = math::exp(s, s.sub(load(s, x.add(i), n), shift));
+                            if !log {
+                                save(s, out.add(i), n, e);
+                            }
+                            if n == LANES { e } else { first_lanes(s, e, n) }
+                        });
+                    }
+                    let Some(row) = row.checked_sub(1) else { continue };
+                    let (x, out) = (x.add(row * width), results.add(row * width));
+                    let (shift, scale) = (s.splat(largest[row]), s.splat(if log { totals[row].ln() } else { 1.0 / totals[row] }));
                     for i in (0..width).step_by(LANES) {
                         let n = LANES.min(width - i);
-                        save(s, out.add(i), n, s.sub(s.sub(load(s, x.add(i), n), shift), total));
-                    }
-                } else {
-                    let total = sum_lanes!(s, width, |i, n| {
-                        let e = math::exp(s, s.sub(load(s, x.add(i), n), shift));
-                        save(s, out.add(i), n, e);
-                        if n == LANES { e } else { first_lanes(s, e, n) }
-                    });
-                    let scale = s.splat(1.0 / total);
-                    for i in (0..width).step_by(LANES) {
-                        let n = LANES.min(width - i);
-                        save(s, out.add(i), n, s.mul(load(s, out.add(i), n), scale));
+                        let value = if log {
+                            s.sub(s.sub(load(s, x.add(i), n), shift), scale)
+                        } else {
+                            s.mul(load(s, out.add(i), n), scale)
+                        };
+                        save(s, out.add(i), n, value);
                     }
                 }
-                write(s, y, row * width, width, out);
+                write(s, y, first * width, rows * width, results);
             }
         }
     }
 }
 
-/// The first `n` lanes, zeros beyond.
+/// The greatest of `n` numbers. One that is NaN may be passed over: it makes the sum of the exponentials NaN, and so the whole row.
+///
+/// # Safety
+/// They are readable.
 #[inline(always)]
-fn first_lanes<S: Simd>(s: S, x: S::V, n: usize) -> S::V {
-    let mut lanes = s.to_array(x);
-    lanes[n..].fill(0.0);
-    s.from_array(lanes)
+unsafe fn most<S: Simd>(s: S, x: *const f32, n: usize) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if n < LANES {
+            return (0..n).fold(f32::NEG_INFINITY, |most, i| most.max(*x.add(i)));
+        }
+        let mut most = s.splat(f32::NEG_INFINITY);
+        for i in (0..n / LANES * LANES).step_by(LANES) {
+            // The second operand wins against NaN.
+            most = s.max(s.load(x.add(i)), most);
+        }
+        // The last vector may cover some numbers again.
+        s.max_lane(s.max(s.load(x.add(n - LANES)), most))
+    }
 }
 
 struct BackwardRows {
@@ -131,6 +145,32 @@ impl Kernel for BackwardRows {
                     save(s, out.add(i), n, value);
                 }
                 write(s, dx, row * width, width, out);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::tests::levels;
+    use super::*;
+
+    #[test]
+    fn rows_with_infinities_or_without_numbers_stay_to_themselves() {
+        // Widths below and above a vector, and rows of one group.
+        for (level, width) in levels().into_iter().flat_map(|level| [1, 5, 16, 37].map(|width| (level, width))) {
+            let mut x = vec![0.5; 5 * width];
+            x[width..2 * width].fill(f32::NEG_INFINITY);
+            x[3 * width - 1] = f32::NAN;
+            x[3 * width] = f32::INFINITY;
+            let mut y = vec![7.0; 5 * width];
+            // SAFETY: both have five rows.
+            unsafe { forward(level, 5, width, false, Data::F32(x.as_ptr()), DataMut::F32(y.as_mut_ptr())) };
+            for (row, y) in y.chunks(width).enumerate() {
+                let fits = |y: &f32| if row % 4 == 0 { (y * width as f32 - 1.0).abs() < 1e-5 } else { y.is_nan() };
+                // Beside an infinity, all others are nothing.
+                let fits = |y: &f32| fits(y) || (row == 3 && *y == 0.0);
+                assert!(y.iter().all(fits), "row {row} of {width} at {level:?}: {y:?}");
             }
         }
     }
