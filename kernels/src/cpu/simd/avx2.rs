@@ -76,6 +76,19 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: Self::V) {
+        // SAFETY: the caller promises sixteen writable values that begin a line; the token proves the instructions.
+        unsafe {
+            _mm256_stream_ps(p, x.0);
+            _mm256_stream_ps(p.add(8), x.1);
+        }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every x86-64 processor has the instruction.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     unsafe fn load_part(self, p: *const f32, n: usize) -> Self::V {
         let mut x = [0.0f32; LANES];
         // SAFETY: the caller promises `n` readable values, and the array holds sixteen.
@@ -152,9 +165,72 @@ impl Simd for Avx2 {
         and_int(a, b) -> Self::I { Self::I } = _mm256_and_si256(a, b);
         or_int(a, b) -> Self::I { Self::I } = _mm256_or_si256(a, b);
         xor_int(a, b) -> Self::I { Self::I } = _mm256_xor_si256(a, b);
+        odd_lanes(a) -> Self::I { Self::I } = _mm256_srli_epi64::<32>(a);
+        join_lanes(even, odd) -> Self::I { Self::I } = _mm256_blend_epi32::<0xaa>(even, _mm256_slli_epi64::<32>(odd));
         eq_int(a, b) -> Self::M { Self::I } = _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b));
     }
 
+    #[inline(always)]
+    fn mul_even(self, a: Self::I, b: u32) -> Self::I {
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe {
+            let b = _mm256_set1_epi32(b as i32);
+            (_mm256_mul_epu32(a.0, b), _mm256_mul_epu32(a.1, b))
+        }
+    }
+    #[inline(always)]
+    fn interleave(self, rows: [Self::V; 4]) -> [Self::V; 4] {
+        /// Eight lanes of four rows: the first four lanes of all, then the others.
+        #[inline(always)]
+        unsafe fn half(rows: [__m256; 4]) -> [Pair<__m256>; 2] {
+            // SAFETY: called only with the token at hand.
+            unsafe {
+                let low = [_mm256_unpacklo_ps(rows[0], rows[1]), _mm256_unpacklo_ps(rows[2], rows[3])];
+                let high = [_mm256_unpackhi_ps(rows[0], rows[1]), _mm256_unpackhi_ps(rows[2], rows[3])];
+                // Lanes 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+                let fours = [
+                    _mm256_shuffle_ps::<0x44>(low[0], low[1]),
+                    _mm256_shuffle_ps::<0xee>(low[0], low[1]),
+                    _mm256_shuffle_ps::<0x44>(high[0], high[1]),
+                    _mm256_shuffle_ps::<0xee>(high[0], high[1]),
+                ];
+                let [a, b, c, d] = fours;
+                [
+                    (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x20>(c, d)),
+                    (_mm256_permute2f128_ps::<0x31>(a, b), _mm256_permute2f128_ps::<0x31>(c, d)),
+                ]
+            }
+        }
+        // SAFETY: the token proves that the machine has the instructions.
+        let [low, high] = unsafe { [half(rows.map(|row| row.0)), half(rows.map(|row| row.1))] };
+        [low[0], low[1], high[0], high[1]]
+    }
+    #[inline(always)]
+    fn sum(self, a: Self::V) -> f32 {
+        // By halves: each lane with the one eight further on, then four, two and one.
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe {
+            let x = _mm256_add_ps(a.0, a.1);
+            let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+        }
+    }
+    #[inline(always)]
+    fn max_lane(self, a: Self::V) -> f32 {
+        // The instruction forgets NaN in one of its operands.
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe {
+            let nan = _mm256_or_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(a.0, a.0), _mm256_cmp_ps::<_CMP_UNORD_Q>(a.1, a.1));
+            if _mm256_movemask_ps(nan) != 0 {
+                return f32::NAN;
+            }
+            let x = _mm256_max_ps(a.0, a.1);
+            let x = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)))
+        }
+    }
     #[inline(always)]
     fn any(self, m: Self::M) -> bool {
         // SAFETY: the token proves that the machine has the instructions.

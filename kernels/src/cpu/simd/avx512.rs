@@ -65,6 +65,24 @@ macro_rules! methods {
     };
 }
 
+/// Joins the lanes by halves: each with the one eight further on, then four, two and one.
+macro_rules! halves {
+    ($x:expr, |$a:ident, $b:ident| $join:expr) => {{
+        // SAFETY: the token proves that the machine has the instructions.
+        unsafe {
+            let $a = $x;
+            let $b = _mm512_shuffle_f32x4::<0b01_00_11_10>($a, $a);
+            let $a = $join;
+            let $b = _mm512_shuffle_f32x4::<0b10_11_00_01>($a, $a);
+            let $a = $join;
+            let $b = _mm512_permute_ps::<0b01_00_11_10>($a);
+            let $a = $join;
+            let $b = _mm512_permute_ps::<0b10_11_00_01>($a);
+            _mm512_cvtss_f32($join)
+        }
+    }};
+}
+
 impl Simd for Avx512 {
     type V = __m512;
     type I = __m512i;
@@ -80,6 +98,16 @@ impl Simd for Avx512 {
     unsafe fn store(self, p: *mut f32, x: Self::V) {
         // SAFETY: the caller promises sixteen writable values; the token proves the instructions.
         unsafe { _mm512_storeu_ps(p, x) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: Self::V) {
+        // SAFETY: the caller promises sixteen writable values that begin a line; the token proves the instructions.
+        unsafe { _mm512_stream_ps(p, x) }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every x86-64 processor has the instruction.
+        unsafe { _mm_sfence() }
     }
     #[inline(always)]
     unsafe fn load_part(self, p: *const f32, n: usize) -> Self::V {
@@ -148,20 +176,37 @@ impl Simd for Avx512 {
         or_int(a: Self::I, b: Self::I) -> Self::I = _mm512_or_si512(a, b);
         xor_int(a: Self::I, b: Self::I) -> Self::I = _mm512_xor_si512(a, b);
         eq_int(a: Self::I, b: Self::I) -> Self::M = _mm512_cmpeq_epi32_mask(a, b);
+        mul_even(a: Self::I, b: u32) -> Self::I = _mm512_mul_epu32(a, _mm512_set1_epi32(b as i32));
+        odd_lanes(a: Self::I) -> Self::I = _mm512_srli_epi64::<32>(a);
+        join_lanes(even: Self::I, odd: Self::I) -> Self::I = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
         abs(a: Self::V) -> Self::V = _mm512_abs_ps(a);
         scale(x: Self::V, n: Self::V) -> Self::V = _mm512_scalef_ps(x, n);
     }
 
     #[inline(always)]
-    fn mul_wide(self, a: Self::I, b: u32) -> (Self::I, Self::I) {
+    fn interleave(self, rows: [Self::V; 4]) -> [Self::V; 4] {
         // SAFETY: the token proves that the machine has the instructions.
         unsafe {
-            let b = _mm512_set1_epi32(b as i32);
-            let even = _mm512_mul_epu32(a, b);
-            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), b);
-            let low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
-            let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
-            (low, high)
+            let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[0], rows[1]));
+            let high = _mm512_castps_pd(_mm512_unpackhi_ps(rows[0], rows[1]));
+            let low2 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[2], rows[3]));
+            let high2 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[2], rows[3]));
+            // fours[j] holds in its part p the rows' lanes 4 p + j.
+            let fours = [
+                _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2)),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2)),
+                _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2)),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2)),
+            ];
+            // Parts 0 and 1 of two rows, then parts 2 and 3; of each pair the same parts again.
+            let low = [_mm512_shuffle_f32x4::<0x44>(fours[0], fours[1]), _mm512_shuffle_f32x4::<0x44>(fours[2], fours[3])];
+            let high = [_mm512_shuffle_f32x4::<0xee>(fours[0], fours[1]), _mm512_shuffle_f32x4::<0xee>(fours[2], fours[3])];
+            [
+                _mm512_shuffle_f32x4::<0x88>(low[0], low[1]),
+                _mm512_shuffle_f32x4::<0xdd>(low[0], low[1]),
+                _mm512_shuffle_f32x4::<0x88>(high[0], high[1]),
+                _mm512_shuffle_f32x4::<0xdd>(high[0], high[1]),
+            ]
         }
     }
     #[inline(always)]
@@ -195,6 +240,14 @@ impl Simd for Avx512 {
             }
         }
         out
+    }
+    #[inline(always)]
+    fn sum(self, x: Self::V) -> f32 {
+        halves!(x, |a, b| self.add(a, b))
+    }
+    #[inline(always)]
+    fn max_lane(self, x: Self::V) -> f32 {
+        halves!(x, |a, b| self.max_nan(a, b))
     }
     #[inline(always)]
     fn any(self, m: Self::M) -> bool {

@@ -7,7 +7,6 @@
 //! `min` and `max` follow the x86 rule at every level: the second operand is the answer when either is not a number.
 
 use half::bf16;
-use sward_core::program::DType;
 
 use super::features::Level;
 
@@ -15,13 +14,17 @@ use super::features::Level;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod element;
 pub mod math;
 mod portable;
+pub mod stream;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+use element::round_to_bf16;
+pub use element::{Element, convert};
 pub use portable::Portable;
 
 /// The number of lanes of every vector.
@@ -49,6 +52,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `p` must be valid for writing sixteen f32.
     unsafe fn store(self, p: *mut f32, x: Self::V);
+    /// Stores past the caches; [`Simd::fence`] must follow before another thread may read it.
+    /// # Safety
+    /// `p` must be valid for writing sixteen f32, and begin a line of 64 bytes.
+    #[inline(always)]
+    unsafe fn stream(self, p: *mut f32, x: Self::V) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(p, x) }
+    }
+    /// Makes stores past the caches come before whatever this thread stores next.
+    #[inline(always)]
+    fn fence(self) {}
     /// # Safety
     /// `p` must be valid for reading `n` f32.
     unsafe fn load_part(self, p: *const f32, n: usize) -> Self::V;
@@ -123,17 +137,45 @@ pub trait Simd: Copy + Send + Sync + 'static {
         let b = self.from_bits(self.shift_left::<23>(self.add_int(rest, bias)));
         self.mul(self.mul(x, a), b)
     }
-    /// The lower and the upper halves of the lanes' products with `b`, all unsigned.
+    /// Products of lanes 0, 2, 4, ... with `b`, all unsigned: the lower half where the lane was, the upper half in the next one.
     #[inline(always)]
-    fn mul_wide(self, a: Self::I, b: u32) -> (Self::I, Self::I) {
-        let a = self.to_array(self.from_bits(a));
-        let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
-        for i in 0..LANES {
-            let product = u64::from(a[i].to_bits()) * u64::from(b);
-            low[i] = f32::from_bits(product as u32);
-            high[i] = f32::from_bits((product >> 32) as u32);
+    fn mul_even(self, a: Self::I, b: u32) -> Self::I {
+        let mut x = self.to_array(self.from_bits(a));
+        for i in (0..LANES).step_by(2) {
+            let product = u64::from(x[i].to_bits()) * u64::from(b);
+            x[i] = f32::from_bits(product as u32);
+            x[i + 1] = f32::from_bits((product >> 32) as u32);
         }
-        (self.bits(self.from_array(low)), self.bits(self.from_array(high)))
+        self.bits(self.from_array(x))
+    }
+    /// Lanes 1, 3, 5, ... one lane down, zeros between them.
+    #[inline(always)]
+    fn odd_lanes(self, a: Self::I) -> Self::I {
+        let x = self.to_array(self.from_bits(a));
+        let mut out = [0.0; LANES];
+        for i in (0..LANES).step_by(2) {
+            out[i] = x[i + 1];
+        }
+        self.bits(self.from_array(out))
+    }
+    /// Lanes 0, 2, 4, ... of `even`, and as lanes 1, 3, 5, ... the same lanes of `odd`.
+    #[inline(always)]
+    fn join_lanes(self, even: Self::I, odd: Self::I) -> Self::I {
+        let (mut out, odd) = (self.to_array(self.from_bits(even)), self.to_array(self.from_bits(odd)));
+        for i in (0..LANES).step_by(2) {
+            out[i + 1] = odd[i];
+        }
+        self.bits(self.from_array(out))
+    }
+    /// Four rows as one sequence: the first lanes of all, then the second lanes of all, and so on.
+    #[inline(always)]
+    fn interleave(self, rows: [Self::V; 4]) -> [Self::V; 4] {
+        let rows = rows.map(|row| self.to_array(row));
+        let mut out = [[0.0; LANES]; 4];
+        for i in 0..4 * LANES {
+            out[i / LANES][i % LANES] = rows[i % 4][i / 4];
+        }
+        out.map(|row| self.from_array(row))
     }
     /// Turns sixteen rows into sixteen columns.
     #[inline(always)]
@@ -213,138 +255,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The greatest lane, or NaN if there is one.
     #[inline(always)]
     fn max_lane(self, a: Self::V) -> f32 {
-        self.to_array(a).into_iter().fold(f32::NEG_INFINITY, |m, x| if m.is_nan() || m > x { m } else { x })
-    }
-}
-
-/// A type tensors are stored in and computed from as f32.
-pub trait Element: Copy + Send + Sync + Default + PartialEq + std::fmt::Debug + 'static {
-    /// Bytes of one element.
-    const BYTES: usize = size_of::<Self>();
-    /// This type.
-    const DTYPE: DType;
-    /// The value as f32.
-    fn to_f32(self) -> f32;
-    /// The nearest value, ties to even.
-    fn from_f32(x: f32) -> Self;
-    /// Sixteen elements.
-    /// # Safety
-    /// `p` must be valid for reading sixteen elements.
-    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
-    /// Sixteen elements.
-    /// # Safety
-    /// `p` must be valid for writing sixteen elements.
-    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::V);
-    /// The first `n` lanes; the others are zero.
-    /// # Safety
-    /// `p` must be valid for reading `n` elements.
-    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::V;
-    /// The first `n` lanes.
-    /// # Safety
-    /// `p` must be valid for writing `n` elements.
-    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, x: S::V);
-}
-
-impl Element for f32 {
-    const DTYPE: DType = DType::F32;
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self
-    }
-    #[inline(always)]
-    fn from_f32(x: f32) -> Self {
-        x
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V {
-        // SAFETY: the caller's promise.
-        unsafe { s.load(p) }
-    }
-    #[inline(always)]
-    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::V) {
-        // SAFETY: the caller's promise.
-        unsafe { s.store(p, x) }
-    }
-    #[inline(always)]
-    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::V {
-        // SAFETY: the caller's promise.
-        unsafe { s.load_part(p, n) }
-    }
-    #[inline(always)]
-    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, x: S::V) {
-        // SAFETY: the caller's promise.
-        unsafe { s.store_part(p, n, x) }
-    }
-}
-
-impl Element for bf16 {
-    const DTYPE: DType = DType::BF16;
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        f32::from_bits(u32::from(self.to_bits()) << 16)
-    }
-    #[inline(always)]
-    fn from_f32(x: f32) -> Self {
-        bf16::from_bits(round_to_bf16(x))
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V {
-        // SAFETY: the caller's promise.
-        unsafe { s.load_bf16(p) }
-    }
-    #[inline(always)]
-    unsafe fn store<S: Simd>(s: S, p: *mut Self, x: S::V) {
-        // SAFETY: the caller's promise.
-        unsafe { s.store_bf16(p, x) }
-    }
-    #[inline(always)]
-    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::V {
-        let mut part = [bf16::ZERO; LANES];
-        // SAFETY: the caller promises `n` readable elements, and the array holds sixteen.
-        unsafe {
-            std::ptr::copy_nonoverlapping(p, part.as_mut_ptr(), n);
-            s.load_bf16(part.as_ptr())
+        let mut x = self.to_array(a);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                x[i] = if x[i].is_nan() || x[i] > x[i + half] { x[i] } else { x[i + half] };
+            }
+            half /= 2;
         }
-    }
-    #[inline(always)]
-    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, x: S::V) {
-        let mut part = [bf16::ZERO; LANES];
-        // SAFETY: the caller promises `n` writable elements, and the array holds sixteen.
-        unsafe {
-            s.store_bf16(part.as_mut_ptr(), x);
-            std::ptr::copy_nonoverlapping(part.as_ptr(), p, n);
-        }
-    }
-}
-
-/// The bits of the bf16 nearest to `x`, ties to even; NaN stays NaN.
-#[inline(always)]
-fn round_to_bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    let quiet = (bits >> 16) | 0x40;
-    (if x.is_nan() { quiet } else { rounded }) as u16
-}
-
-/// Copies `n` elements, converting.
-///
-/// # Safety
-/// Both sides have `n` elements.
-#[inline(always)]
-pub unsafe fn convert<S: Simd, T: Element, U: Element>(s: S, from: *const T, to: *mut U, n: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if T::DTYPE == DType::F32 && U::DTYPE == DType::BF16 && s.narrow(from.cast(), to.cast(), n) {
-            return;
-        }
-        let mut i = 0;
-        while i + LANES <= n {
-            U::store(s, to.add(i), T::load(s, from.add(i)));
-            i += LANES;
-        }
-        if i < n {
-            U::store_part(s, to.add(i), n - i, T::load_part(s, from.add(i), n - i));
-        }
+        x[0]
     }
 }
 
@@ -355,6 +274,18 @@ pub fn prefetch<T>(p: *const T) {
     // SAFETY: every x86-64 processor has the instruction, and it never faults.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// As [`prefetch`], but only as near as the second cache: for more than the first would hold.
+#[inline(always)]
+pub fn prefetch_second<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
@@ -404,5 +335,7 @@ unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(unsafe { Avx2::new() })
 }
 
+#[cfg(test)]
+mod lane_tests;
 #[cfg(test)]
 mod tests;

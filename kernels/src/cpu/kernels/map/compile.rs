@@ -29,6 +29,33 @@ impl Code {
     }
 }
 
+impl Code {
+    /// Whether the code takes so few operations that a block waits for memory and not for its numbers.
+    fn is_light(self) -> bool {
+        match self {
+            Code::MultiplyAdd => true,
+            Code::Gelu | Code::GeluSlope | Code::Random(_) => false,
+            Code::Apply(op) => !matches!(
+                op,
+                ScalarOp::Power
+                    | ScalarOp::Exp
+                    | ScalarOp::Ln
+                    | ScalarOp::Log1p
+                    | ScalarOp::Expm1
+                    | ScalarOp::Sigmoid
+                    | ScalarOp::Tanh
+                    | ScalarOp::Softplus
+                    | ScalarOp::Erf
+                    | ScalarOp::Lgamma
+                    | ScalarOp::Digamma
+                    | ScalarOp::Trigamma
+                    | ScalarOp::Sin
+                    | ScalarOp::Cos
+            ),
+        }
+    }
+}
+
 /// Where an instruction reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Place {
@@ -233,6 +260,11 @@ fn emit(values: &[Value], roots: &[usize]) -> Compiled {
 }
 
 impl Compiled {
+    /// Whether all instructions are light.
+    pub(super) fn is_light(&self) -> bool {
+        self.instructions.iter().all(|instruction| instruction.code.is_light())
+    }
+
     fn constant(&mut self, value: f32) -> Place {
         let found = self.constants.iter().position(|constant| constant.to_bits() == value.to_bits());
         let index = found.unwrap_or_else(|| {
@@ -295,6 +327,20 @@ mod tests {
             graph.multiply(half, sum)
         });
         assert!(two_numbers.contains(&Code::Apply(ScalarOp::Erf)), "{two_numbers:?}");
+    }
+
+    #[test]
+    fn programs_are_light_without_elementary_functions() {
+        let is_light = |build: fn(&mut ScalarGraph, &[ScalarId]) -> ScalarId| {
+            compile(&ScalarFunction::build(&[ScalarKind::Number; 2], build).linearize()).is_light()
+        };
+        assert!(is_light(|_, x| x[0]));
+        assert!(is_light(|graph, x| graph.add(x[0], x[1])));
+        assert!(!is_light(|graph, x| gelu(graph, x[0])));
+        assert!(!is_light(|graph, x| {
+            let gate = graph.sigmoid(x[1]);
+            graph.multiply(x[0], gate)
+        }));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use half::bf16;
 
-use crate::cpu::simd::{Element, LANES, Simd, convert};
+use crate::cpu::simd::{self, Element, LANES, Simd, convert};
+
+/// Elements of bf16 that are rounded at once before they are stored past the caches.
+const PIECE: usize = 768;
 
 /// The elements of an operand or a result.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +16,26 @@ pub enum Elements {
     Bf16(*mut bf16),
     /// Bytes 0 and 1.
     Bool(*mut u8),
+}
+
+impl Elements {
+    /// The first element's address.
+    pub(super) fn address(self) -> *const u8 {
+        match self {
+            Elements::F32(p) => p.cast(),
+            Elements::Bf16(p) => p.cast(),
+            Elements::Bool(p) => p,
+        }
+    }
+
+    /// Bytes of an element.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Elements::F32(_) => 4,
+            Elements::Bf16(_) => 2,
+            Elements::Bool(_) => 1,
+        }
+    }
 }
 
 // SAFETY: operands are only read, results written in disjoint blocks; the callers promise that the memory stays.
@@ -55,6 +78,26 @@ pub(super) unsafe fn fill<S: Simd>(s: S, value: f32, n: usize, to: *mut f32) {
     for i in (0..n).step_by(LANES) {
         // SAFETY: the caller promises `n` elements.
         unsafe { s.store_part(to.add(i), LANES.min(n - i), value) };
+    }
+}
+
+/// Stores `n` computed elements past the caches; [`Simd::fence`] must follow before another thread may read them.
+#[inline(always)]
+pub(super) unsafe fn stream<S: Simd>(s: S, from: (*const f32, usize), elements: Elements, at: usize, n: usize) {
+    // SAFETY: the caller promises `n` elements on both sides; bf16 pass through pieces of whole lines.
+    unsafe {
+        match (elements, from.1) {
+            (Elements::F32(p), usize::MAX) => simd::stream::stream(s, from.0.cast(), p.add(at).cast(), 4 * n),
+            (Elements::Bf16(p), usize::MAX) => {
+                let mut piece = [bf16::ZERO; PIECE];
+                for i in (0..n).step_by(PIECE) {
+                    let n = PIECE.min(n - i);
+                    convert(s, from.0.add(i), piece.as_mut_ptr(), n);
+                    simd::stream::stream(s, piece.as_ptr().cast(), p.add(at + i).cast(), 2 * n);
+                }
+            }
+            _ => store(s, from, elements, at, n),
+        }
     }
 }
 

@@ -9,6 +9,15 @@ use super::steps::{step, uniform};
 use super::{Access, MapProgram};
 use crate::cpu::simd::{Element, Kernel, LANES, Simd, convert, dispatch};
 
+/// Memory that an instruction may write itself.
+#[derive(Clone, Copy)]
+pub(in crate::cpu::kernels) struct Straight {
+    /// The block's first element.
+    pub to: *mut f32,
+    /// Past the caches; the address then begins a line.
+    pub streams: bool,
+}
+
 /// One thread's registers for a program.
 pub(in crate::cpu::kernels) struct Evaluation<'a> {
     program: &'a MapProgram,
@@ -168,7 +177,7 @@ impl<'a> Evaluation<'a> {
     /// # Safety
     /// The elements lie within the result, and straight destinations hold `n` elements.
     #[inline(always)]
-    pub(in crate::cpu::kernels) unsafe fn run<S: Simd>(&mut self, _: S, first: usize, n: usize, straight: &[Option<*mut f32>]) {
+    pub(in crate::cpu::kernels) unsafe fn run<S: Simd>(&mut self, _: S, first: usize, n: usize, straight: &[Option<Straight>]) {
         dispatch(S::LEVEL, Block { evaluation: self, first, n, straight });
     }
 
@@ -193,7 +202,7 @@ struct Block<'a, 'b> {
     evaluation: &'a mut Evaluation<'b>,
     first: usize,
     n: usize,
-    straight: &'a [Option<*mut f32>],
+    straight: &'a [Option<Straight>],
 }
 
 impl Kernel for Block<'_, '_> {
@@ -208,7 +217,7 @@ impl Kernel for Block<'_, '_> {
             let padded = n.next_multiple_of(LANES);
             let program = evaluation.program;
             for (index, instruction) in program.code.instructions.iter().enumerate() {
-                let mut to = evaluation.register(usize::from(instruction.to));
+                let mut to = Straight { to: evaluation.register(usize::from(instruction.to)), streams: false };
                 if n % LANES == 0 {
                     for root in 0..straight.len() {
                         if let (Some(memory), true) = (straight[root], program.code.straight[root] == Some(index)) {
@@ -217,7 +226,7 @@ impl Kernel for Block<'_, '_> {
                     }
                 }
                 match instruction.code {
-                    Code::Random(stream) => uniform(s, evaluation.key, stream, first as u64, padded, to),
+                    Code::Random(stream) => uniform(s, evaluation.key, stream, first as u64, padded, to.to),
                     code => {
                         let [a, b, c] = instruction.operands;
                         let operands =

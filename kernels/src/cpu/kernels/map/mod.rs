@@ -8,6 +8,8 @@ mod compile;
 mod elements;
 mod evaluation;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use smallvec::SmallVec;
 use sward_core::program::RunKey;
@@ -16,9 +18,11 @@ use sward_core::scalar::LinearProgram;
 use compile::Compiled;
 pub use elements::Elements;
 pub(super) use elements::store;
-pub(super) use evaluation::Evaluation;
+use elements::stream;
+pub(super) use evaluation::{Evaluation, Straight};
 
 use crate::cpu::features::Level;
+use crate::cpu::simd::stream::{LINE, outgrows_caches};
 use crate::cpu::simd::{Kernel, LANES, Simd, dispatch, prefetch};
 use crate::cpu::threads::{Scratch, parallel_ranges};
 
@@ -196,8 +200,19 @@ impl MapProgram {
 /// The program's operands are readable and `outputs`, one for each root, writable for the result's elements. An output may be the very memory
 /// of a dense operand of the same element size, and must not overlap one otherwise.
 pub unsafe fn map(level: Level, program: &MapProgram, key: RunKey, outputs: &[Elements]) {
+    // What is written where an operand lies finds its lines near already.
+    let in_place = |output: &Elements| program.inputs.iter().any(|(input, _)| input.elements.address() == output.address());
+    // Ordinary stores wait beside the arithmetic where there is much of it; stores past the caches hold it up.
+    let streams =
+        |output: &Elements| program.code.is_light() && outgrows_caches(program.elements * output.bytes()) && !in_place(output);
+    // SAFETY: the caller's promise.
+    unsafe { map_with(level, program, key, outputs, &outputs.iter().map(streams).collect::<SmallVec<[bool; 4]>>()) }
+}
+
+/// As [`map`]; `streams` says which results go past the caches.
+unsafe fn map_with(level: Level, program: &MapProgram, key: RunKey, outputs: &[Elements], streams: &[bool]) {
     parallel_ranges(program.elements, GRAIN / program.block * program.block, |range| {
-        dispatch(level, MapRange { program, key, outputs, range });
+        dispatch(level, MapRange { program, key, outputs, streams, range });
     });
 }
 
@@ -253,7 +268,7 @@ impl Kernel for EpilogueRows<'_> {
                     let data = tile.data.add(row * tile.stride + column);
                     let first = tile.first + row * tile.row_stride + column;
                     evaluation.tile = data;
-                    evaluation.run(s, first, n, &[Some(data)]);
+                    evaluation.run(s, first, n, &[Some(Straight { to: data, streams: false })]);
                     if let Some(from) = evaluation.root(0, first, n, true) {
                         store(s, from, Elements::F32(data), 0, n);
                     }
@@ -268,6 +283,7 @@ struct MapRange<'a> {
     program: &'a MapProgram,
     key: RunKey,
     outputs: &'a [Elements],
+    streams: &'a [bool],
     range: std::ops::Range<usize>,
 }
 
@@ -276,9 +292,9 @@ impl Kernel for MapRange<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let MapRange { program, key, outputs, range } = self;
+        let MapRange { program, key, outputs, streams, range } = self;
         let mut memory = Scratch::words(program.scratch_words());
-        let mut straight: SmallVec<[Option<*mut f32>; 4]> = SmallVec::from_elem(None, outputs.len());
+        let mut straight: SmallVec<[Option<Straight>; 4]> = SmallVec::from_elem(None, outputs.len());
         // SAFETY: the caller's promise for operands and outputs; registers lie in our scratch.
         unsafe {
             let mut evaluation = Evaluation::new(s, program, key, memory.pointer());
@@ -287,17 +303,22 @@ impl Kernel for MapRange<'_> {
                 let n = program.block.min(range.end - first);
                 for root in 0..outputs.len() {
                     if let Elements::F32(p) = outputs[root] {
-                        straight[root] = Some(p.add(first));
+                        let (to, streams) = (p.add(first), streams[root]);
+                        let straddles = streams && !(to as usize).is_multiple_of(LINE);
+                        straight[root] = (!straddles).then_some(Straight { to, streams });
                     }
                 }
                 evaluation.run(s, first, n, &straight);
                 for root in 0..outputs.len() {
-                    if let Some(from) = evaluation.root(root, first, n, straight[root].is_some()) {
-                        store(s, from, outputs[root], first, n);
+                    match evaluation.root(root, first, n, straight[root].is_some()) {
+                        Some(from) if streams[root] => stream(s, from, outputs[root], first, n),
+                        Some(from) => store(s, from, outputs[root], first, n),
+                        None => {}
                     }
                 }
                 first += n;
             }
+            s.fence();
         }
     }
 }
