@@ -5,8 +5,15 @@
 use smallvec::SmallVec;
 
 use crate::cpu::features::Level;
-use crate::cpu::simd::{Kernel, LANES, Simd, dispatch, prefetch};
+use crate::cpu::simd::dispatch;
+use crate::cpu::simd::stream::outgrows_caches;
 use crate::cpu::threads::{Shared, parallel_ranges};
+
+#[cfg(test)]
+mod tests;
+mod transpose;
+
+use transpose::{Plane, Transposition};
 
 /// Elements that one part of a parallel loop moves.
 const GRAIN: usize = 1 << 14;
@@ -57,77 +64,82 @@ impl StridedCopy {
     /// # Safety
     /// All elements that the strides name are readable and writable; the two sides do not overlap.
     pub unsafe fn run(&self, level: Level, from: *const u8, to: *mut u8) {
-        let from = Shared::from_pointer(from.cast_mut());
-        let to = Shared::from_pointer(to);
-        let last = self.shape.len() - 1;
-        // Two inner axes make a plane; a transposed plane is copied in square tiles.
-        let transposed =
-            last > 0 && self.from_strides[last] != 1 && self.from_strides[last - 1] == 1 && self.to_strides[last] == 1;
-        let inner = if transposed { self.shape[last] * self.shape[last - 1] } else { self.shape[last] };
-        let outer_axes = if transposed { last - 1 } else { last };
-        let outer: usize = self.shape[..outer_axes].iter().product();
-        if inner == 0 || outer == 0 {
+        let streams = outgrows_caches(self.shape.iter().product::<usize>() * self.bytes);
+        // SAFETY: the caller's promise.
+        unsafe { self.run_with(level, from, to, streams) }
+    }
+
+    /// As [`StridedCopy::run`]; transposed planes go past the caches where `streams`.
+    unsafe fn run_with(&self, level: Level, from: *const u8, to: *mut u8, streams: bool) {
+        let sides = (Shared::from_pointer(from.cast_mut()), Shared::from_pointer(to));
+        let StridedCopy { shape, from_strides, to_strides, bytes } = self;
+        let last = shape.len() - 1;
+        if shape.contains(&0) {
             return;
         }
-        let pieces = if transposed { self.shape[last - 1].div_ceil(LANES) } else { inner.div_ceil(GRAIN) };
-        let per_piece = inner / pieces;
+        // Two inner axes make a plane; a transposed plane is copied in blocks of tiles.
+        if last > 0 && from_strides[last] != 1 && from_strides[last - 1] == 1 && to_strides[last] == 1 {
+            let plane = Plane {
+                rows: shape[last - 1],
+                columns: shape[last],
+                from_stride: from_strides[last],
+                to_stride: to_strides[last - 1],
+                bytes: *bytes,
+            };
+            let outer: usize = shape[..last - 1].iter().product();
+            let blocks = plane.blocks();
+            parallel_ranges(outer * blocks.count(), (GRAIN / blocks.elements()).max(1), |range| {
+                dispatch(level, Transposition { copy: self, plane, blocks, outer, sides, range, streams });
+            });
+            return;
+        }
+        let outer: usize = shape[..last].iter().product();
+        let pieces = shape[last].div_ceil(GRAIN);
+        let per_piece = shape[last] / pieces;
         parallel_ranges(outer * pieces, (GRAIN / per_piece.max(1)).max(1), |range| {
-            let part = CopyPart { copy: self, from, to, range, pieces, outer_axes, transposed };
-            match self.bytes {
+            let part = Rows { copy: self, sides, range, pieces };
+            match bytes {
                 1 => part.run_as::<u8>(),
                 2 => part.run_as::<u16>(),
                 8 => part.run_as::<u64>(),
-                _ if transposed => dispatch(level, part),
                 _ => part.run_as::<u32>(),
             }
         });
     }
-}
 
-struct CopyPart<'a> {
-    copy: &'a StridedCopy,
-    from: Shared<u8>,
-    to: Shared<u8>,
-    range: std::ops::Range<usize>,
-    pieces: usize,
-    outer_axes: usize,
-    transposed: bool,
-}
-
-impl CopyPart<'_> {
-    /// Offsets of an outer position.
+    /// Offsets of a position of the first `axes` axes, on both sides.
     #[inline(always)]
-    fn offsets(&self, mut outer: usize) -> (isize, isize) {
+    fn offsets(&self, mut position: usize, axes: usize) -> (isize, isize) {
         let (mut from, mut to) = (0, 0);
-        for axis in (0..self.outer_axes).rev() {
-            let at = (outer % self.copy.shape[axis]) as isize;
-            outer /= self.copy.shape[axis];
-            from += at * self.copy.from_strides[axis];
-            to += at * self.copy.to_strides[axis];
+        for axis in (0..axes).rev() {
+            let at = (position % self.shape[axis]) as isize;
+            position /= self.shape[axis];
+            from += at * self.from_strides[axis];
+            to += at * self.to_strides[axis];
         }
         (from, to)
     }
+}
 
+/// Rows of the innermost axis, in pieces.
+struct Rows<'a> {
+    copy: &'a StridedCopy,
+    sides: (Shared<u8>, Shared<u8>),
+    range: std::ops::Range<usize>,
+    pieces: usize,
+}
+
+impl Rows<'_> {
     fn run_as<T: Copy>(self) {
         let StridedCopy { shape, from_strides, to_strides, .. } = self.copy;
         let last = shape.len() - 1;
-        let (from, to) = (self.from.pointer().cast::<T>(), self.to.pointer().cast::<T>());
+        let (from, to) = (self.sides.0.pointer().cast::<T>(), self.sides.1.pointer().cast::<T>());
         for unit in self.range.clone() {
             let (outer, piece) = (unit / self.pieces, unit % self.pieces);
-            let (from_at, to_at) = self.offsets(outer);
+            let (from_at, to_at) = self.copy.offsets(outer, last);
             // SAFETY: the caller of `run` promises the elements.
             unsafe {
                 let (from, to) = (from.offset(from_at), to.offset(to_at));
-                if self.transposed {
-                    // Columns of the source plane are rows of the result's.
-                    for row in piece * LANES..((piece + 1) * LANES).min(shape[last - 1]) {
-                        let (from, to) = (from.add(row), to.offset(row as isize * to_strides[last - 1]));
-                        for i in 0..shape[last] {
-                            *to.add(i) = *from.offset(i as isize * from_strides[last]);
-                        }
-                    }
-                    continue;
-                }
                 let first = piece * shape[last].div_ceil(self.pieces);
                 let n = shape[last].div_ceil(self.pieces).min(shape[last].saturating_sub(first));
                 let (from, to) = (from.offset(first as isize * from_strides[last]), to.offset(first as isize * to_strides[last]));
@@ -138,57 +150,6 @@ impl CopyPart<'_> {
                         for i in 0..n as isize {
                             *to.offset(i * to_stride) = *from.offset(i * from_stride);
                         }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Planes of elements of four bytes, transposed in tiles of sixteen by sixteen.
-impl Kernel for CopyPart<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let StridedCopy { shape, from_strides, to_strides, .. } = self.copy;
-        let last = shape.len() - 1;
-        let (rows, columns) = (shape[last - 1], shape[last]);
-        for unit in self.range.clone() {
-            let (outer, piece) = (unit / self.pieces, unit % self.pieces);
-            let (from_at, to_at) = self.offsets(outer);
-            let first = piece * LANES;
-            let height = LANES.min(rows - first);
-            // SAFETY: the caller of `run` promises the elements; lanes beyond a tile are neither read nor written.
-            unsafe {
-                let from = self.from.pointer().cast::<f32>().offset(from_at).add(first);
-                let to = self.to.pointer().cast::<f32>().offset(to_at + first as isize * to_strides[last - 1]);
-                for column in (0..columns).step_by(LANES) {
-                    let width = LANES.min(columns - column);
-                    // The machine does not foresee lines that lie apart, on either side.
-                    for i in 0..LANES as isize {
-                        prefetch(
-                            from.wrapping_offset((column + 2 * LANES) as isize * from_strides[last] + i * from_strides[last]),
-                        );
-                        prefetch(to.wrapping_offset(i * to_strides[last - 1]).wrapping_add(column + 2 * LANES));
-                    }
-                    let mut tile = [s.zero(); LANES];
-                    if width == LANES && height == LANES {
-                        for i in 0..LANES {
-                            tile[i] = s.load(from.offset((column + i) as isize * from_strides[last]));
-                        }
-                        let tile = s.transpose(tile);
-                        for i in 0..LANES {
-                            s.store(to.offset(i as isize * to_strides[last - 1]).add(column), tile[i]);
-                        }
-                        continue;
-                    }
-                    for i in 0..width {
-                        tile[i] = s.load_part(from.offset((column + i) as isize * from_strides[last]), height);
-                    }
-                    let tile = s.transpose(tile);
-                    for i in 0..height {
-                        s.store_part(to.offset(i as isize * to_strides[last - 1]).add(column), width, tile[i]);
                     }
                 }
             }
