@@ -33,6 +33,7 @@ pub struct CudaEngine {
     shares_memory: bool,
     memory_limit: Option<usize>,
     warpgroups: bool,
+    warpgroup_columns: Option<usize>,
     /// Attentions, and kernels of convolutions, by warpgroup products that were proved.
     proved: Arc<Mutex<BTreeSet<String>>>,
     proves: bool,
@@ -59,6 +60,7 @@ impl CudaEngine {
             shares_memory: true,
             memory_limit: None,
             warpgroups: false,
+            warpgroup_columns: None,
             proved: Arc::default(),
             proves: true,
         }
@@ -80,6 +82,12 @@ impl CudaEngine {
         CudaEngine { warpgroups: warpgroups && self.device.description().capability == (9, 0), ..self }
     }
 
+    /// The same with blocks of so many columns (64, 128 or 256) for every convolution by warpgroup products, which otherwise go by the sizes: for
+    /// tests of each.
+    pub fn with_warpgroup_columns(self, columns: usize) -> CudaEngine {
+        CudaEngine { warpgroup_columns: Some(columns), ..self }
+    }
+
     /// The same without a proof of the kernels by warpgroup products before they are used: for tests that judge them.
     pub fn without_proof(self) -> CudaEngine {
         CudaEngine { proves: false, ..self }
@@ -96,7 +104,7 @@ impl CudaEngine {
             shared_memory: device.shared_memory,
             warpgroups: self.warpgroups,
             multiprocessors: device.multiprocessors as usize,
-            warpgroup_columns: None,
+            warpgroup_columns: self.warpgroup_columns,
         }
     }
 

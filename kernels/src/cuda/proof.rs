@@ -59,12 +59,8 @@ fn spread(tensor_type: &TensorType, salt: usize) -> Tensor {
 }
 
 /// A plan without a bound: what bounds a program's memory is not about its proof.
-fn plan_within(engine: &CudaEngine, program: &Program, limits: Limits) -> Result<CudaPlan, PrepareError> {
-    CudaPlan::new(program, &engine.device, &engine.turn, limits, engine.shares_memory, None)
-}
-
 fn plan(engine: &CudaEngine, program: &Program) -> Result<CudaPlan, PrepareError> {
-    plan_within(engine, program, engine.limits())
+    CudaPlan::new(program, &engine.device, &engine.turn, engine.limits(), engine.shares_memory, None)
 }
 
 fn cannot(error: &dyn std::fmt::Display) -> PrepareError {
@@ -169,15 +165,15 @@ fn prove_convolutions(engine: &CudaEngine, mut kernels: BTreeSet<String>) -> Res
     let plain = engine.clone().with_warpgroups(false);
     for program in small_convolutions()? {
         for columns in WARPGROUP_COLUMNS.map(|(columns, _)| columns) {
-            let limits = Limits { warpgroup_columns: Some(columns), ..engine.limits() };
-            for kernel in convolution_kernels(&program, limits)? {
+            let wide = engine.clone().with_warpgroup_columns(columns);
+            for kernel in convolution_kernels(&program, wide.limits())? {
                 if !kernels.remove(&kernel) {
                     continue;
                 }
                 let inputs: Vec<Tensor> =
                     program.arguments.iter().enumerate().map(|(salt, own)| spread(program.type_of(own.value), salt)).collect();
                 let ran = |plan| results(plan, &inputs).map_err(|error| cannot(&error));
-                let error = difference(&ran(plan_within(engine, &program, limits)?)?, &ran(plan(&plain, &program)?)?);
+                let error = difference(&ran(plan(&wide, &program)?)?, &ran(plan(&plain, &program)?)?);
                 if error > TOLERANCE {
                     return Err(refused(&kernel, error));
                 }

@@ -5,19 +5,21 @@ mod convolution;
 mod depthwise;
 mod epilogue;
 mod images;
+mod implicit;
 mod indexing;
 mod loops;
 mod map;
 mod matmul;
 mod movement;
 mod patches;
+mod product;
 mod reduce;
 mod rows;
 mod scalar;
 mod training;
 
 pub(super) use attention::{BY_WARPGROUPS, LONG};
-pub(super) use matmul::WARPGROUP_COLUMNS;
+pub(super) use product::WARPGROUP_COLUMNS;
 use sward_core::program::{DType, Instruction, Primitive, Program, TensorType};
 use sward_ops::primitives as op;
 

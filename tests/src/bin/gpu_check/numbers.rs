@@ -68,8 +68,16 @@ pub fn beyond(engine: &CudaEngine, name: &str) -> Vec<Line> {
         let problems = problems(dtype);
         lines.push(worst(&engine.clone().with_warpgroups(false), format!("{name} {dtype}"), &problems, dtype));
         let hopper = engine.clone().with_warpgroups(true).without_proof();
-        if dtype == DType::BF16 && hopper.has_warpgroups() && name != "products with epilogues" {
-            lines.push(worst(&hopper, format!("{name} {dtype}, by warpgroups"), &problems, dtype));
+        let ways = match name {
+            _ if dtype != DType::BF16 || !hopper.has_warpgroups() => Vec::new(),
+            "products with epilogues" => Vec::new(),
+            "convolutions of many channels" => [64, 128, 256]
+                .map(|columns| (format!(", {columns} columns a block"), hopper.clone().with_warpgroup_columns(columns)))
+                .into(),
+            _ => vec![(String::new(), hopper)],
+        };
+        for (way, engine) in &ways {
+            lines.push(worst(engine, format!("{name} {dtype}, by warpgroups{way}"), &problems, dtype));
         }
     }
     lines

@@ -3,7 +3,7 @@
 use sward_core::program::DType;
 use sward_ops::primitives::{self as op, AttentionMask, AttentionSizes};
 
-use super::super::matmul::MOST_BLOCKS;
+use super::super::product::MOST_BLOCKS;
 use super::super::{Binder, Operand};
 use crate::cuda::device::Address;
 use crate::cuda::source::{Bounds, Family, Kernel};
