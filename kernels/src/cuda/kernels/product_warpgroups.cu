@@ -170,24 +170,8 @@ __device__ __forceinline__ void multiply_warpgroups(const A& a, const B& b, cons
     c.put(sums, first_row + row, first_column);
 }
 
-// Columns of a block's results, as ways beside those of `product.cu`.
+// Columns of a block's results.
 enum WarpgroupWay { WARPGROUPS_64 = 64, WARPGROUPS_128 = 128, WARPGROUPS_256 = 256 };
-
-template <class A, class B, class C> struct Multiply<WARPGROUPS_64, A, B, C> {
-    static __device__ __forceinline__ void run(const A& a, const B& b, const C& c, i64 first_k, i64 end_k) {
-        multiply_warpgroups<64>(a, b, c, first_k, end_k);
-    }
-};
-template <class A, class B, class C> struct Multiply<WARPGROUPS_128, A, B, C> {
-    static __device__ __forceinline__ void run(const A& a, const B& b, const C& c, i64 first_k, i64 end_k) {
-        multiply_warpgroups<128>(a, b, c, first_k, end_k);
-    }
-};
-template <class A, class B, class C> struct Multiply<WARPGROUPS_256, A, B, C> {
-    static __device__ __forceinline__ void run(const A& a, const B& b, const C& c, i64 first_k, i64 end_k) {
-        multiply_warpgroups<256>(a, b, c, first_k, end_k);
-    }
-};
 
 __device__ __forceinline__ int unit_of(int each) {
     return each % CHUNK == 0 ? CHUNK : 1;
@@ -201,7 +185,7 @@ __device__ __forceinline__ void sward_convolution_warpgroups(const T* x, const W
     auto left = patches(x + group * each, s, unit);
     auto right = weight_rows(weight + group * outputs * depth, s, unit);
     PackedRows<Result<Y>> result = {{y + group * outputs, s.outputs, rows, outputs}};
-    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
+    multiply_warpgroups<WAY>(left, right, result, 0, depth);
 }
 
 // As `sward_convolution_input_gradient`, of a weight [group][channel][tap][output].
@@ -215,7 +199,7 @@ __device__ __forceinline__ void sward_convolution_input_gradient_warpgroups(cons
     auto left = gradient_patches(dy + group * outputs, s, rows, columns, unit);
     auto right = phase_weight<W, true>(weight + group * each * channel, s, rows, columns, 1, outputs, channel, unit);
     PackedRows<PhaseResult<Y>> result = {{dx + group * each, s, first_row, first_column, rows.positions, columns.positions, left.lines, each}};
-    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, 0, depth);
+    multiply_warpgroups<WAY>(left, right, result, 0, depth);
 }
 
 // As `sward_convolution_weight_gradient`, with taps and channels as rows, of which there are more: grid (tiles of them, tiles of outputs,
@@ -228,5 +212,5 @@ __device__ __forceinline__ void sward_convolution_weight_gradient_warpgroups(con
     auto left = positions(x + group * each, s);
     Matrix<D, false> right = {dy + group * outputs, 1, s.outputs, outputs};
     ExchangedRows<Result<float>> result = {{dweight + (i64(split) * s.outputs + group * outputs) * rows, rows, outputs, rows}};
-    Multiply<WAY, decltype(left), decltype(right), decltype(result)>::run(left, right, result, first, end);
+    multiply_warpgroups<WAY>(left, right, result, first, end);
 }
